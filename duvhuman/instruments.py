@@ -1,0 +1,105 @@
+"""The four instruments: one table, and everything that is derived from it.
+
+Conventions
+-----------
+Programs are General MIDI program numbers, 0..127 as they stand in the file. Pitches are MIDI note numbers; ranges
+are inclusive and hold every common tuning (drop and seven-string guitars, five- and six-string basses). Notes
+outside are usually key-switches of a sample library. Channel 10 (index 9) is drums and is never played.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from duvhuman.errors import OptionError
+
+DRUM_CHANNEL = 9
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """One row of the table.
+
+    Attributes
+    ----------
+    name : the public name, also that of its model.
+    programs : the General MIDI programs played as this instrument.
+    low, high : lowest and highest pitch that its players play, inclusive.
+    default_program : the program assumed for a part that has no program change.
+    typical_range : velocity SD that its players typically have within a part (median of the training parts).
+    aliases : other names accepted for it.
+    track_words : words that name it in a track's title.
+    """
+
+    name: str
+    programs: frozenset[int]
+    low: int
+    high: int
+    default_program: int
+    typical_range: float
+    aliases: tuple[str, ...]
+    track_words: tuple[str, ...]
+
+
+INSTRUMENTS: dict[str, Instrument] = {
+    row.name: row
+    for row in (
+        Instrument(
+            "guitar", frozenset(range(24, 32)), 33, 90, 25, 14.0,
+            ("gtr", "guitars", "acoustic_guitar", "electric_guitar"),
+            ("guitar", "gtr", "git", "guit", "guitare", "gitarre", "chitarra", "strat"),
+        ),
+        Instrument(
+            "bass", frozenset(range(32, 40)), 23, 72, 33, 12.0,
+            ("bass_guitar", "electric_bass"),
+            ("bass", "basse", "basso", "bajo"),
+        ),
+        Instrument(
+            "keys", frozenset((*range(8), *range(16, 24))), 21, 108, 0, 14.0,
+            ("piano", "keyboard", "keyboards", "organ", "epiano", "rhodes"),
+            ("piano", "keys", "keyboard", "organ", "rhodes", "klavier", "pno", "epiano", "clav", "wurli"),
+        ),
+        Instrument(
+            "strings", frozenset((*range(40, 46), *range(48, 52))), 24, 108, 48, 13.0,
+            ("string", "violin", "viola", "cello", "orchestra"),
+            ("strings", "string", "violin", "viola", "cello", "violins", "violas", "celli", "contrabass", "strgs"),
+        ),
+    )
+}
+"""Name -> instrument, in the order in which they are listed to users."""
+
+_BY_PROGRAM = {program: row for row in INSTRUMENTS.values() for program in row.programs}
+_BY_WORD = {word: row for row in INSTRUMENTS.values() for word in row.track_words}
+_NAMES = {alias: row for row in INSTRUMENTS.values() for alias in (row.name, *row.aliases)}
+
+
+def get_instrument(name: str) -> Instrument:
+    """The instrument of this name or alias; case, spaces and hyphens do not matter.
+
+    Raises
+    ------
+    OptionError
+        If there is none; the message proposes the nearest name.
+    """
+    key = re.sub(r"[\s-]+", "_", str(name).strip().lower())
+    if key in _NAMES:
+        return _NAMES[key]
+    near = difflib.get_close_matches(key, _NAMES, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise OptionError(f"unknown instrument {name!r}.{hint} There are: {', '.join(INSTRUMENTS)}, {AUTO}.")
+
+
+def instrument_of_program(program: int | None) -> Instrument | None:
+    """The instrument that plays this General MIDI program, or None."""
+    return None if program is None else _BY_PROGRAM.get(program)
+
+
+def instrument_of_track_name(name: str) -> Instrument | None:
+    """The instrument that a track's title names, or None; of several, the first word wins."""
+    for word in re.findall(r"[a-z]+", name.lower()):
+        if word in _BY_WORD:
+            return _BY_WORD[word]
+    return None

@@ -1,0 +1,96 @@
+"""The table of instruments and what is looked up in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from duvhuman.errors import OptionError
+from duvhuman.instruments import (
+    DRUM_CHANNEL,
+    INSTRUMENTS,
+    get_instrument,
+    instrument_of_program,
+    instrument_of_track_name,
+)
+
+EXPECTED_PROGRAMS = {
+    "guitar": [24, 25, 26, 27, 28, 29, 30, 31],
+    "bass": [32, 33, 34, 35, 36, 37, 38, 39],
+    "keys": [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23],
+    "strings": [40, 41, 42, 43, 44, 45, 48, 49, 50, 51],
+}
+
+
+def test_there_are_four_instruments_with_these_programs() -> None:
+    assert {name: sorted(row.programs) for name, row in INSTRUMENTS.items()} == EXPECTED_PROGRAMS
+
+
+def test_every_program_belongs_to_one_instrument_or_none() -> None:
+    owners = {program: name for name, programs in EXPECTED_PROGRAMS.items() for program in programs}
+    for program in range(128):
+        row = instrument_of_program(program)
+        assert (row.name if row else None) == owners.get(program)
+    assert instrument_of_program(None) is None
+    assert instrument_of_program(-1) is None
+
+
+def test_no_word_means_two_instruments() -> None:
+    for words in ("aliases", "track_words"):
+        listed = [word for row in INSTRUMENTS.values() for word in getattr(row, words)]
+        assert len(listed) == len(set(listed))
+
+
+@pytest.mark.parametrize(
+    ("instrument", "pitch", "why"),
+    [
+        ("guitar", 40, "low E in standard tuning"), ("guitar", 38, "low D in drop tuning"),
+        ("guitar", 35, "low B of seven strings"), ("guitar", 88, "24th fret of the first string"),
+        ("bass", 28, "low E of four strings"), ("bass", 23, "low B of five strings"),
+        ("keys", 21, "lowest A of a piano"), ("keys", 108, "highest C of a piano"),
+        ("strings", 28, "low E of a double bass"), ("strings", 24, "low C of a double bass"),
+        ("strings", 100, "high E of a violin"),
+    ],
+)  # fmt: skip
+def test_the_range_holds_what_is_played(instrument: str, pitch: int, why: str) -> None:
+    assert INSTRUMENTS[instrument].low <= pitch <= INSTRUMENTS[instrument].high, why
+
+
+def test_defaults_lie_within_their_own_row() -> None:
+    for row in INSTRUMENTS.values():
+        assert row.default_program in row.programs
+        assert 0 <= row.low < row.high <= 127
+    assert DRUM_CHANNEL == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("guitar", "guitar"), (" Guitar ", "guitar"), ("GTR", "guitar"), ("Electric Bass", "bass"),
+     ("electric-guitar", "guitar"), ("piano", "keys"), ("violin", "strings"), ("keys", "keys")],
+)  # fmt: skip
+def test_names_and_aliases(name: str, expected: str) -> None:
+    assert get_instrument(name).name == expected
+
+
+@pytest.mark.parametrize(("name", "near"), [("guitr", "guitar"), ("stringz", "string"), ("pinao", "piano")])
+def test_an_unknown_name_proposes_the_nearest(name: str, near: str) -> None:
+    with pytest.raises(OptionError, match=f"unknown instrument '{name}'. Did you mean '{near}"):
+        get_instrument(name)
+
+
+def test_a_name_like_nothing_lists_what_there_is() -> None:
+    with pytest.raises(OptionError, match="There are: guitar, bass, keys, strings, auto") as raised:
+        get_instrument("xyzzy")
+    assert "Did you mean" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Guitar", "guitar"), ("GTR 2 (clean)", "guitar"), ("Bass", "bass"), ("Bass Guitar", "bass"),
+        ("Fingered_Bass", "bass"), ("piano left", "keys"), ("Violin I", "strings"), ("Drums", None), ("", None),
+        ("Bassoon", None),
+    ],
+)  # fmt: skip
+def test_track_titles(title: str, expected: str | None) -> None:
+    row = instrument_of_track_name(title)
+    assert (row.name if row else None) == expected
