@@ -1,0 +1,273 @@
+"""Every kind of MIDI object in, the same kind out.
+
+Paths, bytes and binary file objects come back as a `MidiFile`. Objects of pretty_midi, mido and symusic are written
+to bytes by their own library and read back by it; they are known by the name of their class, so that none of these
+libraries is imported before one of its objects comes in.
+
+Conventions
+-----------
+The object that comes in is never modified (a file object is read from where it stands). Paths are local.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from duvhuman.errors import FileError, MidiError, OptionError
+from duvhuman.midi.notes import Part, read_parts
+from duvhuman.midi.smf import parse_smf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class MidiFile:
+    """A Standard MIDI File in memory.
+
+    Parameters
+    ----------
+    data : the file's bytes.
+    report : what was done to it, if it was humanized.
+    name : what messages call it.
+
+    Raises
+    ------
+    MidiError
+        If `data` is not a Standard MIDI File.
+    """
+
+    def __init__(self, data: bytes, *, report: Any = None, name: str = "<bytes>") -> None:
+        self._data = bytes(data)
+        self._smf = parse_smf(self._data, source=name)
+        self._report = report
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<duvhuman.MidiFile {self._name!r}: {len(self._data)} bytes, {len(self._smf.tracks)} tracks>"
+
+    def __bytes__(self) -> bytes:
+        return self._data
+
+    def to_bytes(self) -> bytes:
+        """The file's bytes."""
+        return self._data
+
+    @property
+    def name(self) -> str:
+        """What messages call the file: its path, or what it was read from."""
+        return self._name
+
+    @property
+    def report(self) -> Any:
+        """What was done to the file (a `duvhuman.Report`), None if nothing was."""
+        return self._report
+
+    @cached_property
+    def notes(self) -> list[Part]:
+        """The parts of the file that have notes, each with its note table."""
+        return read_parts(self._smf)
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
+        """Write the file, whole or not at all.
+
+        Parameters
+        ----------
+        path : where to; the folder must exist.
+        overwrite : whether to replace a file that is there.
+
+        Raises
+        ------
+        FileError
+            If `path` cannot be written, or is there and `overwrite` is off.
+        """
+        target = Path(path)
+        try:
+            if target.is_dir():
+                raise FileError(f"{target}: cannot write: this is a folder. Name a file in it, such as "
+                                f"{target / 'out.mid'}.")
+            if not overwrite and target.exists():
+                raise FileError(f"{target}: is there already. Choose another name or allow overwriting.")
+            _write_whole(target.resolve(), self._data)
+        except FileError:
+            raise
+        except (OSError, ValueError) as error:
+            raise FileError(f"{target}: cannot write: {_reason(error)}. "
+                            "Check that its folder exists and may be written to.") from error
+
+    def to_pretty_midi(self) -> Any:
+        """The file as a `pretty_midi.PrettyMIDI` object, which keeps its notes but not all of its other events.
+
+        Raises
+        ------
+        MidiError
+            If pretty_midi cannot read the file.
+        """
+        return _by_library(_parse_pretty_midi, self._data, self._name)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the caller gave, as bytes, and the way back.
+
+    Attributes
+    ----------
+    data : the Standard MIDI File.
+    name : what messages call it.
+    """
+
+    data: bytes
+    name: str
+    _restore: Callable[[bytes, Any], Any]
+
+    def restore(self, data: bytes, report: object) -> Any:
+        """These bytes as a new object of the kind that came in (a `MidiFile`, with the report, for paths and bytes)."""
+        return self._restore(data, report)
+
+
+def open_midi(midi: object) -> Source:
+    """Take MIDI of any kind.
+
+    Parameters
+    ----------
+    midi : a path, the bytes of a file, a binary file object, a `pretty_midi.PrettyMIDI`, a `mido.MidiFile`, a
+        `symusic.Score` or a `duvhuman.MidiFile`.
+
+    Raises
+    ------
+    FileError
+        If a path or a file object cannot be read.
+    MidiError
+        If an object cannot be written as a Standard MIDI File. (Whether bytes are MIDI shows when they are parsed.)
+    OptionError
+        If it is none of these.
+    """
+    if isinstance(midi, MidiFile):
+        return _source(midi.to_bytes(), midi.name)
+    if isinstance(midi, (bytes, bytearray, memoryview)):
+        return _source(bytes(midi), "<bytes>")
+    if isinstance(midi, (str, os.PathLike)):
+        return _source(_read_path(midi), os.fsdecode(midi))
+    for ancestor in type(midi).__mro__:
+        opener = _OPENERS.get((ancestor.__module__.partition(".")[0], ancestor.__name__))
+        if opener is not None:
+            return opener(midi)
+    if callable(getattr(midi, "read", None)):
+        return _read_file_object(midi)
+    raise OptionError(f"cannot read MIDI from an object of type {type(midi).__name__}. Pass a path, bytes, a binary "
+                      "file object, a pretty_midi.PrettyMIDI, a mido.MidiFile or a symusic.Score.")
+
+
+def _source(data: bytes, name: str) -> Source:
+    return Source(data, name, lambda new, report: MidiFile(new, report=report, name=name))
+
+
+def _open_pretty_midi(midi: Any) -> Source:
+    return _of_library("a pretty_midi.PrettyMIDI", midi.write, _parse_pretty_midi)
+
+
+def _open_mido(midi: Any) -> Source:
+    def parse(data: bytes) -> Any:
+        import mido
+
+        new = mido.MidiFile(file=io.BytesIO(data), charset=midi.charset, clip=midi.clip)
+        new.filename = midi.filename
+        return new
+
+    return _of_library("a mido.MidiFile", lambda file: midi.save(file=file), parse)
+
+
+def _open_symusic(midi: Any) -> Source:
+    def parse(data: bytes) -> Any:
+        import symusic
+
+        return symusic.Score.from_midi(data, ttype=midi.ttype)
+
+    return _of_library("a symusic.Score", lambda file: file.write(midi.dumps_midi()), parse)
+
+
+def _parse_pretty_midi(data: bytes) -> Any:
+    import pretty_midi
+
+    return pretty_midi.PrettyMIDI(io.BytesIO(data))
+
+
+_OPENERS: dict[tuple[str, str], Callable[[Any], Source]] = {
+    ("pretty_midi", "PrettyMIDI"): _open_pretty_midi,
+    ("mido", "MidiFile"): _open_mido,
+    ("symusic", "ScoreTick"): _open_symusic,
+    ("symusic", "ScoreQuarter"): _open_symusic,
+    ("symusic", "ScoreSecond"): _open_symusic,
+}
+"""How to open the objects of other libraries, by the library and the name of the class."""
+
+
+def _of_library(name: str, write: Callable[[Any], object], parse: Callable[[bytes], Any]) -> Source:
+    """The source of an object that its library can write to a file and parse from bytes."""
+    file = io.BytesIO()
+    _by_library(write, file, name)
+    return Source(file.getvalue(), name, lambda data, _: _by_library(parse, data, name))
+
+
+def _by_library(step: Callable[[Any], Any], argument: Any, name: str) -> Any:
+    """Have another library read or write a file; whatever it raises then is about the MIDI."""
+    try:
+        return step(argument)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise MidiError(f"{name}: its library cannot read or write it as a MIDI file: {error}. "
+                        "Correct the object, or pass the path of the file instead.") from error
+
+
+def _read_path(path: str | os.PathLike[str]) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise FileError(f"{os.fsdecode(path)[:200]}: cannot read: {_reason(error)}. {_hint(path, error)}") from error
+
+
+def _hint(path: str | os.PathLike[str], error: Exception) -> str:
+    if os.fsdecode(path).startswith("MThd"):
+        return "This looks like the content of a MIDI file read as text: pass its path or its bytes."
+    if isinstance(error, FileNotFoundError):
+        return "Check the path; a relative one is looked for from the working directory."
+    if isinstance(error, IsADirectoryError):
+        return "Pass the path of one MIDI file."
+    return "Check that it is a file that you may read."
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) else None
+    return (text or str(error)).lower()
+
+
+def _read_file_object(file: Any) -> Source:
+    name = str(getattr(file, "name", "<file object>"))
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:
+        raise FileError(f"{name}: cannot read: {_reason(error)}. Open it for reading in binary mode ('rb').") from error
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise MidiError(f"{name}: gives {type(data).__name__}, not bytes. Open it in binary mode ('rb').")
+    return _source(bytes(data), name)
+
+
+def _write_whole(target: Path, data: bytes) -> None:
+    """Write through a file of another name beside `target`, so that no one ever sees half of it."""
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+        if target.exists():
+            shutil.copymode(target, temporary)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,369 @@
+"""From events to notes: which note-off ends which note-on, where each note stands in time and in its bar, and which
+part it belongs to.
+
+Conventions
+-----------
+A beat is a quarter note, whatever the metre. Ticks are absolute within the file; seconds count from tick 0. Without
+events that say otherwise the tempo is 120 beats per minute and the metre 4/4; a file in SMPTE time keeps 120 beats
+per minute throughout. Bars count from 0; a change of metre starts a bar. Channels are 0..15, programs 0..127 with -1
+where no program change came before. Tables are 1-D arrays of length N, sorted by onset tick, then pitch.
+
+Notes pair first in, first out per track, channel and pitch. A note-on with velocity 0 is a note-off. A note-off
+without a note sounding is ignored, and a note without a note-off lasts until its track ends.
+
+A part is what one instrument plays: the notes of one track and channel, split where the program moves to another
+instrument (or a known program takes over from none). Tracks that share channel and program are one part where that
+is a keyboard (two hands). Format 2 keeps its tracks apart: each has its own tempo, metre and programs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duvhuman.instruments import DRUM_CHANNEL, INSTRUMENTS, instrument_of_program
+from duvhuman.midi.smf import (
+    NOTE_OFF,
+    NOTE_ON,
+    PROGRAM_CHANGE,
+    TEMPO,
+    TIME_SIGNATURE,
+    TRACK_NAME,
+    IntArray,
+    SmfFile,
+    Track,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+DEFAULT_MICROSECONDS = 500_000
+"""Microseconds per quarter note until a tempo event: 120 beats per minute."""
+DEFAULT_METRE = (4, 4)
+_MAX_DENOMINATOR_POWER = 7  # A 1/128 is the shortest note that notation knows; more is damage.
+
+
+@dataclass(frozen=True, eq=False)
+class NoteTable:
+    """The notes of a part, one row each; all arrays have shape (N,).
+
+    Attributes
+    ----------
+    onset_ticks, duration_ticks : ticks.
+    onset_beats, duration_beats : quarter notes.
+    onset_seconds, duration_seconds : seconds, along the tempo map.
+    pitch : MIDI note number, 0..127.
+    velocity : 1..127.
+    channel : 0..15.
+    program : the channel's General MIDI program at the onset, 0..127; -1 if none was set.
+    bar : 0-based number of the bar.
+    beat_in_bar : quarter notes since the bar began.
+    bar_beats : the bar's length in quarter notes.
+    tempo_bpm : quarter notes per minute at the onset.
+    track : index of the track in the file.
+    on_event, off_event : index of the note-on and the note-off among the track's events; -1 where none ends the note.
+    """
+
+    onset_ticks: IntArray
+    duration_ticks: IntArray
+    onset_beats: FloatArray
+    duration_beats: FloatArray
+    onset_seconds: FloatArray
+    duration_seconds: FloatArray
+    pitch: IntArray
+    velocity: IntArray
+    channel: IntArray
+    program: IntArray
+    bar: IntArray
+    beat_in_bar: FloatArray
+    bar_beats: FloatArray
+    tempo_bpm: FloatArray
+    track: IntArray
+    on_event: IntArray
+    off_event: IntArray
+
+    def __len__(self) -> int:
+        return len(self.onset_ticks)
+
+    def select(self, rows: IntArray | BoolArray | slice) -> NoteTable:
+        """The table of these rows only (a mask, indices or a slice), in the order given."""
+        return NoteTable(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one instrument plays.
+
+    Attributes
+    ----------
+    name : the title of its track; of several tracks, their titles joined by " / ".
+    tracks : indices of its tracks, ascending.
+    channel : 0..15.
+    program : the program of most of its notes, -1 if none was set.
+    is_drums : whether it is on the drum channel.
+    notes : its notes; at least one.
+    """
+
+    name: str
+    tracks: tuple[int, ...]
+    channel: int
+    program: int
+    is_drums: bool
+    notes: NoteTable
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """Which note-off ends which note-on of a track; sorted by channel and pitch, then by file order.
+
+    Attributes
+    ----------
+    on : (N,) event index of each note-on.
+    off : (N,) event index of the note-off that ends it, -1 if none does.
+    key : (N,) channel * 128 + pitch.
+    stray : (S,) event index of each note-off that ends no note.
+    """
+
+    on: IntArray
+    off: IntArray
+    key: IntArray
+    stray: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """The tempo and the metre of a file: one row per tempo (T,) and per metre (M,), the first at tick 0."""
+
+    ticks_per_beat: int
+    tempo_ticks: IntArray
+    tempo_seconds: FloatArray
+    seconds_per_beat: FloatArray
+    metre_ticks: IntArray
+    metre_bars: IntArray
+    numerators: IntArray
+    denominators: IntArray
+
+    def beats(self, ticks: IntArray) -> FloatArray:
+        """(N,) ticks as quarter notes."""
+        return ticks / self.ticks_per_beat
+
+    def seconds(self, ticks: IntArray) -> FloatArray:
+        """(N,) ticks as seconds from the start of the file."""
+        row = _row_at(self.tempo_ticks, ticks)
+        return self.tempo_seconds[row] + self.beats(ticks - self.tempo_ticks[row]) * self.seconds_per_beat[row]
+
+    def tempo_bpm(self, ticks: IntArray) -> FloatArray:
+        """(N,) quarter notes per minute in force at these ticks."""
+        tempo: FloatArray = 60.0 / self.seconds_per_beat[_row_at(self.tempo_ticks, ticks)]
+        return tempo
+
+    def bars(self, ticks: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
+        """(N,) bar number, quarter notes since the bar began, and the bar's length in quarter notes."""
+        row = _row_at(self.metre_ticks, ticks)
+        # In units of a tick divided by the denominator bars are whole numbers, so that no rounding moves a downbeat.
+        whole = 4 * self.ticks_per_beat * self.numerators[row]
+        bar, rest = np.divmod((ticks - self.metre_ticks[row]) * self.denominators[row], whole)
+        unit = self.denominators[row] * self.ticks_per_beat
+        return self.metre_bars[row] + bar, rest / unit, whole / unit
+
+
+def read_parts(smf: SmfFile) -> list[Part]:
+    """Every part of the file that has at least one note, drums included.
+
+    Parameters
+    ----------
+    smf : the file.
+
+    Returns
+    -------
+    list of Part
+        In the order of their first track, then of their channel.
+    """
+    indices = range(len(smf.tracks))
+    scopes = [[index] for index in indices] if smf.format == 2 else [indices]
+    return [part for scope in scopes for part in _read_scope(smf, scope)]
+
+
+def read_timeline(smf: SmfFile, tracks: Iterable[Track]) -> Timeline:
+    """The tempo and metre map that these tracks of the file make together."""
+    tracks = list(tracks)
+    ticks_per_beat = smf.ticks_per_beat
+    tempi: dict[int, float] = {}
+    if smf.ticks_per_second is None:
+        tempi.update((tick, int.from_bytes(data, "big")) for tick, data in _metas(tracks, TEMPO)
+                     if len(data) == 3 and any(data))
+    else:
+        tempi[0] = ticks_per_beat / smf.ticks_per_second * 1e6
+    tempo_ticks = np.array(sorted({0, *tempi}), dtype=np.int64)
+    tempi.setdefault(0, DEFAULT_MICROSECONDS)
+    seconds_per_beat = np.array([tempi[tick] / 1e6 for tick in tempo_ticks.tolist()])
+    spans = np.diff(tempo_ticks) / ticks_per_beat * seconds_per_beat[:-1]
+    metre_ticks, bars, numerators, denominators = _metre_rows(tracks, ticks_per_beat)
+    return Timeline(ticks_per_beat, tempo_ticks, np.concatenate([[0.0], np.cumsum(spans)]), seconds_per_beat,
+                    metre_ticks, bars, numerators, denominators)
+
+
+def pair_notes(track: Track) -> Pairing:
+    """Find the note-off of every note-on of a track, first in, first out per channel and pitch.
+
+    Within one channel and pitch, count note-ons up and note-offs down: a note-off that takes the count to a new low
+    below zero has nothing to end. The i-th note-on then belongs to the i-th of the other note-offs.
+    """
+    kind = track.statuses & 0xF0
+    events = np.flatnonzero((kind == NOTE_ON) | (kind == NOTE_OFF))
+    pitch = track.first_data(events)
+    velocity = track.last_data(events)
+    sound = (pitch < 128) & (velocity < 128)  # Anything else is damage: no note, passed through.
+    events, pitch, velocity = events[sound], pitch[sound], velocity[sound]
+
+    key = (track.statuses[events] & 0x0F) * 128 + pitch
+    order = np.argsort(key, kind="stable")
+    events, key = events[order], key[order]
+    is_on = (kind[events] == NOTE_ON) & (velocity[order] > 0)
+    count = len(events)
+    begins = np.ones(count, dtype=bool)
+    begins[1:] = key[1:] != key[:-1]
+    group = np.cumsum(begins) - 1
+    step = np.where(is_on, 1, -1)
+    total = np.cumsum(step)
+    # Each group's counts lie below all those of the groups before it, so that one running minimum serves them all.
+    base = -group * (2 * count + 2)
+    level = total - (total - step)[begins][group] + base
+    lowest = np.minimum.accumulate(np.minimum(level, base))
+    lowest_before = np.where(begins, base, np.concatenate([[0], lowest[:-1]])) if count else lowest
+    stray = ~is_on & (level < lowest_before)
+
+    ends = ~is_on & ~stray
+    on_group, off_group, off_events = group[is_on], group[ends], events[ends]
+    rank = np.arange(len(on_group)) - np.searchsorted(on_group, on_group)
+    partner = np.searchsorted(off_group, on_group) + rank
+    off = np.full(len(on_group), -1, dtype=np.int64)
+    paired = partner < np.searchsorted(off_group, on_group, side="right")
+    off[paired] = off_events[partner[paired]]
+    return Pairing(events[is_on], off, key[is_on], np.sort(events[stray]))
+
+
+def _row_at(starts: IntArray, ticks: IntArray) -> NDArray[np.intp]:
+    """The last row of a map that starts at or before each tick."""
+    return np.searchsorted(starts, ticks, side="right") - 1
+
+
+def _metas(tracks: Sequence[Track], kind: int) -> list[tuple[int, bytes]]:
+    """Tick and content of all meta events of a kind, by tick; at the same tick in file order."""
+    return sorted((meta for track in tracks for meta in track.metas(kind)), key=lambda meta: meta[0])
+
+
+def _metre_rows(tracks: Sequence[Track], ticks_per_beat: int) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """First tick, first bar, numerator and denominator of every stretch of one metre."""
+    metres = {tick: (data[0], 1 << data[1]) for tick, data in _metas(tracks, TIME_SIGNATURE)
+              if len(data) >= 2 and data[0] and data[1] <= _MAX_DENOMINATOR_POWER}
+    rows = [(0, 0, *metres.pop(0, DEFAULT_METRE))]
+    for tick, (numerator, denominator) in metres.items():
+        since, bar, old_numerator, old_denominator = rows[-1]
+        if (numerator, denominator) != (old_numerator, old_denominator):
+            bars = -(-(tick - since) * old_denominator // (4 * ticks_per_beat * old_numerator))
+            rows.append((tick, bar + bars, numerator, denominator))
+    ticks, bars_, numerators, denominators = np.array(rows, dtype=np.int64).T
+    return ticks, bars_, numerators, denominators
+
+
+def _program_at(tracks: Sequence[Track], channel: IntArray, ticks: IntArray) -> IntArray:
+    """(N,) program of these channels at these ticks; a change at the same tick counts."""
+    found: list[IntArray] = []
+    for track in tracks:
+        rows = np.flatnonzero((track.statuses & 0xF0) == PROGRAM_CHANGE)
+        value = track.first_data(rows)
+        found.append(np.stack([track.statuses[rows] & 0x0F, track.ticks[rows], value])[:, value < 128])
+    changes = np.concatenate(found, axis=1)
+    program = np.full(len(ticks), -1, dtype=np.int64)
+    for number in np.unique(changes[0]).tolist():
+        _, when, value = changes[:, changes[0] == number]
+        order = np.argsort(when, kind="stable")
+        mine = np.flatnonzero(channel == number)
+        row = np.searchsorted(when[order], ticks[mine], side="right") - 1
+        program[mine] = np.where(row >= 0, value[order][row], -1)
+    return program
+
+
+def _family_table() -> IntArray:
+    """(129,) number of the family of program p at p + 1: 0 no program, 1 other instruments, then ours."""
+    names = list(INSTRUMENTS)
+    rows = [instrument_of_program(program) for program in range(128)]
+    return np.array([0] + [2 + names.index(row.name) if row else 1 for row in rows], dtype=np.int64)
+
+
+_FAMILY = _family_table()
+_KEYS = 2 + list(INSTRUMENTS).index("keys")
+_NO_FAMILY = 0
+
+
+def _read_scope(smf: SmfFile, scope: Sequence[int]) -> list[Part]:
+    """The parts of tracks that share their tempo, metre and programs."""
+    tracks = [smf.tracks[index] for index in scope]
+    pairings = [pair_notes(track) for track in tracks]
+    sizes = [len(pairing.on) for pairing in pairings]
+    if not sum(sizes):
+        return []
+    pairs = [(owner, pairing) for owner, pairing in zip(tracks, pairings, strict=True) if len(pairing.on)]
+    track = np.repeat(np.array(scope, dtype=np.int64), sizes)
+    on_event = np.concatenate([pairing.on for _, pairing in pairs])
+    off_event = np.concatenate([pairing.off for _, pairing in pairs])
+    key = np.concatenate([pairing.key for _, pairing in pairs])
+    onset = np.concatenate([owner.ticks[pairing.on] for owner, pairing in pairs])
+    # Index -1, of a note that nothing ends, is the track's last event: there it stops.
+    offset = np.concatenate([owner.ticks[pairing.off] for owner, pairing in pairs])
+    velocity = np.concatenate([owner.last_data(pairing.on) for owner, pairing in pairs])
+    channel, pitch = key // 128, key % 128
+    program = _program_at(tracks, channel, onset)
+
+    is_drums = channel == DRUM_CHANNEL
+    family = np.where(is_drums, _NO_FAMILY, _FAMILY[program + 1])
+    home = track.copy()  # The track that a part is filed under.
+    for number in np.unique(channel[family == _KEYS]).tolist():
+        hands = (family == _KEYS) & (channel == number)
+        home[hands] = track[hands].min()
+
+    order = np.lexsort((on_event, track, pitch, onset, family, channel, home))
+    timeline = read_timeline(smf, tracks)
+    start, end = timeline.seconds(onset), timeline.seconds(offset)
+    bar, beat_in_bar, bar_beats = timeline.bars(onset)
+    table = NoteTable(
+        onset_ticks=onset, duration_ticks=offset - onset,
+        onset_beats=timeline.beats(onset), duration_beats=timeline.beats(offset - onset),
+        onset_seconds=start, duration_seconds=end - start,
+        pitch=pitch, velocity=velocity, channel=channel, program=program,
+        bar=bar, beat_in_bar=beat_in_bar, bar_beats=bar_beats, tempo_bpm=timeline.tempo_bpm(onset),
+        track=track, on_event=on_event, off_event=off_event,
+    ).select(order)
+    part = np.stack([home, channel, family])[:, order]
+    borders = np.flatnonzero((part[:, 1:] != part[:, :-1]).any(axis=0)) + 1
+    limits = [0, *borders.tolist(), len(table)]
+    return [_part(smf, table.select(slice(first, last))) for first, last in itertools.pairwise(limits)]
+
+
+def _part(smf: SmfFile, notes: NoteTable) -> Part:
+    tracks = tuple(np.unique(notes.track).tolist())
+    titles = dict.fromkeys(title for index in tracks if (title := _title(smf.tracks[index])))
+    channel = int(notes.channel[0])
+    program = int(np.bincount(notes.program + 1).argmax()) - 1
+    return Part(" / ".join(titles), tracks, channel, program, channel == DRUM_CHANNEL, notes)
+
+
+def _title(track: Track) -> str:
+    """The track's title: its first that is not blank."""
+    for _, data in track.metas(TRACK_NAME):
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            text = data.decode("latin-1")
+        if text := text.strip("\0 \t\r\n"):
+            return text
+    return ""
