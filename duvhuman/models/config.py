@@ -1,0 +1,105 @@
+"""The shape of a PhraseTransformer and the tables needed to read its outputs.
+
+Conventions
+-----------
+Articulation is log2(performed duration / nominal duration), without unit; 0 is exactly as written. Bin ``k`` of
+articulation covers ``duration_edges[k - 1] <= articulation < duration_edges[k]``, the first and last being open.
+Velocity bin ``k`` covers MIDI velocities ``8 * k .. 8 * k + 7``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from typing import Any
+
+from duvhuman.errors import ModelError
+
+VELOCITY_BINS = 16
+DURATION_BINS = 16
+DURATION_EDGES = (-3.0, -2.2, -1.6, -1.15, -0.8, -0.5, -0.3, -0.15, -0.05, 0.05, 0.2, 0.5, 1.0, 1.7, 2.5)
+"""The 15 inner edges of the articulation bins: a few per cent wide around "as written", an octave wide far from it."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that ``config.json`` of a model holds.
+
+    Attributes
+    ----------
+    instrument : the instrument that the weights play, or ``"all"`` for a trunk.
+    d_model, n_heads, n_layers, d_ff, max_len, dropout : the network; ``max_len`` in notes.
+    feature_names : the columns that the input projection was trained on, in order.
+    duration_edges : 15 inner edges of the articulation bins.
+    velocity_gain, articulation_gain : factors that restore the players' spread to an expected velocity or articulation
+        (an expectation varies less than what it is the expectation of). Measured on the training split.
+    typical_range : velocity SD within a part, median over the training parts; what the range hint defaults to.
+
+    Raises
+    ------
+    ModelError
+        If a value is outside what a network can have; the message names it.
+    """
+
+    instrument: str = "all"
+    d_model: int = 512
+    n_heads: int = 8
+    n_layers: int = 4
+    d_ff: int = 1024
+    max_len: int = 128
+    dropout: float = 0.1
+    feature_names: tuple[str, ...] = ()
+    duration_edges: tuple[float, ...] = DURATION_EDGES
+    velocity_gain: float = 1.0
+    articulation_gain: float = 1.0
+    typical_range: float = 14.0
+
+    def __post_init__(self) -> None:
+        for name in ("d_model", "n_heads", "n_layers", "d_ff", "max_len"):
+            if (size := getattr(self, name)) < 1:
+                raise ModelError(f"{name} must be 1 or more, not {size}")
+        if not 0 <= self.dropout < 1:
+            raise ModelError(f"dropout must be from 0 to below 1, not {self.dropout}")
+        for name in ("velocity_gain", "articulation_gain", "typical_range"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise ModelError(f"{name} must be a number from 0, not {value}")
+        if not all(isinstance(name, str) for name in self.feature_names):
+            raise ModelError(f"feature_names must hold names, not {self.feature_names!r}")
+        if self.d_model % self.n_heads:
+            raise ModelError(f"d_model ({self.d_model}) must be a multiple of n_heads ({self.n_heads})")
+        if len(self.duration_edges) != DURATION_BINS - 1:
+            raise ModelError(f"duration_edges needs {DURATION_BINS - 1} values, not {len(self.duration_edges)}")
+        numbers = all(isinstance(edge, (int, float)) for edge in self.duration_edges)
+        if not numbers or any(not low < high for low, high in pairwise(self.duration_edges)):
+            raise ModelError(f"duration_edges must be numbers that rise, not {self.duration_edges!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dictionary that ``json.dump`` takes."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """The inverse of `to_dict`.
+
+        Raises
+        ------
+        ModelError
+            If a key is unknown or a value has the wrong type.
+        """
+        known = {field.name: field for field in fields(cls)}
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise ModelError(f"unknown keys {unknown} in the model's config; it was written by another version")
+        clean: dict[str, Any] = {}
+        for name, value in values.items():
+            default = known[name].default
+            if isinstance(value, list):
+                value = tuple(value)
+            if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+                value = float(value)
+            if type(value) is not type(default):
+                raise ModelError(f"{name} in the model's config must be {type(default).__name__}, not {value!r}")
+            clean[name] = value
+        return cls(**clean)

@@ -1,0 +1,197 @@
+"""Where models and adapters are found: one name in, one folder out.
+
+Conventions
+-----------
+A model is a folder with ``config.json`` and ``model.safetensors``, an adapter one with ``adapter_config.json`` and
+``adapter_model.safetensors``. A model's adapters are its sub-folders; the one named ``adapter`` is its default. The
+search order is: the folder that was named, ``$DUVHUMAN_MODELS/<instrument>``, the models shipped with the package,
+the Hugging Face cache, and a download only where ``org/name@revision`` was asked for. ``HF_HUB_OFFLINE`` is respected.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from duvhuman.errors import ModelError
+from duvhuman.instruments import INSTRUMENTS, get_instrument
+
+MODELS_VARIABLE = "DUVHUMAN_MODELS"
+BUNDLED = Path(__file__).parent / "weights"
+MODEL_FILES = ("config.json", "model.safetensors")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+DEFAULT_ADAPTER = "default"
+_REPOSITORY = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s]+))?")
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One installed model.
+
+    Attributes
+    ----------
+    instrument : what it plays.
+    source : ``"$DUVHUMAN_MODELS"`` or ``"bundled"``.
+    folder : where it is.
+    used : whether it is the one that is taken by default (an earlier source hides a later one).
+    adapters : the names of its adapters.
+    size_bytes : of the base and its adapters together.
+    headline : the first plain line of its README.md, or "".
+    """
+
+    instrument: str
+    source: str
+    folder: Path
+    used: bool
+    adapters: tuple[str, ...]
+    size_bytes: int
+    headline: str
+
+
+def find_model(instrument: str, model: str | PathLike[str] | None = None) -> Path:
+    """The folder of the model that plays `instrument`.
+
+    Parameters
+    ----------
+    instrument : a name or alias of `duvhuman.instruments`.
+    model : None for the search order; a folder that holds a model or has a sub-folder per instrument; or
+        ``"org/name"`` (Hugging Face cache only), ``"org/name@revision"`` (downloaded if it is not in the cache).
+
+    Raises
+    ------
+    ModelError
+        If there is none, or one of its files is missing.
+    OptionError
+        If the instrument is unknown.
+    """
+    name = get_instrument(instrument).name
+    if model is not None:
+        folder = Path(model).expanduser()
+        if folder.is_dir():
+            return _model_in(folder, name)
+        if isinstance(model, str) and (match := _REPOSITORY.fullmatch(model)):
+            return _model_from_hub(match["repo"], match["revision"], name)
+        raise ModelError(f"{model}: no such folder; name a folder that holds a model, or org/name@revision")
+    for _, root in _roots():
+        if (root / name).is_dir():
+            return _checked(root / name, MODEL_FILES, "model")
+    raise ModelError(
+        f"there is no model for {name}: neither in ${MODELS_VARIABLE} ({os.environ.get(MODELS_VARIABLE) or 'not set'}) "
+        f"nor in {BUNDLED}. Install duvhuman anew, name a folder or org/name@revision as the model, or train one with "
+        f"`python -m duvhuman.train {name}`"
+    )
+
+
+def find_adapter(
+    instrument: str, adapter: str | PathLike[str] | None, model_folder: str | PathLike[str]
+) -> Path | None:
+    """The folder of an adapter for the model in `model_folder`, or None for the bare model.
+
+    Parameters
+    ----------
+    instrument : a name or alias of `duvhuman.instruments`.
+    adapter : None for no adapter; ``"default"`` for the one that came with the model, if one did; a folder; or the
+        name of a sub-folder of the model or of ``$DUVHUMAN_MODELS/<instrument>``.
+    model_folder : what `find_model` gave.
+
+    Raises
+    ------
+    ModelError
+        If there is no such adapter, or one of its files is missing.
+    OptionError
+        If the instrument is unknown.
+    """
+    name = get_instrument(instrument).name
+    base = Path(model_folder)
+    if adapter is None:
+        return None
+    if adapter == DEFAULT_ADAPTER:
+        return _checked(base / "adapter", ADAPTER_FILES, "adapter") if (base / "adapter").is_dir() else None
+    named = [folder / adapter for folder in (base, *(root / name for _, root in _roots()))]
+    for folder in (Path(adapter).expanduser(), *named):
+        if folder.is_dir():
+            return _checked(folder, ADAPTER_FILES, "adapter")
+    known = ", ".join((DEFAULT_ADAPTER, *_adapters(base)))
+    raise ModelError(
+        f"{adapter}: no such adapter for {name}; name a folder that PEFT's save_pretrained wrote, "
+        f"or one of those in {base}: {known}"
+    )
+
+
+def list_models() -> list[ModelRow]:
+    """Every installed model, by instrument and then in search order; what is incomplete is left out."""
+    rows: list[ModelRow] = []
+    for name in INSTRUMENTS:
+        for source, root in _roots():
+            folder = root / name
+            if all((folder / file).is_file() for file in MODEL_FILES):
+                adapters = _adapters(folder)
+                files = [folder / file for file in MODEL_FILES]
+                files += [folder / adapter / file for adapter in adapters for file in ADAPTER_FILES]
+                size = sum(file.stat().st_size for file in files)
+                used = all(row.instrument != name for row in rows)
+                rows.append(ModelRow(name, source, folder, used, adapters, size, _headline(folder / "README.md")))
+    return rows
+
+
+def _roots() -> list[tuple[str, Path]]:
+    """The folders that hold one model per instrument, in search order, and what each is called."""
+    mine = os.environ.get(MODELS_VARIABLE)
+    roots = [(f"${MODELS_VARIABLE}", Path(mine).expanduser())] if mine else []
+    return [*roots, ("bundled", BUNDLED)]
+
+
+def _model_in(folder: Path, instrument: str) -> Path:
+    """The model for the instrument in its own sub-folder, or else in the folder itself."""
+    own = folder / instrument
+    return _checked(own if own.is_dir() else folder, MODEL_FILES, "model")
+
+
+def _checked(folder: Path, files: tuple[str, ...], kind: str) -> Path:
+    """The folder, if it holds these files; else ModelError. An incomplete one is not passed over in silence."""
+    if missing := [file for file in files if not (folder / file).is_file()]:
+        raise ModelError(f"{folder}: no {' and no '.join(missing)} there; name a folder that holds a complete {kind}")
+    return folder
+
+
+def _adapters(folder: Path) -> tuple[str, ...]:
+    """The names of the complete adapters of a model."""
+    found = (path.parent for path in sorted(folder.glob(f"*/{ADAPTER_FILES[0]}")))
+    return tuple(path.name for path in found if (path / ADAPTER_FILES[1]).is_file())
+
+
+def _headline(card: Path) -> str:
+    """The first line of a model card that is neither front matter, heading, table nor empty."""
+    try:
+        text = card.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    lines = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).splitlines()
+    return next((line.strip() for line in lines if line.strip() and line[0] not in "#|<!-"), "")
+
+
+def _model_from_hub(repo: str, revision: str | None, instrument: str) -> Path:
+    """The model in a Hugging Face repository: from the cache, or downloaded where a revision pins what is run."""
+    from huggingface_hub import snapshot_download
+
+    # Safetensors and text only; a repository holds one model, or one sub-folder per instrument.
+    wanted = [f"{place}{name}" for place in ("", f"{instrument}/") for name in (*MODEL_FILES, "README.md", "adapter/*")]
+    try:
+        return _model_in(Path(snapshot_download(repo, revision=revision, local_files_only=True)), instrument)
+    except (OSError, ValueError, ModelError):
+        pass  # not in the cache, or not all of it
+    name = f"{repo}@{revision}" if revision else repo
+    if revision is None:
+        raise ModelError(f"{name}: neither a folder nor in the Hugging Face cache; to download it, say {repo}@revision")
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        raise ModelError(f"{name}: not in the Hugging Face cache, and HF_HUB_OFFLINE is set; unset it to download")
+    try:
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+    except Exception as error:  # the client's own, its HTTP library's or the disk's: what helps is the same
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        advice = "check the name, the revision and the network"
+        raise ModelError(f"{name}: cannot be downloaded ({reason}); {advice}") from error
+    return _model_in(folder, instrument)
