@@ -1,0 +1,365 @@
+"""The public functions: `humanize`, `predict` and `load`.
+
+Conventions
+-----------
+The input is never modified, and no global state is touched. A `Humanizer` may be used from several threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from duvhuman.errors import DuvhumanWarning, ModelError, OptionError
+from duvhuman.humanize.decode import duration_bin, velocity_bin
+from duvhuman.humanize.features import feature_names
+from duvhuman.humanize.lengths import fit_lengths, ticks_until_repeated
+from duvhuman.humanize.options import DEFAULT_VARIATION, Options
+from duvhuman.humanize.perform import Played, perform
+from duvhuman.humanize.report import PartReport, Prediction, Report
+from duvhuman.humanize.score import BoolArray, IntArray, score_of
+from duvhuman.humanize.selection import Choice, choose_parts
+from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, get_instrument
+from duvhuman.midi.edit import apply_performance
+from duvhuman.midi.interop import Source, open_midi
+from duvhuman.midi.notes import NoteTable, read_parts
+from duvhuman.midi.smf import SmfFile, parse_smf
+from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS, ModelConfig
+from duvhuman.models.lora import merge_adapter
+from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.store import find_adapter, find_model
+
+__all__ = ["Humanizer", "PartReport", "Prediction", "Report", "humanize", "load", "predict"]
+
+PathName = str | os.PathLike[str]
+
+
+def humanize(
+    midi: object,
+    instrument: str,
+    *,
+    intensity: float = 1.0,
+    variation: float = DEFAULT_VARIATION,
+    seed: int | None = None,
+    dynamics: str = "keep",
+    velocity: bool = True,
+    duration: bool = True,
+    tracks: Collection[int] | None = None,
+    protect: Collection[int] | None = None,
+    adapter: PathName | None = "default",
+    model: PathName | None = None,
+    device: str = "auto",
+) -> Any:
+    """Give a flat part the velocities and note lengths that a player would.
+
+    Parameters
+    ----------
+    midi : a path, bytes, a binary file object, `pretty_midi.PrettyMIDI`, `mido.MidiFile`, `symusic.Score` or
+        `duvhuman.MidiFile`.
+    instrument : "guitar", "bass", "keys", "strings" or an alias; "auto" plays each part as its program says, or, if it
+        has none, as its track's name says. With a named instrument the parts of that instrument and parts without a
+        program change are played; if there are none, every part off the drum channel is.
+    intensity : 0 (the input, byte for byte) to 1 (as predicted).
+    variation : 0 (the performance to be expected) to 1 (one drawn from the prediction).
+    seed : of the draw, 0 and up; the same input and seed give the same bytes. None draws one and reports it.
+    dynamics : "keep" follows the accents and swells of a part that is not flat; "replace" keeps its mean alone.
+    velocity, duration : False leaves velocities, or lengths, alone.
+    tracks : indices of the tracks to play, from 0, whatever their programs say.
+    protect : pitches to leave alone beside those outside the instrument's range (usually key-switches); an empty list
+        protects none.
+    adapter : "default" (the one that comes with the model), a folder or name, or None for the bare base.
+    model : a folder, or ``"org/name@revision"``; None for the one that comes with duvhuman.
+    device : "auto", "cpu", "cuda", ...
+
+    Returns
+    -------
+    A new object of the type of `midi`; for paths, bytes and file objects a `duvhuman.MidiFile` with ``.save(path)``
+    and ``.report``. It differs from the input in note-on velocities and note-off times alone.
+
+    Raises
+    ------
+    DuvhumanError
+        `MidiError` for input that is not MIDI, `FileError` for a path that cannot be read, `OptionError` for an
+        argument out of range, `ModelError` for weights missing or corrupt.
+
+    Warns
+    -----
+    DuvhumanWarning
+        If nothing was played (the input then comes back unchanged), or parts of other instruments were.
+    """
+    player = load(instrument, adapter=adapter, model=model, device=device)
+    return player.humanize(
+        midi, intensity=intensity, variation=variation, seed=seed, dynamics=dynamics, velocity=velocity,
+        duration=duration, tracks=tracks, protect=protect,
+    )  # fmt: skip
+
+
+def predict(
+    midi: object,
+    instrument: str,
+    *,
+    intensity: float = 1.0,
+    variation: float = DEFAULT_VARIATION,
+    seed: int | None = None,
+    dynamics: str = "keep",
+    velocity: bool = True,
+    duration: bool = True,
+    tracks: Collection[int] | None = None,
+    protect: Collection[int] | None = None,
+    adapter: PathName | None = "default",
+    model: PathName | None = None,
+    device: str = "auto",
+) -> Prediction:
+    """What `humanize` would play, as arrays; arguments and errors are those of `humanize`."""
+    player = load(instrument, adapter=adapter, model=model, device=device)
+    return player.predict(
+        midi, intensity=intensity, variation=variation, seed=seed, dynamics=dynamics, velocity=velocity,
+        duration=duration, tracks=tracks, protect=protect,
+    )  # fmt: skip
+
+
+def load(
+    instrument: str, *, adapter: PathName | None = "default", model: PathName | None = None, device: str = "auto"
+) -> Humanizer:
+    """A player to keep warm: the network is read once; arguments and errors are those of `humanize`."""
+    return Humanizer(instrument, adapter=adapter, model=model, device=device)
+
+
+class Humanizer:
+    """An instrument, or "auto", with its weights in memory; see `humanize` for the arguments.
+
+    The weights of a named instrument are read at once, those of "auto" when the first part needs them.
+    """
+
+    def __init__(
+        self,
+        instrument: str,
+        *,
+        adapter: PathName | None = "default",
+        model: PathName | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.instrument = AUTO if instrument == AUTO else get_instrument(instrument).name
+        self._adapter, self._model, self._device = adapter, model, _check_device(device)
+        if self.instrument != AUTO:
+            self._network(INSTRUMENTS[self.instrument])
+
+    def __repr__(self) -> str:
+        return f"<duvhuman.Humanizer {self.instrument!r}>"
+
+    def humanize(self, midi: object, **options: Any) -> Any:
+        """Play `midi`; the keyword arguments are those of `humanize` from `intensity` to `protect`."""
+        chosen = Options(**options)
+        source = open_midi(midi)
+        plan = self._play(source, chosen)
+        report = Report(plan.seed, tuple(part.report() for part in plan.parts))
+        return source.restore(plan.result.to_bytes(), report)
+
+    def predict(self, midi: object, **options: Any) -> Prediction:
+        """What `humanize` would play; the same keyword arguments."""
+        chosen = Options(**options)
+        source = open_midi(midi)
+        plan = self._play(source, chosen)
+        return _prediction(plan.parts, plan.seed)
+
+    def _play(self, source: Source, options: Options) -> _Plan:
+        seed = options.drawn_seed()
+        smf = parse_smf(source.data, source=source.name)
+        read = read_parts(smf)
+        selection = choose_parts(read, self.instrument, options.tracks, n_tracks=len(smf.tracks))
+        if selection.notice:
+            warnings.warn(f"{source.name}: {selection.notice}", DuvhumanWarning, stacklevel=4)
+        rooms = ticks_until_repeated([part.notes for part in read], tracks_apart=smf.format == 2)
+        parts = [
+            self._play_part(choice, room, options, seed)
+            for choice, room in zip(selection.choices, rooms, strict=True)
+        ]
+        if all(part.how is None for part in parts):
+            reasons = sorted({part.skipped for part in parts}) or ["no notes"]
+            warnings.warn(
+                f"{source.name}: nothing to play ({'; '.join(reasons)}); it comes back unchanged",
+                DuvhumanWarning, stacklevel=4,
+            )  # fmt: skip
+        result = apply_performance(smf, [(p.notes, p.velocity, p.duration_ticks) for p in parts if p.how is not None])
+        # What is told is what was written: where notes of one pitch overlap, not every length is possible.
+        written = [part.as_written(after.notes) for part, after in zip(parts, read_parts(result), strict=True)]
+        return _Plan(seed, written, result)
+
+    def _play_part(self, choice: Choice, room: IntArray, options: Options, seed: int) -> _PlayedPart:
+        notes = choice.part.notes
+        if choice.instrument is None:
+            return _PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=choice.reason)
+        free = ~_protected(notes.pitch, choice.instrument, options.protect)
+        if not free.any():
+            reason = f"all notes outside the range of the {choice.instrument.name} or protected"
+            return _PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=reason)
+        network = self._network(choice.instrument)
+        score = score_of(notes.select(free), choice.instrument.default_program)
+        played = perform(
+            network, score, notes.velocity[free].astype(np.float64),
+            keep_dynamics=options.dynamics == "keep", variation=float(options.variation), seed=seed,
+        )  # fmt: skip
+        velocity, duration = notes.velocity.copy(), notes.duration_ticks.copy()
+        if options.velocity:
+            written = notes.velocity[free]
+            wanted = np.round(written + float(options.intensity) * (played.velocity - written))
+            velocity[free] = np.clip(wanted, 1, 127).astype(np.int64)
+        if options.duration and options.intensity > 0:
+            growth = (played.duration_beats / score.nominal_beats) ** float(options.intensity)
+            duration[free] = np.round(notes.duration_ticks[free] * growth).astype(np.int64)
+            duration = fit_lengths(notes, duration, room)
+        return _PlayedPart(choice, velocity, duration, how=_How(free, played, network.config))
+
+    def _network(self, instrument: Instrument) -> PhraseTransformer:
+        folder = find_model(instrument.name, self._model)
+        adapter = find_adapter(instrument.name, self._adapter, folder)
+        return _load_network(folder, adapter, self._device)
+
+
+@dataclass(frozen=True)
+class _How:
+    """The notes that were played, marked in ``free`` (N,), what was played on them, and the model's tables."""
+
+    free: BoolArray
+    played: Played
+    config: ModelConfig
+
+
+@dataclass(frozen=True)
+class _PlayedPart:
+    """A part with its new velocities (N,) and lengths in ticks (N,), and either how it was played or why it was not."""
+
+    choice: Choice
+    velocity: IntArray
+    duration_ticks: IntArray
+    skipped: str = ""
+    how: _How | None = None
+
+    @property
+    def notes(self) -> NoteTable:
+        return self.choice.part.notes
+
+    def as_written(self, after: NoteTable) -> _PlayedPart:
+        """The part with the velocities and lengths that its notes have in the new file."""
+        hangs = self.notes.off_event < 0  # such a note lasts as long as its track, and has no length of its own
+        duration = np.where(hangs, self.notes.duration_ticks, after.duration_ticks)
+        return replace(self, velocity=after.velocity, duration_ticks=duration)
+
+    def report(self) -> PartReport:
+        part, notes = self.choice.part, self.notes
+        played = int(self.how.free.sum()) if self.how else 0
+        return PartReport(
+            name=part.name,
+            tracks=part.tracks,
+            channel=part.channel,
+            program=part.program,
+            instrument=self.choice.instrument.name if self.choice.instrument and not self.skipped else None,
+            notes=len(notes),
+            played=played,
+            protected=len(notes) - played if not self.skipped else 0,
+            velocities_changed=int((self.velocity != notes.velocity).sum()),
+            durations_changed=int((self.duration_ticks != notes.duration_ticks).sum()),
+            velocity_before=(int(notes.velocity.min()), int(notes.velocity.max())),
+            velocity_after=(int(self.velocity.min()), int(self.velocity.max())),
+            skipped=self.skipped,
+        )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    seed: int
+    parts: list[_PlayedPart]
+    result: SmfFile
+
+
+def _protected(pitch: IntArray, instrument: Instrument, protect: Collection[int] | None) -> BoolArray:
+    """(N,) True for the notes to leave alone."""
+    named = np.array([] if protect is None else list(protect), dtype=np.int64)
+    if protect is not None and not len(named):
+        return np.zeros(len(pitch), dtype=np.bool_)
+    outside = (pitch < instrument.low) | (pitch > instrument.high)
+    return outside | np.isin(pitch, named)
+
+
+def _prediction(parts: list[_PlayedPart], seed: int) -> Prediction:
+    """The predictions of the played parts as one, in onset, then pitch order."""
+    tables = [_prediction_of(part, part.how, seed) for part in parts if part.how is not None]
+    if not tables:
+        return Prediction.empty(seed)
+    names = [field.name for field in fields(Prediction) if field.name != "seed"]
+    whole = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
+    order = np.lexsort((whole["pitch"], whole["onset_ticks"]))
+    return Prediction(**{name: values[order] for name, values in whole.items()}, seed=seed)
+
+
+def _prediction_of(part: _PlayedPart, how: _How, seed: int) -> Prediction:
+    """What was played of one part; a note that was left alone is certain to be what it was."""
+    notes = part.notes
+    ratio = np.where(notes.duration_ticks > 0, part.duration_ticks / np.maximum(notes.duration_ticks, 1), 1.0)
+    v_bin, d_bin = velocity_bin(part.velocity), duration_bin(np.log2(ratio), how.config)
+    v_probabilities, d_probabilities = np.eye(VELOCITY_BINS)[v_bin], np.eye(DURATION_BINS)[d_bin]
+    v_probabilities[how.free] = how.played.said.velocity_probabilities
+    d_probabilities[how.free] = how.played.said.duration_probabilities
+    spread = np.zeros(len(notes))
+    spread[how.free] = how.played.spread
+    return Prediction(
+        velocity_bin=v_bin,
+        duration_bin=d_bin,
+        velocity_probabilities=v_probabilities,
+        duration_probabilities=d_probabilities,
+        velocity=part.velocity,
+        duration_beats=notes.duration_beats * ratio,
+        spread=spread,
+        onset_ticks=notes.onset_ticks,
+        pitch=notes.pitch,
+        seed=seed,
+    )
+
+def _check_device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise OptionError(f"unknown device {name!r}; there are auto, cpu, cuda, cuda:0, mps") from None
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise OptionError(f"device {name!r} was asked for, but cannot be used here; use auto or cpu") from None
+    return str(device)
+
+
+_networks: dict[tuple[str, str, str, tuple[int, ...]], PhraseTransformer] = {}
+_networks_lock = threading.Lock()
+KEPT_NETWORKS = 8
+
+
+def _load_network(folder: Path, adapter: Path | None, device: str) -> PhraseTransformer:
+    """The network in `folder` with its adapter merged in, ready to play; kept in memory until its files change."""
+    files = [*folder.glob("*.safetensors"), *folder.glob("*.json")]
+    files += [*adapter.glob("*.safetensors"), *adapter.glob("*.json")] if adapter else []
+    stamp = tuple(sorted(file.stat().st_mtime_ns for file in files))
+    key = (str(folder), str(adapter), device, stamp)
+    with _networks_lock:
+        if key not in _networks:
+            network = PhraseTransformer.from_pretrained(folder)
+            if network.config.feature_names != feature_names():
+                raise ModelError(
+                    f"{folder}: made for other features than this version of duvhuman computes; "
+                    "train it anew, or use the version it was made with"
+                )
+            if adapter is not None:
+                merge_adapter(network, adapter)
+            while len(_networks) >= KEPT_NETWORKS:
+                _networks.pop(next(iter(_networks)))
+            _networks[key] = network.to(device).eval()
+        return _networks[key]

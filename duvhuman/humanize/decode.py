@@ -1,0 +1,172 @@
+"""From what the network says to velocities and lengths a player would give.
+
+Conventions
+-----------
+Arrays are (N,) over the notes of one part. Nothing here looks further than `STRETCH_NOTES` notes to either side, and
+random draws are keyed to what is played: an edit elsewhere changes nothing, and equal bars are played alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duvhuman.humanize.score import SHORTEST_BEATS, FloatArray, IntArray, Score, gap_to_next_onset
+from duvhuman.humanize.windows import Distribution
+from duvhuman.models.config import VELOCITY_BINS, ModelConfig
+
+STRETCH_NOTES = 96
+"""How many notes to either side the mean is taken of that velocities are stretched about."""
+STACCATO_SHARE = 0.75
+"""A note written shorter than this share of the gap to the next onset is staccato ..."""
+STACCATO_GROWTH = 1.1
+"""... and grows by at most a tenth."""
+CHORD_SHARE = 0.8
+"""How much of the variance of the random draw is shared by the notes of a chord."""
+
+
+def velocity_bin(velocity: NDArray[np.generic]) -> IntArray:
+    """The bin of MIDI velocities 0..127: ``velocity * 16 // 128``."""
+    return np.asarray(velocity, dtype=np.int64) * VELOCITY_BINS // 128
+
+
+def duration_bin(articulation: FloatArray, config: ModelConfig) -> IntArray:
+    """The bin of articulations, edges from the config."""
+    return np.searchsorted(np.array(config.duration_edges), articulation, side="right")
+
+
+def velocity_centres() -> FloatArray:
+    """(16,) the middle of each velocity bin."""
+    centres: FloatArray = 8.0 * np.arange(VELOCITY_BINS, dtype=np.float64) + 3.5
+    return centres
+
+
+def duration_centres(config: ModelConfig) -> FloatArray:
+    """(16,) the middle of each articulation bin; the open ones reach as far past their edge as their neighbour."""
+    edges = np.array(config.duration_edges)
+    middle = (edges[:-1] + edges[1:]) / 2
+    return np.concatenate([[2 * edges[0] - middle[0]], middle, [2 * edges[-1] - middle[-1]]])
+
+
+def decode_velocity(
+    said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Velocities and their spread.
+
+    The expected velocity is the mean of what the bins and the regression head say. It varies less than a player does,
+    so it is stretched about its local mean by ``config.velocity_gain``.
+
+    Parameters
+    ----------
+    variation : 0 is the expected performance, 1 a draw from the predicted bins.
+    uniform : (N,) the draws in 0..1, needed if `variation` is not 0.
+
+    Returns
+    -------
+    velocity : (N,) 1..127, not rounded.
+    spread : (N,) SD of the predicted bins, in MIDI velocities.
+    """
+    centres = velocity_centres()
+    mean = said.velocity_probabilities @ centres
+    spread = np.sqrt(np.maximum(said.velocity_probabilities @ centres**2 - mean**2, 0.0))
+    expected = (mean + said.velocity) / 2
+    middle = local_mean(expected)
+    velocity = middle + config.velocity_gain * (expected - middle)
+    if variation > 0 and uniform is not None:
+        edges = np.append(8.0 * np.arange(VELOCITY_BINS), 128.0)
+        drawn = inverse_cdf(said.velocity_probabilities, edges, uniform)
+        velocity = (1 - variation) * velocity + variation * drawn
+    return np.clip(velocity, 1.0, 127.0), spread
+
+
+def decode_articulation(
+    said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None
+) -> FloatArray:
+    """(N,) log2(performed / written duration); parameters as in `decode_velocity`."""
+    centres = duration_centres(config)
+    expected = (said.duration_probabilities @ centres + said.articulation) / 2
+    middle = local_mean(expected)
+    articulation = middle + config.articulation_gain * (expected - middle)
+    if variation > 0 and uniform is not None:
+        edges = np.concatenate([[2 * centres[0] - config.duration_edges[0]], config.duration_edges])
+        edges = np.append(edges, 2 * centres[-1] - config.duration_edges[-1])
+        drawn = inverse_cdf(said.duration_probabilities, edges, uniform)
+        articulation = (1 - variation) * articulation + variation * drawn
+    return articulation
+
+
+def local_mean(values: FloatArray, reach: int = STRETCH_NOTES) -> FloatArray:
+    """The mean of `values` within `reach` notes, near notes weighing more (a triangle)."""
+    kernel = np.concatenate([np.arange(1, reach + 1), np.arange(reach - 1, 0, -1)]).astype(np.float64)
+    total = np.convolve(values, kernel)[reach - 1 : reach - 1 + len(values)]
+    weight = np.convolve(np.ones(len(values)), kernel)[reach - 1 : reach - 1 + len(values)]
+    mean: FloatArray = total / weight
+    return mean
+
+
+def inverse_cdf(probabilities: FloatArray, edges: FloatArray, uniform: FloatArray) -> FloatArray:
+    """Draw from bins (N, K) with K + 1 edges, evenly within a bin, at (N,) uniform numbers."""
+    cdf = np.cumsum(probabilities, axis=1)
+    cdf /= cdf[:, -1:]
+    chosen = np.minimum((cdf < uniform[:, None]).sum(axis=1), probabilities.shape[1] - 1)
+    rows = np.arange(len(uniform))
+    below = np.where(chosen > 0, cdf[rows, chosen - 1], 0.0)
+    inside = np.clip((uniform - below) / np.maximum(cdf[rows, chosen] - below, 1e-12), 0.0, 1.0)
+    drawn: FloatArray = edges[chosen] + inside * (edges[chosen + 1] - edges[chosen])
+    return drawn
+
+
+def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
+    """(N,) numbers in 0..1 that depend on the seed and on what is played: chord, place in the bar, chord before.
+
+    The notes of a chord share most of their draw, and neighbouring chords some of it.
+    """
+    time = score.onset_beats
+    chord = np.cumsum(np.append(True, np.diff(time) > 1e-6)) - 1
+    place = np.where(score.grid_known, np.round(score.beat_in_bar * 12), 0).astype(np.int64)
+    note_key = _mix(score.pitch.astype(np.uint64) * np.uint64(1024) + place.astype(np.uint64))
+    chord_key = np.zeros(chord[-1] + 1, dtype=np.uint64)
+    np.bitwise_xor.at(chord_key, chord, note_key)
+    start = _mix(np.array([seed, salt], dtype=np.uint64))[:1] ^ np.uint64(salt)
+    chord_key = _mix(chord_key ^ _mix(np.append(np.uint64(0), chord_key[:-1])) ^ start)
+    ends = _normal(_mix(start ^ np.array([1, 2], dtype=np.uint64)))  # stand for the chords before and after the part
+    chord_draw = _normal(chord_key)
+    before, after = np.append(ends[:1], chord_draw[:-1]), np.append(chord_draw[1:], ends[1:])
+    chord_draw = (chord_draw + 0.5 * before + 0.5 * after) / np.sqrt(1.5)
+    own = _normal(_mix(chord_key[chord] ^ note_key))
+    return _normal_cdf(np.sqrt(CHORD_SHARE) * chord_draw[chord] + np.sqrt(1 - CHORD_SHARE) * own)
+
+
+def limit_durations(score: Score, duration_beats: FloatArray) -> FloatArray:
+    """Keep a written staccato short: it grows by at most a tenth of its length."""
+    gap = gap_to_next_onset(score)
+    staccato = score.nominal_beats < STACCATO_SHARE * np.where(np.isnan(gap), 0.0, np.maximum(gap, SHORTEST_BEATS))
+    longest = np.where(staccato, STACCATO_GROWTH * score.nominal_beats, np.inf)
+    return np.minimum(duration_beats, longest)
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): every input bit changes half of the output bits."""
+    with np.errstate(over="ignore"):
+        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed: NDArray[np.uint64] = x ^ (x >> np.uint64(31))
+    return mixed
+
+
+def _unit(key: NDArray[np.uint64]) -> FloatArray:
+    """Keys as numbers strictly between 0 and 1."""
+    return ((key >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+
+
+def _normal(key: NDArray[np.uint64]) -> FloatArray:
+    """Keys as draws of a standard normal (Box and Muller 1958)."""
+    drawn: FloatArray = np.sqrt(-2 * np.log(_unit(key))) * np.cos(2 * np.pi * _unit(_mix(key)))
+    return drawn
+
+
+def _normal_cdf(x: FloatArray) -> FloatArray:
+    """The normal distribution function by a logistic approximation (Page 1977; error under 2e-4)."""
+    cdf: FloatArray = 1.0 / (1.0 + np.exp(-(1.5957691216 * x + 0.07056 * x**3)))
+    return cdf

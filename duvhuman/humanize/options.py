@@ -1,0 +1,70 @@
+"""The options of `humanize` and `predict`, checked once.
+
+Conventions
+-----------
+Tracks are indices into the file's tracks, from 0; pitches are MIDI note numbers 0..127.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from duvhuman.errors import OptionError
+
+DEFAULT_VARIATION = 0.0
+DYNAMICS = ("keep", "replace")
+LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """How parts are played; see `duvhuman.humanize.api.humanize` for what each option means.
+
+    Raises
+    ------
+    OptionError
+        If a value is outside its legal range; the message names the range.
+    """
+
+    intensity: float = 1.0
+    variation: float = DEFAULT_VARIATION
+    seed: int | None = None
+    dynamics: str = "keep"
+    velocity: bool = True
+    duration: bool = True
+    tracks: Collection[int] | None = None
+    protect: Collection[int] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("intensity", "variation"):
+            value = getattr(self, name)
+            if not _is_number(value) or not 0.0 <= value <= 1.0:
+                raise OptionError(f"{name} must be a number from 0 to 1, not {value!r}")
+        if self.seed is not None and not (_is_integer(self.seed) and 0 <= self.seed <= LARGEST_SEED):
+            raise OptionError(f"seed must be a whole number from 0 to {LARGEST_SEED} (or None), not {self.seed!r}")
+        if self.dynamics not in DYNAMICS:
+            raise OptionError(f"dynamics must be {' or '.join(map(repr, DYNAMICS))}, not {self.dynamics!r}")
+        for name, highest in (("tracks", None), ("protect", 127)):
+            values = getattr(self, name)
+            if values is None:
+                continue
+            if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
+                raise OptionError(f"{name} must be a list of whole numbers, not {values!r}")
+            for value in values:
+                if not _is_integer(value) or value < 0 or (highest is not None and value > highest):
+                    limit = "0 and up" if highest is None else f"0 to {highest}"
+                    raise OptionError(f"{name} must hold whole numbers, {limit}, not {value!r}")
+
+    def drawn_seed(self) -> int:
+        """The seed, or a new one."""
+        return secrets.randbits(31) if self.seed is None else int(self.seed)
+
+
+def _is_integer(value: object) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return (hasattr(value, "__float__") or hasattr(value, "__index__")) and not isinstance(value, (bool, str))

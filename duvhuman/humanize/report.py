@@ -1,0 +1,99 @@
+"""What `humanize` and `predict` tell of what they did.
+
+Conventions
+-----------
+N counts every note of the played parts. Velocities are MIDI 1..127, lengths are in beats (quarter notes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from duvhuman.humanize.score import FloatArray, IntArray
+from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """What was done to one part.
+
+    Attributes
+    ----------
+    name, tracks, channel, program : which part; program -1 is "none set".
+    instrument : what it was played as; None if it was left alone.
+    notes, played, protected : how many notes it has, how many the model saw, how many were left alone as key-switches.
+    velocities_changed, durations_changed : how many notes came out different.
+    velocity_before, velocity_after : lowest and highest velocity.
+    skipped : why the part was left alone; empty if it was played.
+    """
+
+    name: str
+    tracks: tuple[int, ...]
+    channel: int
+    program: int
+    instrument: str | None
+    notes: int
+    played: int
+    protected: int
+    velocities_changed: int
+    durations_changed: int
+    velocity_before: tuple[int, int]
+    velocity_after: tuple[int, int]
+    skipped: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done to a file: the seed used, and every part with notes, in the file's order."""
+
+    seed: int
+    parts: tuple[PartReport, ...]
+
+    @property
+    def changed(self) -> bool:
+        """Whether any note came out different."""
+        return any(part.velocities_changed or part.durations_changed for part in self.parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers, for JSON."""
+        return {"seed": self.seed, "changed": self.changed, "parts": [asdict(part) for part in self.parts]}
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the model says of every note of the played parts, in onset, then pitch order.
+
+    Attributes
+    ----------
+    velocity_bin, duration_bin : (N,) integers 0..15, the bins of the decoded values below.
+    velocity_probabilities, duration_probabilities : (N, 16), rows sum to 1; for a protected note all on its own bin.
+    velocity : (N,) integers 1..127.
+    duration_beats : (N,) beats.
+    spread : (N,) SD of the predicted velocity bins, in MIDI velocities; 0 for a protected note.
+    onset_ticks, pitch : (N,) integers, which note it is.
+    seed : the seed used.
+    """
+
+    velocity_bin: IntArray
+    duration_bin: IntArray
+    velocity_probabilities: FloatArray
+    duration_probabilities: FloatArray
+    velocity: IntArray
+    duration_beats: FloatArray
+    spread: FloatArray
+    onset_ticks: IntArray
+    pitch: IntArray
+    seed: int
+
+    @classmethod
+    def empty(cls, seed: int) -> Prediction:
+        """The prediction of a file with nothing to play."""
+        whole, real = np.zeros(0, dtype=np.int64), np.zeros(0)
+        v_probabilities, d_probabilities = np.zeros((0, VELOCITY_BINS)), np.zeros((0, DURATION_BINS))
+        return cls(whole, whole, v_probabilities, d_probabilities, whole, real, real, whole, whole, seed)
+
+    def __len__(self) -> int:
+        return len(self.pitch)

@@ -1,0 +1,185 @@
+"""The written side of a part, and the hints a user may give: all that the network is told.
+
+Conventions
+-----------
+All arrays are 1-D over N notes, sorted by segment, then onset. A *segment* is a stretch of one part; several may
+stand one after another in one `Score`, and nothing looks across their borders. A beat is a quarter note.
+
+`Score` has no field for a performed velocity or duration: what is predicted cannot become an input. The one exception
+is declared: `Hints`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duvhuman.midi.notes import NoteTable
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+UNKNOWN_PROGRAM = 128
+SWELL_BEATS = 2.0
+SWELL_STEP = 4.0
+ACCENT_STEP = 8.0
+SHORTEST_BEATS = 1 / 8
+"""Onsets nearer than this count as one (strums, rolled chords)."""
+GRID_UNITS = (4, 6)
+"""Notes per beat of the grids that a beat may be divided into: sixteenths and eighth triplets."""
+GRID_TOLERANCE = 0.1
+GRID_SHARE = 0.35
+"""A grid means something if this share of onsets lies within a tenth of a unit of it (0.2 would by chance)."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The written side of N notes: everything that may be known before anybody plays.
+
+    Attributes
+    ----------
+    onset_beats, nominal_beats : (N,) beats; nominal is NaN where how long a note is written is unknown.
+    pitch, program : (N,) MIDI numbers; program 128 is unknown.
+    tempo_bpm : (N,) quarter notes per minute at the onset.
+    beat_in_bar, bar_beats : (N,) beats since the bar began, and its length.
+    grid_known : (N,) whether beats and bars mean anything; else only seconds are looked at.
+    segment : (N,) non-decreasing.
+    """
+
+    onset_beats: FloatArray
+    nominal_beats: FloatArray
+    pitch: IntArray
+    program: IntArray
+    tempo_bpm: FloatArray
+    beat_in_bar: FloatArray
+    bar_beats: FloatArray
+    grid_known: BoolArray
+    segment: IntArray
+
+    def __len__(self) -> int:
+        return len(self.pitch)
+
+    def select(self, index: IntArray | BoolArray | slice) -> Score:
+        """The notes at `index`, which must keep the order."""
+        return Score(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+    def replace(self, **columns: NDArray[np.generic]) -> Score:
+        """A copy with some columns exchanged."""
+        return replace(self, **columns)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What may be told to the network of the velocities, each (N,) and NaN where it is not told.
+
+    Attributes
+    ----------
+    level, range : mean and SD of the part's velocities.
+    swell, accent : the user's own dynamics, as `contour` makes them.
+    """
+
+    level: FloatArray
+    range: FloatArray
+    swell: FloatArray
+    accent: FloatArray
+
+    @classmethod
+    def none(cls, n: int) -> Hints:
+        """No hint for any of n notes."""
+        nothing = np.full(n, np.nan)
+        return cls(nothing, nothing, nothing, nothing)
+
+
+def contour(
+    onset_beats: FloatArray, velocity: NDArray[np.generic], segment: IntArray, level: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Dynamics coarsened to what a user would write: a swell, and accents on chords that stand out of it.
+
+    Parameters
+    ----------
+    onset_beats, velocity, segment : (N,), sorted by segment, then onset.
+    level : (N,) the mean velocity of the part that each segment is from.
+
+    Returns
+    -------
+    swell : (N,) the mean velocity within `SWELL_BEATS` of each note minus `level`, in steps of 4.
+    accent : (N,) -1, 0 or 1: whether the note lies more than 8 under or over the swell.
+    """
+    values = np.asarray(velocity, dtype=np.float64)
+    if not len(values):
+        return values, values
+    low, high = neighbours(separate_segments(onset_beats, segment), SWELL_BEATS)
+    local = window_mean(values, low, high)
+    swell = SWELL_STEP * np.round((local - level) / SWELL_STEP)
+    accent = np.clip(np.trunc((values - local) / ACCENT_STEP), -1, 1)
+    return swell, accent
+
+
+def separate_segments(time: FloatArray, segment: IntArray) -> FloatArray:
+    """`time` with the segments moved so far apart that no distance across a border matters."""
+    if not len(time):
+        return time
+    starts = np.append(True, np.diff(segment) != 0)
+    first = np.flatnonzero(starts)
+    last = np.append(first[1:], len(time)) - 1
+    shift = np.concatenate([[0.0], np.cumsum((time[last] - time[first])[:-1] + 1e4)])
+    number = np.cumsum(starts) - 1
+    moved: FloatArray = time - time[first][number] + shift[number]
+    return moved
+
+
+def neighbours(time: FloatArray, width: float) -> tuple[IntArray, IntArray]:
+    """Index range (stop exclusive) of the notes within `width` of every note, in the unit of `time` (sorted)."""
+    return np.searchsorted(time, time - width - 1e-9), np.searchsorted(time, time + width + 1e-9, "right")
+
+
+def window_mean(values: FloatArray, low: IntArray, high: IntArray) -> FloatArray:
+    """The mean of ``values[low:high]`` for every note."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    mean: FloatArray = (total[high] - total[low]) / (high - low)
+    return mean
+
+
+def gap_to_next_onset(score: Score) -> FloatArray:
+    """(N,) beats to the next onset at least `SHORTEST_BEATS` away, of any pitch; NaN at a segment's end."""
+    time = separate_segments(score.onset_beats, score.segment)
+    following = np.searchsorted(time, time + SHORTEST_BEATS - 1e-6)
+    inside = np.minimum(following, len(time) - 1)
+    exists = (following < len(time)) & (score.segment[inside] == score.segment)
+    gap: FloatArray = np.where(exists, time[inside] - time, np.nan)
+    return gap
+
+
+def grid_share(onset_beats: FloatArray, unit: int) -> float:
+    """The share of onsets within a tenth of a grid unit of the grid with `unit` notes per beat."""
+    position = np.asarray(onset_beats) * unit
+    return float(np.mean(np.abs(position - np.round(position)) < GRID_TOLERANCE)) if len(position) else 1.0
+
+
+def has_grid(onset_beats: FloatArray) -> bool:
+    """Whether the onsets keep to the beats of their file at all; a free recording into a sequencer does not."""
+    return any(grid_share(onset_beats, unit) >= GRID_SHARE for unit in GRID_UNITS)
+
+
+def score_of(notes: NoteTable, default_program: int = UNKNOWN_PROGRAM) -> Score:
+    """The written side of a part as a user's file gives it: each note lasts as long as it is written.
+
+    Parameters
+    ----------
+    notes : N notes.
+    default_program : what a note without a program change is taken for.
+    """
+    return Score(
+        onset_beats=notes.onset_beats,
+        nominal_beats=np.maximum(notes.duration_beats, 1e-3),
+        pitch=notes.pitch,
+        program=np.where(notes.program < 0, default_program, notes.program),
+        tempo_bpm=notes.tempo_bpm,
+        beat_in_bar=notes.beat_in_bar,
+        bar_beats=notes.bar_beats,
+        grid_known=np.full(len(notes), has_grid(notes.onset_beats)),
+        segment=np.zeros(len(notes), dtype=np.int64),
+    )

@@ -1,0 +1,103 @@
+"""Which parts of a file are played, and as what.
+
+Conventions
+-----------
+Every part gets a `Choice`; one that is left alone says why in words for the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from duvhuman.errors import OptionError
+from duvhuman.instruments import (
+    AUTO,
+    Instrument,
+    get_instrument,
+    instrument_of_program,
+    instrument_of_track_name,
+)
+from duvhuman.midi.notes import Part
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What becomes of a part: the instrument it is played as, or None and the reason."""
+
+    part: Part
+    instrument: Instrument | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The choices for all parts of a file, and what the user should be told of them."""
+
+    choices: tuple[Choice, ...]
+    notice: str = ""
+
+
+def choose_parts(
+    parts: Sequence[Part], instrument: str, tracks: Collection[int] | None = None, *, n_tracks: int = 0
+) -> Selection:
+    """Choose the parts to play.
+
+    Parameters
+    ----------
+    instrument : a name or alias of `duvhuman.instruments`, or ``"auto"``.
+    tracks : if given, exactly the parts of these tracks (indices from 0) are played, whatever their program.
+    n_tracks : the number of tracks of the file.
+
+    Raises
+    ------
+    OptionError
+        If the instrument is unknown, or a track does not exist.
+    """
+    named = None if instrument == AUTO else get_instrument(instrument)
+    if tracks is not None:
+        wrong = sorted(track for track in tracks if track >= n_tracks)
+        if wrong:
+            has = f"tracks 0 to {n_tracks - 1}" if n_tracks > 1 else ("one track, 0" if n_tracks else "no tracks")
+            raise OptionError(f"tracks: there is no track {wrong[0]}; this file has {has}")
+        return Selection(tuple(_by_track(part, named, tracks) for part in parts))
+    if named is None:
+        return Selection(tuple(_by_program(part) for part in parts))
+    choices = tuple(_as_named(part, named) for part in parts)
+    if any(choice.instrument for choice in choices) or all(part.is_drums for part in parts):
+        return Selection(choices)
+    forced = tuple(Choice(p, None, "drums") if p.is_drums else Choice(p, named) for p in parts)
+    return Selection(forced, f"no part is marked as {named.name}, so every part off the drum channel is played as it")
+
+
+def _own_instrument(part: Part) -> Instrument | None:
+    """What the part says it is: by its program, or by its track's name if no program is set."""
+    return instrument_of_program(part.program) if part.program >= 0 else instrument_of_track_name(part.name)
+
+
+def _by_program(part: Part) -> Choice:
+    if part.is_drums:
+        return Choice(part, None, "drums")
+    instrument = _own_instrument(part)
+    if instrument is not None:
+        return Choice(part, instrument)
+    if part.program < 0:
+        return Choice(part, None, "no program change, and its name tells no instrument")
+    return Choice(part, None, f"another instrument (program {part.program})")
+
+
+def _as_named(part: Part, named: Instrument) -> Choice:
+    if part.is_drums:
+        return Choice(part, None, "drums")
+    if part.program < 0 or part.program in named.programs:
+        return Choice(part, named)
+    other = instrument_of_program(part.program)
+    return Choice(part, None, f"another instrument ({other.name if other else f'program {part.program}'})")
+
+
+def _by_track(part: Part, named: Instrument | None, tracks: Collection[int]) -> Choice:
+    if not set(part.tracks) & set(tracks):
+        return Choice(part, None, "track not selected")
+    if part.is_drums:
+        return Choice(part, None, "drums")
+    return Choice(part, named) if named is not None else _by_program(part)

@@ -1,0 +1,223 @@
+"""From probabilities to velocities and lengths, and draws that are keyed to what is played."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builders import random_score, score
+
+from duvhuman.humanize.decode import (
+    decode_articulation,
+    decode_velocity,
+    duration_bin,
+    duration_centres,
+    inverse_cdf,
+    keyed_uniform,
+    limit_durations,
+    local_mean,
+    velocity_bin,
+    velocity_centres,
+)
+from duvhuman.humanize.windows import Distribution
+from duvhuman.models.config import DURATION_EDGES, ModelConfig
+
+CONFIG = ModelConfig()
+
+
+def certain(velocity_bins: list[int], duration_bins: list[int] | None = None) -> Distribution:
+    """A network that is sure of its bins, and whose regressions agree with the middle of them."""
+    v = np.array(velocity_bins)
+    d = np.array(duration_bins or [8] * len(v))
+    return Distribution(np.eye(16)[v], velocity_centres()[v], np.eye(16)[d], duration_centres(CONFIG)[d])
+
+
+# Bins
+
+
+def test_velocity_bins() -> None:
+    assert velocity_bin(np.array([0, 1, 7, 8, 64, 119, 120, 127])).tolist() == [0, 0, 0, 1, 8, 14, 15, 15]
+    assert velocity_centres()[[0, 8, 15]].tolist() == [3.5, 67.5, 123.5]
+    assert velocity_bin(velocity_centres()).tolist() == list(range(16))
+
+
+def test_duration_bins() -> None:
+    assert duration_bin(np.array([-9.0, -3.0, -0.06, -0.05, 0.0, 0.049, 0.05, 2.5, 9.0]), CONFIG).tolist() == [
+        0, 1, 8, 9, 9, 9, 10, 15, 15,
+    ]  # fmt: skip
+    centres = duration_centres(CONFIG)
+    assert centres[9] == pytest.approx(0)
+    assert centres[[0, 1]].tolist() == pytest.approx([-3.4, -2.6])
+    assert centres[[14, 15]].tolist() == pytest.approx([2.1, 2.9])
+    assert duration_bin(centres, CONFIG).tolist() == list(range(16))
+    assert len(DURATION_EDGES) == 15
+
+
+# Decoding
+
+
+def test_the_expected_performance_is_the_mean_of_bins_and_regression() -> None:
+    said = Distribution(np.eye(16)[[8, 8]], np.array([73.5, 73.5]), np.eye(16)[[9, 9]], np.array([0.2, 0.2]))
+    velocity, spread = decode_velocity(said, CONFIG)
+    assert velocity == pytest.approx([70.5, 70.5])
+    assert spread == pytest.approx([0, 0], abs=1e-6)
+    assert decode_articulation(said, CONFIG) == pytest.approx([0.1, 0.1])
+
+
+def test_spread_is_the_sd_of_the_bins() -> None:
+    half = np.zeros((1, 16))
+    half[0, [4, 6]] = 0.5  # 35.5 or 51.5
+    _, spread = decode_velocity(Distribution(half, np.array([43.5]), half, np.zeros(1)), CONFIG)
+    assert spread == pytest.approx([8])
+
+
+def test_gain_stretches_about_the_local_mean() -> None:
+    said = certain([7, 9], [8, 10])
+    plain = decode_velocity(said, CONFIG)[0]
+    middle = local_mean(plain)
+    wide = decode_velocity(said, ModelConfig(velocity_gain=2.0))[0]
+    assert wide == pytest.approx(middle + 2 * (plain - middle))
+    assert np.diff(wide) == pytest.approx(2 * np.diff(plain), rel=0.02)
+    articulation = decode_articulation(said, ModelConfig(articulation_gain=0.0))
+    assert np.ptp(articulation) == pytest.approx(0, abs=0.01)
+
+
+def test_velocities_stay_midi_velocities() -> None:
+    wide = decode_velocity(certain([0, 15] * 20), ModelConfig(velocity_gain=5.0))[0]
+    assert (wide.min(), wide.max()) == (1, 127)
+
+
+def test_variation_goes_from_the_expected_value_to_the_drawn_one() -> None:
+    said, uniform = certain([8, 8, 8]), np.array([0.0, 0.5, 1.0])
+    assert decode_velocity(said, CONFIG, variation=1.0, uniform=uniform)[0] == pytest.approx([64, 68, 72])
+    assert decode_velocity(said, CONFIG, variation=0.5, uniform=uniform)[0] == pytest.approx([65.75, 67.75, 69.75])
+    low, _, high = decode_articulation(certain([8] * 3, [9] * 3), CONFIG, variation=1.0, uniform=uniform)
+    assert (low, high) == pytest.approx((-0.05, 0.05))
+
+
+def test_draws_from_the_open_bins_reach_as_far_as_their_neighbours() -> None:
+    said, uniform = certain([8] * 4, [0, 0, 15, 15]), np.array([0.0, 1.0, 0.0, 1.0])
+    assert decode_articulation(said, CONFIG, variation=1.0, uniform=uniform) == pytest.approx([-3.8, -3.0, 2.5, 3.3])
+
+
+def test_local_mean_by_hand() -> None:
+    assert local_mean(np.array([0.0, 0, 8, 0, 0]), reach=2) == pytest.approx([0, 2, 4, 2, 0])  # weights 1 2 1
+    assert local_mean(np.array([3.0, 0]), reach=2) == pytest.approx([2, 1])  # at the ends only what is there
+    assert local_mean(np.full(500, 7.0)) == pytest.approx(np.full(500, 7.0))
+
+
+def test_local_mean_looks_no_further_than_its_reach() -> None:
+    values = np.random.default_rng(0).normal(size=400)
+    changed = values.copy()
+    changed[300] += 50
+    differs = np.flatnonzero(local_mean(values) != local_mean(changed))
+    assert (differs.min(), differs.max()) == (300 - 95, 300 + 95)
+
+
+# Draws
+
+
+def test_inverse_cdf_by_hand() -> None:
+    edges = np.array([0.0, 1.0, 3.0, 7.0])
+    probabilities = np.tile([0.5, 0.25, 0.25], (6, 1))
+    drawn = inverse_cdf(probabilities, edges, np.array([0.0, 0.25, 0.5, 0.625, 0.75, 1.0]))
+    assert drawn == pytest.approx([0, 0.5, 1, 2, 3, 7])
+
+
+def test_inverse_cdf_never_draws_an_impossible_bin() -> None:
+    probabilities = np.tile([0.0, 1.0, 0.0], (1001, 1))
+    drawn = inverse_cdf(probabilities, np.arange(4.0), np.linspace(0, 1, 1001))
+    assert drawn[1:].min() >= 1
+    assert drawn.max() <= 2
+
+
+def test_inverse_cdf_draws_bins_as_often_as_they_are_likely() -> None:
+    probabilities = np.array([0.1, 0.6, 0.3])
+    drawn = inverse_cdf(np.tile(probabilities, (30_000, 1)), np.arange(4.0), np.random.default_rng(0).random(30_000))
+    assert np.bincount(drawn.astype(int), minlength=3) / 30_000 == pytest.approx(probabilities, abs=0.01)
+
+
+def looped(bars: int) -> np.ndarray:
+    """The pitches of a bar of eighths, again and again."""
+    return np.tile([50, 55, 59, 62, 55, 59, 62, 59], bars)
+
+
+def distance_from_uniform(draws: np.ndarray) -> float:
+    """The statistic of Kolmogorov and Smirnov."""
+    ordered = np.sort(draws)
+    steps = np.arange(len(ordered) + 1) / len(ordered)
+    return float(max((steps[1:] - ordered).max(), (ordered - steps[:-1]).max()))
+
+
+def test_draws_are_uniform() -> None:
+    draws = keyed_uniform(random_score(20_000), 1, 1)
+    assert draws.min() > 0
+    assert draws.max() < 1
+    assert distance_from_uniform(draws) < 0.02
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_draws_of_very_short_parts_are_uniform_over_seeds(n: int) -> None:
+    draws = [keyed_uniform(score(np.arange(n) * 1.0), seed, 1) for seed in range(2000)]
+    assert distance_from_uniform(np.concatenate(draws)) < 0.04
+
+
+def test_equal_bars_get_equal_draws() -> None:
+    draws = keyed_uniform(score(np.arange(80) / 2, looped(10)), 1, 1).reshape(10, 8)
+    assert np.array_equal(draws[1:-1], np.tile(draws[1], (8, 1)))  # the outermost have other neighbours
+    assert len(np.unique(draws[1])) == 8
+
+
+def test_an_edit_in_bar_nine_does_not_change_the_draw_of_bar_one() -> None:
+    part = score(np.arange(80) / 2, looped(10))
+    pitch = part.pitch.copy()
+    pitch[64] += 1
+    before, after = keyed_uniform(part, 1, 1), keyed_uniform(part.replace(pitch=pitch), 1, 1)
+    assert np.flatnonzero(before != after).tolist() == [63, 64, 65, 66]  # a note, its neighbours, and one more behind
+    keep = np.delete(np.arange(80), 64)
+    assert np.array_equal(before[:63], keyed_uniform(part.select(keep), 1, 1)[:63])
+
+
+def test_the_notes_of_a_chord_draw_alike_but_not_the_same() -> None:
+    part = score(np.repeat(np.arange(3000.0), 2), np.random.default_rng(0).integers(40, 80, 6000))
+    low, high = keyed_uniform(part, 1, 1).reshape(-1, 2).T
+    assert np.corrcoef(low, high)[0, 1] == pytest.approx(0.8, abs=0.05)
+    assert (low != high).mean() > 0.9
+
+
+def test_neighbouring_chords_draw_somewhat_alike() -> None:
+    draws = keyed_uniform(random_score(5000), 1, 1)
+    part = random_score(5000)
+    single = np.flatnonzero(np.diff(part.onset_beats) > 0)
+    assert 0.2 < np.corrcoef(draws[single], draws[single + 1])[0, 1] < 0.8
+
+
+def test_seeds_and_purposes_draw_differently() -> None:
+    part = random_score(2000)
+    first = keyed_uniform(part, 1, 1)
+    assert np.array_equal(first, keyed_uniform(part, 1, 1))
+    for seed, salt in ((2, 1), (1, 2), (0, 1), (2**63 - 1, 1)):
+        assert abs(np.corrcoef(first, keyed_uniform(part, seed, salt))[0, 1]) < 0.1
+
+
+def test_where_in_the_bar_a_note_is_does_not_matter_without_a_grid() -> None:
+    free = score(np.arange(20) * 0.9, looped(3)[:20], grid=False)
+    assert np.array_equal(keyed_uniform(free, 1, 1), keyed_uniform(free.replace(beat_in_bar=free.beat_in_bar + 0.5), 1, 1))
+    kept = score(np.arange(20) * 0.9, looped(3)[:20])
+    assert not np.array_equal(keyed_uniform(kept, 1, 1), keyed_uniform(free, 1, 1))
+
+
+# A written staccato
+
+
+def test_a_written_staccato_grows_by_at_most_a_tenth() -> None:
+    part = score([0, 1, 2, 3], length=[0.5, 0.74, 0.76, 0.5])
+    assert limit_durations(part, np.full(4, 3.0)) == pytest.approx([0.55, 0.814, 3, 3])  # nothing follows the last
+
+
+def test_a_written_staccato_may_shrink() -> None:
+    assert limit_durations(score([0, 1], length=0.5), np.array([0.2, 0.2])) == pytest.approx([0.2, 0.2])
+
+
+def test_the_gap_of_a_strummed_note_is_that_of_its_chord() -> None:
+    strum = score([0, 0.05, 0.1, 1], length=[1, 0.95, 0.9, 1])
+    assert limit_durations(strum, np.full(4, 2.0)) == pytest.approx([2, 2, 2, 2])

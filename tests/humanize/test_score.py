@@ -1,0 +1,189 @@
+"""The written side of a part, and the hints: hand-computed."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from builders import GUITAR, part, random_score, riff, score, song
+
+from duvhuman.humanize.perform import hints_of, is_flat
+from duvhuman.humanize.score import (
+    UNKNOWN_PROGRAM,
+    Hints,
+    Score,
+    contour,
+    gap_to_next_onset,
+    grid_share,
+    has_grid,
+    neighbours,
+    score_of,
+    separate_segments,
+    window_mean,
+)
+from duvhuman.midi.notes import read_parts
+from duvhuman.midi.smf import parse_smf
+
+
+def table(data: bytes):
+    (found,) = read_parts(parse_smf(data))
+    return found.notes
+
+
+def test_a_score_has_no_place_for_what_is_predicted() -> None:
+    assert [field.name for field in fields(Score)] == [
+        "onset_beats", "nominal_beats", "pitch", "program", "tempo_bpm", "beat_in_bar", "bar_beats", "grid_known",
+        "segment",
+    ]  # fmt: skip
+
+
+def test_a_score_selects_and_replaces_columns() -> None:
+    whole = score([0, 1, 2], [60, 62, 64])
+    assert whole.select(np.array([True, False, True])).pitch.tolist() == [60, 64]
+    assert whole.select(slice(1, 3)).onset_beats.tolist() == [1, 2]
+    assert whole.replace(pitch=whole.pitch + 1).pitch.tolist() == [61, 63, 65]
+    assert whole.pitch.tolist() == [60, 62, 64]
+
+
+def test_the_score_of_a_users_part_is_as_written() -> None:
+    found = score_of(table(song(part([(0, 60, 80, 240), (480, 64, 90, 0), (1920, 67, 70, 960)]))))
+    assert found.onset_beats.tolist() == [0, 1, 4]
+    assert found.nominal_beats.tolist() == [0.5, 1e-3, 2]  # a note of no length still has one to take the logarithm of
+    assert found.beat_in_bar.tolist() == [0, 1, 0]
+    assert found.program.tolist() == [GUITAR] * 3
+    assert found.grid_known.all()
+    assert not found.segment.any()
+
+
+def test_the_score_of_a_part_does_not_know_its_velocities() -> None:
+    loud, soft = (score_of(table(song(part(riff(16, velocity=velocity))))) for velocity in (120, 30))
+    for field in fields(Score):
+        assert np.array_equal(getattr(loud, field.name), getattr(soft, field.name))
+
+
+def test_a_part_without_a_program_is_taken_for_the_default_one() -> None:
+    notes = table(song(part(riff(4), number=None)))
+    assert score_of(notes).program.tolist() == [UNKNOWN_PROGRAM] * 4
+    assert score_of(notes, 25).program.tolist() == [25] * 4
+
+
+# Grid or free time
+
+
+@pytest.mark.parametrize(("unit", "step"), [(4, 1 / 4), (6, 1 / 6)])
+def test_sixteenths_and_triplets_keep_to_a_grid(unit: int, step: float) -> None:
+    onset = np.arange(48) * step
+    assert grid_share(onset, unit) == 1
+    assert has_grid(onset)
+
+
+def test_a_swung_or_slightly_loose_player_keeps_to_the_grid() -> None:
+    loose = np.arange(256) / 4 + np.random.default_rng(0).normal(0, 0.02, 256)
+    assert has_grid(loose)
+
+
+def test_a_free_recording_does_not() -> None:
+    free = np.sort(np.random.default_rng(0).uniform(0, 400, 500))
+    assert grid_share(free, 4) == pytest.approx(0.2, abs=0.05)  # what chance gives
+    assert not has_grid(free)
+
+
+def test_no_onsets_contradict_no_grid() -> None:
+    assert has_grid(np.zeros(0))
+
+
+# Contour
+
+
+def swell_and_accent(velocity: list[float] | np.ndarray, step: float = 1.0) -> tuple[list[float], list[float]]:
+    values = np.asarray(velocity, dtype=np.float64)
+    n = len(values)
+    swell, accent = contour(np.arange(n) * step, values, np.zeros(n, dtype=np.int64), np.full(n, values.mean()))
+    return swell.tolist(), accent.tolist()
+
+
+def test_the_contour_of_a_flat_part_is_zero() -> None:
+    assert swell_and_accent([80] * 10) == ([0] * 10, [0] * 10)
+
+
+def test_a_crescendo_swells_in_steps_of_four_without_accents() -> None:
+    swell, accent = swell_and_accent(np.linspace(40, 100, 61))
+    assert accent == [0] * 61
+    assert swell == sorted(swell)
+    assert set(np.mod(swell, 4)) == {0}
+    assert (swell[0], swell[30], swell[60]) == (-28, 0, 28)  # the mean of the first three notes is 41, of all 70
+
+
+def test_an_accent_stands_out_of_its_neighbourhood() -> None:
+    swell, accent = swell_and_accent([70, 70, 70, 70, 100, 70, 70, 70, 70])
+    assert accent == [0, 0, 0, 0, 1, 0, 0, 0, 0]  # 24 above the mean of five notes, 76
+    assert swell[4] == pytest.approx(4)  # 76 - 73.33, rounded to fours
+    assert swell_and_accent([70, 70, 70, 70, 40, 70, 70, 70, 70])[1] == [0, 0, 0, 0, -1, 0, 0, 0, 0]
+
+
+def test_the_contour_of_nothing() -> None:
+    empty = np.zeros(0)
+    swell, accent = contour(empty, empty, empty.astype(np.int64), empty)
+    assert (len(swell), len(accent)) == (0, 0)
+
+
+def test_the_contour_does_not_look_across_segments() -> None:
+    velocity = np.array([60.0, 60, 60, 100, 100, 100])
+    segment = np.array([0, 0, 0, 1, 1, 1])
+    swell, accent = contour(np.arange(6) * 0.5, velocity, segment, velocity)
+    assert (swell.tolist(), accent.tolist()) == ([0] * 6, [0] * 6)
+
+
+# Hints of a user's part
+
+
+@pytest.mark.parametrize(
+    ("velocity", "flat"),
+    [([80] * 9, True), ([80, 100] * 9, True), ([80, 81, 82] * 9, True), ([70, 80, 90] * 9, False)],
+    ids=["one value", "two values", "SD under 1.5", "three values"],
+)
+def test_flat_is_an_sd_under_one_and_a_half_or_fewer_than_three_values(velocity: list[int], flat: bool) -> None:
+    assert is_flat(np.array(velocity, dtype=np.float64)) is flat
+
+
+def test_hints_of_a_flat_part_are_its_level_and_the_typical_range() -> None:
+    hints = hints_of(random_score(8), np.full(8, 77.0), typical_range=12.5, keep=True)
+    assert hints.level.tolist() == [77] * 8
+    assert hints.range.tolist() == [12.5] * 8
+    assert np.isnan(hints.swell).all()
+    assert np.isnan(hints.accent).all()
+
+
+def test_the_contour_is_a_hint_only_if_it_is_to_be_kept() -> None:
+    velocity = np.array([60.0, 70, 80, 110, 60, 70, 80, 90])
+    kept = hints_of(random_score(8), velocity, typical_range=12.5, keep=True)
+    assert np.isfinite(kept.swell).all()
+    assert np.isfinite(kept.accent).all()
+    replaced = hints_of(random_score(8), velocity, typical_range=12.5, keep=False)
+    assert np.isnan(replaced.swell).all()
+    assert replaced.level.tolist() == [77.5] * 8
+
+
+def test_no_hint_is_not_a_number() -> None:
+    assert all(np.isnan(getattr(Hints.none(3), field.name)).all() for field in fields(Hints))
+
+
+# Small tools
+
+
+def test_segments_are_moved_apart() -> None:
+    time = separate_segments(np.array([0.0, 1, 5, 6, 2]), np.array([0, 0, 1, 1, 2]))
+    assert np.diff(time).tolist() == [1, 1e4, 1, 1e4]
+    assert len(separate_segments(np.zeros(0), np.zeros(0, dtype=np.int64))) == 0
+
+
+def test_neighbours_and_their_mean() -> None:
+    low, high = neighbours(np.array([0.0, 1, 2, 5]), 1.0)
+    assert (low.tolist(), high.tolist()) == ([0, 0, 1, 3], [2, 3, 3, 4])
+    assert window_mean(np.array([1.0, 2, 6, 9]), low, high).tolist() == [1.5, 3, 4, 9]
+
+
+def test_the_gap_to_the_next_onset_passes_over_strums() -> None:
+    gap = gap_to_next_onset(score([0, 0.05, 0.125, 1, 9, 9.5], segment=[0, 0, 0, 0, 1, 1]))
+    assert gap.tolist() == [0.125, 0.95, 0.875, pytest.approx(np.nan, nan_ok=True), 0.5, pytest.approx(np.nan, nan_ok=True)]
