@@ -1,0 +1,77 @@
+"""The model card beside the weights, written from the record of the training and a report of the evaluation.
+
+Conventions
+-----------
+Every figure comes from ``training.json`` or from `duvhuman.train.evaluate`; nothing is typed in by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from duvhuman.train.evaluate import format_report
+from duvhuman.train.stages import read_record
+
+CREDITS = """\
+- Lakh MIDI Dataset, CC BY 4.0 (the collection; the sequencers granted nothing separately). Colin Raffel,
+  "Learning-Based Methods for Comparing Sequences, with Applications to Audio-to-MIDI Alignment and Matching",
+  PhD thesis, 2016.
+- POP909, MIT, Copyright (c) 2020 Music X Lab. Wang et al., "POP909: A Pop-song Dataset for Music Arrangement
+  Generation", ISMIR 2020.
+- GiantMIDI-Piano, CC BY 4.0. Kong et al., "GiantMIDI-Piano: A large-scale MIDI Dataset for Classical Piano Music",
+  TISMIR 2022."""
+LIMITS = {
+    "guitar": "Most of the players sat at a keyboard or a sequencer; strums and plucks are theirs.",
+    "bass": "Most of the players sat at a keyboard or a sequencer; slides and ghost notes are rare.",
+    "keys": "Piano dominates (GiantMIDI, POP909); organs, whose sound ignores velocity, are few.",
+    "strings": "Velocities in the data are mostly block dynamics per passage; a swell you write yourself helps more.",
+}
+STAGE_NAMES = {
+    "shallow": "trunk, first half of the layers (all instruments)",
+    "trunk": "trunk (all instruments)",
+    "base": "base (this instrument)",
+    "lora": "LoRA adapter (parts played by hand)",
+}
+
+
+def write_card(folder: Path, instrument: str, table: Mapping[str, Mapping[str, float]]) -> None:
+    """Write ``README.md`` into the model's folder from its record and the evaluation `table` (row -> metrics)."""
+    record = read_record(folder)
+    lines = [
+        "---", "license: apache-2.0", "library_name: duvhuman", "tags: [midi, music, expressive-performance]", "---",
+        "", f"# duvhuman {instrument}", "", _headline(table), "",
+        "PhraseTransformer v3 (4 layers, d_model 512) in float16, and a LoRA adapter in PEFT's format. It predicts the "
+        "velocity and the articulation of every note of a written part.", "",
+        "## Measured", "",
+        f"On {int(next(iter(table.values()))['parts'])} validation parts of songs that were not trained on, flattened "
+        "to one velocity and written up to the next onset; mean over parts. Command: "
+        f"`python -m duvhuman.train evaluate {instrument}`.", "",
+        format_report({instrument: table}), "",
+        "## Trained", "",
+        "| stage | notes seen | epochs (best) | batch | learning rate | seed | minutes | on |", "|---|---|---|---|---|---|---|---|",
+        *(_stage_row(name, record[name]) for name in STAGE_NAMES if name in record), "",
+        "Data, with thanks:", "", CREDITS, "",
+        "## Limits", "",
+        f"{LIMITS[instrument]} The written lengths in training were rebuilt from the onsets, for want of scores. What "
+        "remains to a player's own habits no base can know. Not for drums.", "",
+    ]  # fmt: skip
+    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _headline(table: Mapping[str, Mapping[str, float]]) -> str:
+    name = list(table)[-1]
+    best, floor, flat = table[name], table["ridge floor"], table["flat"]
+    return (
+        f"Velocity r {best['vel_r']:.2f} (ridge floor {floor['vel_r']:.2f}), SD ratio {best['vel_sd_ratio']:.2f}, "
+        f"articulation MAE {best['art_mae']:.2f} (as written {flat['art_mae']:.2f})"
+    )
+
+
+def _stage_row(name: str, entry: Mapping[str, Any]) -> str:
+    config = entry["config"]
+    return (
+        f"| {STAGE_NAMES[name]} | {entry['notes_seen']:,} | {config['epochs']} ({entry['best_epoch']}) "
+        f"| {config['batch_size']} | {config['lr']:g} | {config['seed']} | {entry['minutes']:.0f} | {entry['device']} |"
+    )

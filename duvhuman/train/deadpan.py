@@ -1,0 +1,176 @@
+"""Rebuild from a performance what a user would have written: the input side of a training pair.
+
+Conventions
+-----------
+Arrays and units are those of `duvhuman.humanize.score`; many phrases are handled at once as segments. Written lengths
+come from onsets, pitches and metre alone and never from the performed durations, which are what is predicted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from duvhuman.humanize.score import (
+    SHORTEST_BEATS,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Score,
+    gap_to_next_onset,
+    separate_segments,
+)
+
+VOICE_SEMITONES = 7
+VOICE_LOOKAHEAD = 16
+GRIDLESS_BAR_BEATS = 4.0
+
+
+@dataclass(frozen=True)
+class Performance:
+    """N performed notes: their score (``nominal_beats`` unset) and what the player did with them.
+
+    Attributes
+    ----------
+    score : the written side; ``nominal_beats`` is NaN until `write_lengths` fills it.
+    velocity : (N,) 1..127.
+    duration_beats : (N,) performed.
+    level, range : (N,) mean and SD of the velocities of the part that each note is from.
+    wanted : (N,) notes that count in the loss; the others are context or repetitions.
+    core : (N,) notes of the phrase itself; the others are context on either side.
+    """
+
+    score: Score
+    velocity: FloatArray
+    duration_beats: FloatArray
+    level: FloatArray
+    range: FloatArray
+    wanted: BoolArray
+    core: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def select(self, index: IntArray | BoolArray) -> Performance:
+        """The notes at `index`, in that order."""
+        return Performance(**{field.name: _at(getattr(self, field.name), index) for field in fields(self)})
+
+
+def _at(column: Score | FloatArray, index: IntArray | BoolArray) -> Score | FloatArray:
+    return column.select(index) if isinstance(column, Score) else column[index]
+
+
+def gap_to_next_in_voice(score: Score) -> FloatArray:
+    """(N,) beats to the next onset of nearby pitch at least `SHORTEST_BEATS` away; where none is near, of any pitch."""
+    n = len(score)
+    time = separate_segments(score.onset_beats, score.segment)
+    gap = np.full(n, np.nan)
+    index = np.arange(n)
+    for step in range(1, min(VOICE_LOOKAHEAD, n - 1) + 1):
+        other = np.minimum(index + step, n - 1)
+        distance = time[other] - time
+        fits = (distance >= SHORTEST_BEATS - 1e-6) & (np.abs(score.pitch[other] - score.pitch) <= VOICE_SEMITONES)
+        fits &= np.isnan(gap) & (score.segment[other] == score.segment)
+        gap[fits] = distance[fits]
+    return np.where(np.isnan(gap), gap_to_next_onset(score), gap)
+
+
+def write_lengths(score: Score, gap_beats: FloatArray) -> Score:
+    """`score` with every note written up to `gap_beats` later, at most a bar; a last note lasts a bar."""
+    bar = np.where(score.grid_known, score.bar_beats, GRIDLESS_BAR_BEATS)
+    nominal = np.minimum(np.where(np.isnan(gap_beats), bar, gap_beats), bar)
+    return score.replace(nominal_beats=np.maximum(nominal, SHORTEST_BEATS / 2))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A flat score and what was played: (N,) each, ``articulation`` = log2(performed / written duration) in -6..4."""
+
+    score: Score
+    played: Performance
+    articulation: FloatArray
+
+
+def pair_as_written(played: Performance, gap_beats: FloatArray) -> Pair:
+    """The pair in which every note is written `gap_beats` long."""
+    score = write_lengths(played.score, gap_beats)
+    return Pair(score, played, _articulation(played.duration_beats, score.nominal_beats))
+
+
+def deadpan(played: Performance, rng: np.random.Generator) -> Pair:
+    """A random flat version of each segment, with what was played on it.
+
+    The segments are thinned out, transposed, their tempo changed, onsets quantised or left alone, the grid forgotten,
+    and lengths written up to the next onset of the part or of the voice; sometimes staccato, sometimes unknown. The
+    result is sorted anew by segment, onset and pitch.
+    """
+    played = _drop_notes(played, rng)
+    score = played.score
+    per_note = score.segment
+    segments = int(per_note[-1]) + 1 if len(score) else 0
+
+    def chance(probability: float) -> BoolArray:
+        return (rng.random(segments) < probability)[per_note]
+
+    def uniform(low: float, high: float) -> FloatArray:
+        return rng.uniform(low, high, segments)[per_note]
+
+    # Without a grid the beat is notional: any tempo will do, and seconds stay what they are.
+    stretch = np.where(score.grid_known, 1.0, 2 ** uniform(-0.7, 0.7))
+    tempo = score.tempo_bpm * stretch * np.where(score.grid_known & chance(0.5), 2 ** uniform(-0.3, 0.3), 1.0)
+    onset = score.onset_beats * stretch
+    step = np.where(chance(0.7), 1 / 4, 1 / 12)
+    quantised = np.where(chance(0.4) & score.grid_known, np.round(onset / step) * step, onset)
+    late_bar = np.where(chance(0.08), np.floor(uniform(1, 4)), 0.0)
+    shift = np.where(chance(0.5), rng.integers(-4, 5, segments)[per_note], 0)
+    changed = score.replace(
+        onset_beats=quantised,
+        pitch=np.clip(score.pitch + shift, 0, 127),
+        tempo_bpm=tempo,
+        beat_in_bar=np.mod(score.beat_in_bar + (quantised - onset) + late_bar, score.bar_beats),
+        grid_known=score.grid_known & ~chance(0.15),
+    )
+    order = np.lexsort((changed.pitch, quantised, per_note))
+    played = replace(played, score=changed, duration_beats=played.duration_beats * stretch).select(order)
+    return _write(played, rng, segments)
+
+
+def _write(played: Performance, rng: np.random.Generator, segments: int) -> Pair:
+    """Choose for each segment how its notes are written."""
+    score, per_note = played.score, played.score.segment
+    by_voice = (rng.random(segments) < 0.5)[per_note]
+    score = write_lengths(score, np.where(by_voice, gap_to_next_in_voice(score), gap_to_next_onset(score)))
+    snapped = (rng.random(segments) < 0.4)[per_note] & score.grid_known
+    nominal = np.where(snapped, np.maximum(np.round(score.nominal_beats * 4) / 4, 1 / 4), score.nominal_beats)
+    articulation = _articulation(played.duration_beats, nominal)
+
+    # A run written staccato is played staccato: written and performed length shrink together, the target stays.
+    start, length = rng.random(segments), rng.uniform(0.1, 1.0, segments)
+    place = _place_in_segment(per_note)
+    run = (rng.random(segments) < 0.25)[per_note] & (place >= start[per_note]) & (place < (start + length)[per_note])
+    nominal = np.where(run, nominal * rng.uniform(0.2, 0.7, segments)[per_note], nominal)
+
+    # Where the written length is hidden the target still refers to it: the onsets tell it nearly as well.
+    hidden = (rng.random(segments) < 0.1)[per_note]
+    return Pair(score.replace(nominal_beats=np.where(hidden, np.nan, nominal)), played, articulation)
+
+
+def _articulation(duration_beats: FloatArray, nominal_beats: FloatArray) -> FloatArray:
+    articulation: FloatArray = np.clip(np.log2(np.maximum(duration_beats, 1e-3) / nominal_beats), -6.0, 4.0)
+    return articulation
+
+
+def _place_in_segment(segment: IntArray) -> FloatArray:
+    first = np.searchsorted(segment, segment, "left")
+    last = np.searchsorted(segment, segment, "right")
+    place: FloatArray = (np.arange(len(segment)) - first) / np.maximum(last - first, 1)
+    return place
+
+
+def _drop_notes(played: Performance, rng: np.random.Generator) -> Performance:
+    """Leave out some notes of some segments: users thin out, and edit."""
+    segment = played.score.segment
+    segments = int(segment[-1]) + 1 if len(segment) else 0
+    share = np.where(rng.random(segments) < 0.15, rng.uniform(0.05, 0.35, segments), 0.0)
+    return played.select(rng.random(len(segment)) >= share[segment])

@@ -1,0 +1,66 @@
+"""How well predicted velocities and lengths agree with a player's.
+
+Conventions
+-----------
+Arrays are (N,) over the notes of one part. Velocities are MIDI 1..127; articulation is the natural log of performed
+over written duration (`metrics` alone uses it; the network's articulation is log2). Undefined correlations (a side
+that is constant) count as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from duvhuman.humanize.score import FloatArray
+
+
+def correlation(one: FloatArray, other: FloatArray) -> float:
+    """Pearson's r, 0 where a side is constant."""
+    a, b = one - one.mean(), other - other.mean()
+    norm = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / norm if norm > 1e-9 else 0.0
+
+
+def js_distance(one: FloatArray, other: FloatArray) -> float:
+    """Jensen-Shannon distance (base 2, 0..1) of the histograms of two sets of velocities over 1..127 (Lin 1991)."""
+    p, q = (np.bincount(np.clip(np.round(v), 1, 127).astype(np.int64), minlength=128) / len(v) for v in (one, other))
+    middle = (p + q) / 2
+
+    def divergence(a: FloatArray) -> float:
+        some = a > 0
+        return float(np.sum(a[some] * np.log2(a[some] / middle[some])))
+
+    return float(np.sqrt(max((divergence(p) + divergence(q)) / 2, 0.0)))
+
+
+def velocity_metrics(played: FloatArray, predicted: FloatArray) -> dict[str, float]:
+    """r, MAE, MAE after removing each side's mean, SD ratio (predicted over played) and JS distance of one part."""
+    difference = predicted - played
+    return {
+        "vel_r": correlation(played, predicted),
+        "vel_mae": float(np.abs(difference).mean()),
+        "vel_mae_centred": float(np.abs(difference - difference.mean()).mean()),
+        "vel_sd_ratio": float(predicted.std() / max(played.std(), 1e-9)),
+        "vel_js": js_distance(played, predicted),
+    }
+
+
+def articulation_metrics(played: FloatArray, predicted: FloatArray) -> dict[str, float]:
+    """r and MAE of articulation (natural log) of one part."""
+    return {"art_r": correlation(played, predicted), "art_mae": float(np.abs(predicted - played).mean())}
+
+
+def mean_over_parts(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each metric over parts."""
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]} if rows else {}
+
+
+def bootstrap_interval(values: Sequence[float], *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the mean over parts by the percentile bootstrap (Efron 1979)."""
+    rng = np.random.default_rng(seed)
+    sample = np.asarray(values)
+    means = sample[rng.integers(len(sample), size=(draws, len(sample)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
