@@ -1,0 +1,155 @@
+"""What the command line shows: the summary of a file, a table, one line per warning, the progress bar.
+
+Conventions
+-----------
+Text that comes from a file (track names) is shown with its control characters replaced, so that no file can write to
+the terminal as it likes. Velocities are MIDI velocities, 1..127; tracks are numbered as ``--tracks`` numbers them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from duvhuman.errors import DuvhumanWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from duvhuman.cli_paths import Job
+    from duvhuman.humanize.report import PartReport, Report
+
+_BAR_WIDTH = 24  # characters
+
+
+def printable(text: str) -> str:
+    """`text` on one line, each character that is not printable replaced by a question mark."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def format_table(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
+    """Rows of cells, the first the headings, as lines of aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join((indent + line).rstrip() for line in lines)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one job: a report, or the error that stopped it.
+
+    Attributes
+    ----------
+    job : what was to be done.
+    report : what was done; None if it failed.
+    error : why it failed; empty if it did not.
+    warnings : messages for the user, in the order in which they came up.
+    """
+
+    job: Job
+    report: Report | None = None
+    error: str = ""
+    warnings: Sequence[str] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the result was written."""
+        return not self.error
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object of ``--json``; its keys are the same whether the file succeeded or failed."""
+        report = self.report.to_dict() if self.report is not None else {}
+        return {
+            "input": self.job.source, "output": self.job.target, "ok": self.ok, "error": self.error or None,
+            "seed": None, "changed": False, "parts": [], **report, "warnings": list(self.warnings),
+        }  # fmt: skip
+
+
+def summarize(source: str, target: str, report: Report) -> str:
+    """What was done to one file: a heading, and a row for each of its parts."""
+    heading = f"{printable(source)} -> {printable(target)}  (seed {report.seed})"
+    if not report.parts:
+        return f"{heading}\n  no notes; left as it was"
+    headings = ("tracks", "name", "instrument", "notes", "velocities", "lengths", "velocity range", "left alone")
+    rows = [headings, *(_part_row(part) for part in report.parts)]
+    return f"{heading}\n{format_table(rows, indent='  ')}"
+
+
+def _part_row(part: PartReport) -> tuple[str, ...]:
+    tracks = ",".join(map(str, part.tracks))
+    name = printable(part.name) or "-"
+    if part.skipped:
+        return tracks, name, part.instrument or "-", str(part.notes), "-", "-", "-", f"all: {printable(part.skipped)}"
+    before, after = _range(part.velocity_before), _range(part.velocity_after)
+    kept = f"{part.protected} protected" if part.protected else ""
+    return (
+        tracks, name, part.instrument or "-", str(part.notes), f"{part.velocities_changed} changed",
+        f"{part.durations_changed} changed", f"{before} -> {after}", kept,
+    )  # fmt: skip
+
+
+def _range(velocities: tuple[int, int]) -> str:
+    low, high = velocities
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def say(kind: str, message: str, *, source: str = "") -> None:
+    """Print ``duvhuman: kind: message`` on standard error, with the file's name unless the message has it."""
+    where = f"{source}: " if source and source not in message else ""
+    text = "\n".join(printable(line) for line in f"{where}{message}".splitlines())
+    sys.stderr.write(f"duvhuman: {kind}: {text}\n")
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Gather the messages of duvhuman's own warnings, each once; those of others are shown as Python shows them."""
+    messages: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DuvhumanWarning)
+        try:
+            yield messages
+        finally:
+            mine = [str(entry.message) for entry in caught if issubclass(entry.category, DuvhumanWarning)]
+            messages += dict.fromkeys(mine)
+    for entry in caught:
+        if not issubclass(entry.category, DuvhumanWarning):
+            warnings.showwarning(entry.message, entry.category, entry.filename, entry.lineno)
+
+
+class ProgressBar:
+    """A line such as ``[######------] 3/6 song.mid`` that redraws itself; nothing at all where it is not wanted.
+
+    Parameters
+    ----------
+    total : number of files.
+    stream : where it is drawn.
+    wanted : False keeps it silent, and so does a stream that is no terminal or a single file.
+    """
+
+    def __init__(self, total: int, *, stream: TextIO, wanted: bool = True) -> None:
+        self._total = total
+        self._stream = stream
+        self._active = wanted and total > 1 and stream.isatty()
+
+    def draw(self, done: int, name: str) -> None:
+        """Show that `done` files are finished and that `name` is being worked on."""
+        if self._active:
+            self.clear()
+            filled = _BAR_WIDTH * done // self._total
+            text = f"[{'#' * filled}{'-' * (_BAR_WIDTH - filled)}] {done}/{self._total} {printable(name)}"
+            self._stream.write(text[: self._width()])
+            self._stream.flush()
+
+    def clear(self) -> None:
+        """Wipe the line, so that something else can be printed."""
+        if self._active:
+            self._stream.write("\r" + " " * self._width() + "\r")
+            self._stream.flush()
+
+    @staticmethod
+    def _width() -> int:
+        return shutil.get_terminal_size().columns - 1  # the last column would wrap
