@@ -43,34 +43,11 @@ def midi_bytes(*, program: int = GUITAR, channel: int = 0, n_notes: int = 24, ti
     return b"MThd\x00\x00\x00\x06\x00\x00\x00\x01\x00\x60" + b"MTrk" + len(track).to_bytes(4, "big") + track
 
 
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny model for each instrument, of random weights."""
-    import torch
-
-    from duvhuman.humanize.features import feature_names
-    from duvhuman.models.config import ModelConfig
-    from duvhuman.models.phrase_transformer import PhraseTransformer
-
-    root = tmp_path_factory.mktemp("models")
-    for name in INSTRUMENTS:
-        torch.manual_seed(0)
-        shape = ModelConfig(name, d_model=16, n_heads=2, n_layers=1, d_ff=16, feature_names=feature_names())
-        PhraseTransformer(shape).save_pretrained(root / name)
-    return root
-
-
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The empty folder in which each test runs."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def tiny(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let duvhuman find the tiny models."""
-    monkeypatch.setenv("DUVHUMAN_MODELS", str(models))
 
 
 def write(name: str, data: bytes | None = None) -> Path:

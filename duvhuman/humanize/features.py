@@ -32,7 +32,7 @@ LOCAL_NOTES = 12
 """Half the width, in notes, of the neighbourhood that pitch is compared with (25 notes in all)."""
 REST_SECONDS = 0.7
 CONTEXT_NOTES = 32
-"""Notes on either side of a phrase after which no feature of the phrase changes noticeably."""
+"""Notes on either side of a phrase, or of a window, that its features are computed with; none beyond them are seen."""
 
 
 def feature_names() -> tuple[str, ...]:

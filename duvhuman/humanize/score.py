@@ -86,6 +86,10 @@ class Hints:
     swell: FloatArray
     accent: FloatArray
 
+    def select(self, index: IntArray) -> Hints:
+        """The hints of the notes at `index`."""
+        return Hints(self.level[index], self.range[index], self.swell[index], self.accent[index])
+
     @classmethod
     def none(cls, n: int) -> Hints:
         """No hint for any of n notes."""
@@ -129,6 +133,13 @@ def separate_segments(time: FloatArray, segment: IntArray) -> FloatArray:
     number = np.cumsum(starts) - 1
     moved: FloatArray = time - time[first][number] + shift[number]
     return moved
+
+
+def concatenated_ranges(low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
+    """``low[k] .. high[k] - 1`` for every k, one range after another, and the k that each index is from."""
+    lengths = high - low
+    index = np.arange(lengths.sum()) + np.repeat(low - np.cumsum(lengths) + lengths, lengths)
+    return index, np.repeat(np.arange(len(low)), lengths)
 
 
 def neighbours(time: FloatArray, width: float) -> tuple[IntArray, IntArray]:

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duvhuman.humanize.features import compute_features
-from duvhuman.humanize.score import FloatArray, Hints, IntArray, Score
+from duvhuman.humanize.features import CONTEXT_NOTES, compute_features
+from duvhuman.humanize.score import FloatArray, Hints, IntArray, Score, concatenated_ranges
 from duvhuman.models.phrase_transformer import VELOCITY_CENTRE, VELOCITY_SCALE, PhraseTransformer
 
 WINDOWS_PER_BATCH = 16
@@ -46,11 +46,10 @@ def window_starts(n: int, max_len: int) -> IntArray:
 
 def predict_distribution(model: PhraseTransformer, score: Score, hints: Hints) -> Distribution:
     """What `model` says of one part of N >= 1 notes (one segment)."""
-    max_len = model.config.max_len
+    width = min(model.config.max_len, len(score))
     device = next(model.parameters()).device
-    features = compute_features(score, hints)
-    starts = window_starts(len(score), max_len)
-    index = starts[:, None] + np.arange(max_len)  # (W, max_len)
+    starts = window_starts(len(score), width)
+    index = starts[:, None] + np.arange(width)  # (W, width)
     mask = index < len(score)
     index = np.minimum(index, len(score) - 1)
     sums = [np.zeros((len(score), 16)), np.zeros(len(score)), np.zeros((len(score), 16)), np.zeros(len(score))]
@@ -58,8 +57,9 @@ def predict_distribution(model: PhraseTransformer, score: Score, hints: Hints) -
     for first in range(0, len(starts), WINDOWS_PER_BATCH):
         rows, real = index[first : first + WINDOWS_PER_BATCH], mask[first : first + WINDOWS_PER_BATCH]
         with torch.inference_mode():
+            features = window_features(score, hints, starts[first : first + WINDOWS_PER_BATCH], width)
             out = model(
-                *(torch.from_numpy(values[rows]).to(device) for values in (score.pitch, score.program, features)),
+                *(torch.from_numpy(values).to(device) for values in (score.pitch[rows], score.program[rows], features)),
                 None if real.all() else torch.from_numpy(real).to(device),
             )
             predicted = (
@@ -78,8 +78,23 @@ def predict_distribution(model: PhraseTransformer, score: Score, hints: Hints) -
     return Distribution(velocity_p, VELOCITY_CENTRE + VELOCITY_SCALE * velocity, duration_p, articulation)
 
 
+def window_features(score: Score, hints: Hints, starts: IntArray, width: int) -> NDArray[np.float32]:
+    """(W, width, F) features of the windows at `starts`, 0 past the end of the part.
+
+    As in training, a window sees `CONTEXT_NOTES` notes on either side and nothing of the part beyond them.
+    """
+    low, high = np.maximum(starts - CONTEXT_NOTES, 0), np.minimum(starts + width + CONTEXT_NOTES, len(score))
+    index, window = concatenated_ranges(low, high)
+    values = compute_features(score.select(index).replace(segment=window), hints.select(index))
+    place = index - starts[window]
+    core = (place >= 0) & (place < width)
+    features = np.zeros((len(starts), width, values.shape[1]), dtype=np.float32)
+    features[window[core], place[core]] = values[core]
+    return features
+
+
 def _window_weight(real: NDArray[np.bool_]) -> FloatArray:
-    """(W, max_len) triangular weights over the real notes of each window."""
+    """(W, width) triangular weights over the real notes of each window."""
     length = real.sum(axis=1, keepdims=True)
     place = np.arange(real.shape[1])
     weight: FloatArray = np.maximum(np.minimum(place + 1, length - place), 1e-3).astype(np.float64)

@@ -63,7 +63,9 @@ def columns_of(score: Score, hints: Hints | None = None) -> dict[str, np.ndarray
     return dict(zip(feature_names(), values.T, strict=True))
 
 
-def riff(n: int = 64, *, velocity: int | Sequence[int] = 80, step: int = 240, length: int = 240, low: int = 50) -> list[Note]:
+def riff(
+    n: int = 64, *, velocity: int | Sequence[int] = 80, step: int = 240, length: int = 240, low: int = 50
+) -> list[Note]:
     """A flat part of n notes, one every `step` ticks."""
     velocities = [velocity] * n if isinstance(velocity, int) else list(velocity)
     return [(step * i, low + (5 * i) % 13, velocities[i], length) for i in range(n)]

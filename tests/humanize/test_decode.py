@@ -87,7 +87,7 @@ def test_velocities_stay_midi_velocities() -> None:
 
 
 def test_variation_goes_from_the_expected_value_to_the_drawn_one() -> None:
-    said, uniform = certain([8, 8, 8]), np.array([0.0, 0.5, 1.0])
+    said, uniform = certain([8, 8, 8]), np.array([1e-9, 0.5, 1.0])
     assert decode_velocity(said, CONFIG, variation=1.0, uniform=uniform)[0] == pytest.approx([64, 68, 72])
     assert decode_velocity(said, CONFIG, variation=0.5, uniform=uniform)[0] == pytest.approx([65.75, 67.75, 69.75])
     low, _, high = decode_articulation(certain([8] * 3, [9] * 3), CONFIG, variation=1.0, uniform=uniform)
@@ -95,7 +95,7 @@ def test_variation_goes_from_the_expected_value_to_the_drawn_one() -> None:
 
 
 def test_draws_from_the_open_bins_reach_as_far_as_their_neighbours() -> None:
-    said, uniform = certain([8] * 4, [0, 0, 15, 15]), np.array([0.0, 1.0, 0.0, 1.0])
+    said, uniform = certain([8] * 4, [0, 0, 15, 15]), np.array([1e-9, 1.0, 1e-9, 1.0])
     assert decode_articulation(said, CONFIG, variation=1.0, uniform=uniform) == pytest.approx([-3.8, -3.0, 2.5, 3.3])
 
 
@@ -157,8 +157,8 @@ def test_draws_are_uniform() -> None:
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_draws_of_very_short_parts_are_uniform_over_seeds(n: int) -> None:
-    draws = [keyed_uniform(score(np.arange(n) * 1.0), seed, 1) for seed in range(2000)]
-    assert distance_from_uniform(np.concatenate(draws)) < 0.04
+    draws = [keyed_uniform(score(np.arange(n) * 1.0), seed, 1) for seed in range(600)]
+    assert distance_from_uniform(np.concatenate(draws)) < 0.06
 
 
 def test_equal_bars_get_equal_draws() -> None:
@@ -201,7 +201,8 @@ def test_seeds_and_purposes_draw_differently() -> None:
 
 def test_where_in_the_bar_a_note_is_does_not_matter_without_a_grid() -> None:
     free = score(np.arange(20) * 0.9, looped(3)[:20], grid=False)
-    assert np.array_equal(keyed_uniform(free, 1, 1), keyed_uniform(free.replace(beat_in_bar=free.beat_in_bar + 0.5), 1, 1))
+    moved = free.replace(beat_in_bar=free.beat_in_bar + 0.5)
+    assert np.array_equal(keyed_uniform(free, 1, 1), keyed_uniform(moved, 1, 1))
     kept = score(np.arange(20) * 0.9, looped(3)[:20])
     assert not np.array_equal(keyed_uniform(kept, 1, 1), keyed_uniform(free, 1, 1))
 
