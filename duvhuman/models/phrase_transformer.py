@@ -118,6 +118,14 @@ class PhraseTransformer(nn.Module):
         self.boundary_head = nn.Linear(config.d_model, 1)
         self.apply(self._init_weights)
 
+    def set_dropout(self, probability: float) -> None:
+        """Train with another dropout, 0..1, than the config's."""
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = probability
+            elif isinstance(module, Attention):
+                module.dropout = probability
+
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=0.02)
