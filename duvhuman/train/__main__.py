@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duvhuman.errors import DuvhumanError, OptionError
+from duvhuman.errors import DuvhumanError, FileError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def _train(arguments: list[str]) -> None:
         help="cpu (default: fits two CPU cores), v3 (the full schedules: hours on a CPU), or a file",
     )  # fmt: skip
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the config")
-    parser.add_argument("--init-from", metavar="DIR", help="begin with this model's weights (default: OUT/trunk if there)")
+    parser.add_argument(
+        "--init-from", metavar="DIR", help="begin with this model's weights (default: OUT/trunk if there)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with what stands in OUT")
     parser.add_argument("--seed", type=int, help="of everything random (default: the config's)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
@@ -87,6 +89,10 @@ def _train_one(name: str, args: argparse.Namespace, settings: Sequence[str]) -> 
     from duvhuman.train.stages import has_model, train_base, train_lora, train_trunk
 
     configs = {stage: load_config(args.config, stage, settings) for stage in stages_in(args.config)}
+    wanted = (TRUNK,) if name == TRUNK else ("base", "lora") if args.stage == "all" else (args.stage,)
+    for stage in wanted:
+        if stage not in configs:
+            raise OptionError(f"config {args.config} has no table [{stage}]")
     run = _run(name, args)
     start = Path(args.init_from) if args.init_from else None
     if name == TRUNK:
@@ -95,17 +101,16 @@ def _train_one(name: str, args: argparse.Namespace, settings: Sequence[str]) -> 
         return
     if start is None and has_model(Path(args.out) / TRUNK):
         start = Path(args.out) / TRUNK
-    wanted = ("base", "lora") if args.stage == "all" else (args.stage,)
-    for stage in wanted:
-        if stage not in configs:
-            raise OptionError(f"config {args.config} has no table [{stage}]")
     if "base" in wanted:
         print(f"{name}: base from {start or 'random weights'}")
         train_base(run, name, configs["base"], start)
     if "lora" in wanted:
         print(f"{name}: adapter")
         train_lora(run, name, configs["lora"])
-    print(f"{run.folder} holds the model; play with it: duvhuman humanize IN.mid -i {name} -o OUT.mid --model {run.folder}")
+    print(
+        f"{run.folder} holds the model; play with it: "
+        f"duvhuman humanize IN.mid -i {name} -o OUT.mid --model {run.folder}"
+    )
 
 
 def _run(name: str, args: argparse.Namespace) -> Run:
@@ -117,9 +122,7 @@ def _run(name: str, args: argparse.Namespace) -> Run:
     device = _device(args.device)
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(os.cpu_count() or 1)
-    return Run(
-        PhraseData(args.data), Path(args.out) / name, device, args.resume, lambda line: print(line, flush=True)
-    )
+    return Run(PhraseData(args.data), Path(args.out) / name, device, args.resume, lambda line: print(line, flush=True))
 
 
 def _device(name: str) -> torch.device:
@@ -174,9 +177,9 @@ def _evaluate(arguments: list[str]) -> None:
     parser.add_argument("--cards", action="store_true", help="rewrite the model card beside each model")
     args = parser.parse_args(arguments)
     names = list(INSTRUMENTS) if args.instruments == [ALL] else [get_instrument(n).name for n in args.instruments]
-    from duvhuman.models.store import find_adapter, find_model
     from duvhuman.models.lora import merge_adapter
     from duvhuman.models.phrase_transformer import PhraseTransformer
+    from duvhuman.models.store import find_adapter, find_model
     from duvhuman.train.card import write_card
     from duvhuman.train.dataset import PhraseData
     from duvhuman.train.evaluate import evaluate_instrument, format_report
@@ -193,9 +196,12 @@ def _evaluate(arguments: list[str]) -> None:
         report[name] = evaluate_instrument(data, name, models, max_parts=args.max_parts)
         if args.cards:
             write_card(folder, name, report[name])
-    if args.report:
-        Path(args.report).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(format_report(report))
+    if args.report:
+        try:
+            Path(args.report).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise FileError(f"{args.report}: the report cannot be written there ({error}); name another file") from None
 
 
 if __name__ == "__main__":

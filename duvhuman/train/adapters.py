@@ -11,9 +11,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import nn
-
-from duvhuman.models.lora import merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.config import TrainConfig
 
@@ -35,7 +32,7 @@ def add_adapter(network: PhraseTransformer, config: TrainConfig) -> PeftModel:
         r=config.lora_r, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout,
         target_modules=list(LORA_TARGETS),
     )  # fmt: skip
-    return get_peft_model(network, lora)  # type: ignore[arg-type]
+    return get_peft_model(network, lora)
 
 
 def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
@@ -46,9 +43,3 @@ def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
     config["base_model_name_or_path"] = base_name
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (folder / "README.md").unlink(missing_ok=True)
-
-
-def with_adapter(network: PhraseTransformer, folder: Path) -> nn.Module:
-    """`network` with a saved adapter merged in, in place."""
-    merge_adapter(network, folder)
-    return network

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from duvhuman.models.phrase_transformer import read_config
 from duvhuman.train.evaluate import format_report
 from duvhuman.train.stages import read_record
 
@@ -38,24 +39,32 @@ STAGE_NAMES = {
 
 def write_card(folder: Path, instrument: str, table: Mapping[str, Mapping[str, float]]) -> None:
     """Write ``README.md`` into the model's folder from its record and the evaluation `table` (row -> metrics)."""
-    record = read_record(folder)
+    record, shape = read_record(folder), read_config(folder)
+    adapter = ", and a LoRA adapter in PEFT's format" if (folder / "adapter").is_dir() else ""
     lines = [
         "---", "license: apache-2.0", "library_name: duvhuman", "tags: [midi, music, expressive-performance]", "---",
         "", f"# duvhuman {instrument}", "", _headline(table), "",
-        "PhraseTransformer v3 (4 layers, d_model 512) in float16, and a LoRA adapter in PEFT's format. It predicts the "
-        "velocity and the articulation of every note of a written part.", "",
+        (
+            f"PhraseTransformer v3 ({shape.n_layers} layers, d_model {shape.d_model}) in float16{adapter}. "
+            "It predicts the velocity and the articulation of every note of a written part."
+        ), "",
         "## Measured", "",
-        f"On {int(next(iter(table.values()))['parts'])} validation parts of songs that were not trained on, flattened "
-        "to one velocity and written up to the next onset; mean over parts. Command: "
-        f"`python -m duvhuman.train evaluate {instrument}`.", "",
+        (
+            f"On {int(next(iter(table.values()))['parts'])} validation parts of songs that were not trained on, "
+            "flattened to one velocity and written up to the next onset; mean over parts. Command: "
+            f"`python -m duvhuman.train evaluate {instrument}`."
+        ), "",
         format_report({instrument: table}), "",
         "## Trained", "",
-        "| stage | notes seen | epochs (best) | batch | learning rate | seed | minutes | on |", "|---|---|---|---|---|---|---|---|",
+        "| stage | notes seen | epochs (best) | batch | learning rate | seed | minutes | on |",
+        "|---|---|---|---|---|---|---|---|",
         *(_stage_row(name, record[name]) for name in STAGE_NAMES if name in record), "",
         "Data, with thanks:", "", CREDITS, "",
         "## Limits", "",
-        f"{LIMITS[instrument]} The written lengths in training were rebuilt from the onsets, for want of scores. What "
-        "remains to a player's own habits no base can know. Not for drums.", "",
+        (
+            f"{LIMITS[instrument]} The written lengths in training were rebuilt from the onsets, for want of scores. "
+            "What remains to a player's own habits no base can know. Not for drums."
+        ), "",
     ]  # fmt: skip
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 

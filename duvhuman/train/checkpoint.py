@@ -7,7 +7,6 @@ Conventions
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / (STATE_FILE + ".tmp")
     torch.save(state, temporary)
-    os.replace(temporary, folder / STATE_FILE)
+    temporary.replace(folder / STATE_FILE)
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -31,6 +30,6 @@ def load_state(folder: Path) -> dict[str, Any]:
     path = folder / STATE_FILE
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file; each means the same here
+    except Exception as error:  # noqa: BLE001 - torch raises many kinds for a damaged file; each means the same here
         raise DataError(f"{path}: no run to resume there ({error}); start one without --resume") from None
     return state

@@ -2,16 +2,17 @@
 
 Conventions
 -----------
-A configuration file has one table per stage: ``[shallow]``, ``[trunk]``, ``[base]``,
-``[lora]``. Later sources win: the dataclass's
-defaults, the file, then ``key=value`` pairs. Learning rates are per step, `batch_size` counts phrases.
+A configuration file has one table per stage: ``[shallow]``, ``[trunk]``, ``[base]``, ``[lora]``. Later sources win: the
+dataclass's defaults, the file, then ``key=value`` pairs. Learning rates are per step, `batch_size` counts phrases.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
@@ -21,6 +22,15 @@ from duvhuman.errors import OptionError
 
 STAGES = ("shallow", "trunk", "base", "lora")
 """A trunk of few layers, the full trunk grown from it (both over all instruments), one instrument, its adapter."""
+PRECISIONS = ("auto", "bf16", "float32")
+_RANGES = (
+    (("epochs", "batch_size", "n_layers", "lora_r", "lora_alpha"), 1, math.inf),
+    (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "seed"), 0, math.inf),
+    (("lr", "weight_decay", "clip"), 0, math.inf),
+    (("boundary_weight", "regression_weight", "classification_weight"), 0, math.inf),
+    (("dropout", "lora_dropout"), 0, 1),
+)
+_SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 @dataclass(frozen=True)
@@ -36,12 +46,18 @@ class TrainConfig:
     boundary_weight, regression_weight, classification_weight : of the loss terms.
     precision : "bf16", "float32" or "auto": bf16 on CUDA, on a CPU whichever multiplies matrices faster.
     early_stopping : epochs without a better validation loss after which training ends; 0 is never.
+    stop_after : epochs after which this stage ends before its schedule does, for the next one to go on; 0 is never.
     passes : how often an epoch goes through each pack, as ``"lakh=1,giantmidi=0.1"``; 1 for a pack not named.
     max_phrases : at most this many phrases an epoch, chosen anew for each; 0 is all of them.
     played_only : train on the parts played by hand alone.
     lora_r, lora_alpha, lora_dropout : of the adapter (stage "lora").
     seed : of everything random.
     compile : whether to use ``torch.compile`` (needs a C++ compiler on a CPU).
+
+    Raises
+    ------
+    OptionError
+        If a value is outside what a stage can do; the message names the key and the legal range.
     """
 
     epochs: int = 20
@@ -57,6 +73,7 @@ class TrainConfig:
     classification_weight: float = 0.5
     precision: str = "auto"
     early_stopping: int = 0
+    stop_after: int = 0
     passes: str = ""
     max_phrases: int = 0
     played_only: bool = False
@@ -66,13 +83,26 @@ class TrainConfig:
     seed: int = 0
     compile: bool = False
 
+    def __post_init__(self) -> None:
+        for names, low, high in _RANGES:
+            for name in names:
+                if not low <= (value := getattr(self, name)) < high:
+                    limits = f"from {low:g} to below {high:g}" if math.isfinite(high) else f"{low:g} or more"
+                    raise OptionError(f"{name} must be {limits}, not {value!r}")
+        if self.precision not in PRECISIONS:
+            raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
+        self.pack_passes()
+
     def pack_passes(self) -> dict[str, float]:
         """`passes` as a dictionary; OptionError if it cannot be read."""
         try:
             pairs = [item.split("=") for item in self.passes.split(",") if item.strip()]
-            return {name.strip(): float(value) for name, value in pairs}
+            passes = {name.strip(): float(value) for name, value in pairs}
         except ValueError:
-            raise OptionError(f"passes={self.passes!r} must look like 'lakh=1,giantmidi=0.1'") from None
+            passes = {"": math.nan}
+        if not all(name and 0 <= value < math.inf for name, value in passes.items()):
+            raise OptionError(f"passes must look like 'lakh=1,giantmidi=0.1', not {self.passes!r}")
+        return passes
 
 
 def load_config(name: str, stage: str, settings: Sequence[str] = ()) -> TrainConfig:
@@ -81,22 +111,18 @@ def load_config(name: str, stage: str, settings: Sequence[str] = ()) -> TrainCon
     Parameters
     ----------
     name : a packaged configuration ("cpu", "v3") or the path of a TOML file.
-    stage : "trunk", "base" or "lora".
+    stage : one of `STAGES`; if the file has no table for it, the defaults are taken.
     settings : ``key=value`` pairs that win over the file.
 
     Raises
     ------
     OptionError
-        For an unknown name, stage, key (with the near match) or a value of the wrong type.
+        For an unknown name, stage, table or key (with the near match), or a value of the wrong type or out of range.
     """
     if stage not in STAGES:
         raise OptionError(f"unknown stage {stage!r}; there are {', '.join(STAGES)}")
-    text, where = _read(name)
-    try:
-        table = tomllib.loads(text).get(stage, {})
-    except tomllib.TOMLDecodeError as error:
-        raise OptionError(f"{where}: not valid TOML ({error})") from None
-    config = _apply(TrainConfig(), table, where)
+    tables, where = _tables(name)
+    config = _apply(TrainConfig(), tables.get(stage, {}), where)
     for setting in settings:
         key, separator, value = setting.partition("=")
         if not separator:
@@ -107,21 +133,30 @@ def load_config(name: str, stage: str, settings: Sequence[str] = ()) -> TrainCon
 
 def stages_in(name: str) -> list[str]:
     """The stages that a configuration has a table for; OptionError as for `load_config`."""
-    text, where = _read(name)
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise OptionError(f"{where}: not valid TOML ({error})") from None
-    unknown = sorted(set(tables) - set(STAGES))
-    if unknown:
-        raise OptionError(f"{where}: unknown table [{unknown[0]}]; there are {', '.join(STAGES)}")
-    return list(tables)
+    return list(_tables(name)[0])
 
 
 def packaged_configs() -> list[str]:
     """The names of the configurations that come with the package."""
     folder = resources.files("duvhuman.train") / "configs"
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def _tables(name: str) -> tuple[dict[str, dict[str, Any]], str]:
+    """The tables of a configuration, and what to call it in a message."""
+    text, where = _read(name)
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise OptionError(f"{where}: not valid TOML ({error})") from None
+    for table, values in tables.items():
+        if table not in STAGES:
+            near = difflib.get_close_matches(table, STAGES, n=1)
+            hint = f"did you mean [{near[0]}]?" if near else f"there are {', '.join(STAGES)}"
+            raise OptionError(f"{where}: unknown table [{table}]; {hint}")
+        if not isinstance(values, dict):
+            raise OptionError(f"{where}: {table} must be a table of keys, not {values!r}")
+    return tables, where
 
 
 def _read(name: str) -> tuple[str, str]:
@@ -138,23 +173,25 @@ def _read(name: str) -> tuple[str, str]:
 
 def _apply(config: TrainConfig, values: Mapping[str, Any], where: str) -> TrainConfig:
     known = {field.name: type(field.default) for field in fields(TrainConfig)}
+    changes: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
             raise OptionError(f"{where}: unknown key {key!r}{hint}")
-        config = replace(config, **{key: _convert(value, known[key], key, where)})
-    return config
+        changes[key] = _convert(value, known[key], key, where)
+    try:
+        return replace(config, **changes)
+    except OptionError as error:
+        raise OptionError(f"{where}: {error}") from None
 
 
 def _convert(value: object, kind: type, key: str, where: str) -> object:
     if isinstance(value, str) and kind is bool:
-        value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(value.lower(), value)
+        value = _SWITCHES.get(value.lower(), value)
     elif isinstance(value, str) and kind in (int, float):
-        try:
+        with suppress(ValueError):
             value = kind(value)
-        except ValueError:
-            pass
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:

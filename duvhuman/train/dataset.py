@@ -20,9 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from duvhuman.errors import DataError
+from duvhuman.errors import DataError, FileError
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features
-from duvhuman.humanize.score import Hints, IntArray, Score, contour, separate_segments
+from duvhuman.humanize.score import Hints, IntArray, Score, concatenated_ranges, contour, separate_segments
 from duvhuman.train.deadpan import Performance, deadpan
 
 TICKS_PER_BEAT = 480
@@ -102,13 +102,13 @@ class PhraseData:
         self.folder = Path(folder)
         try:
             rows = json.loads((self.folder / PARTS_FILE).read_text(encoding="utf-8"))
+            self.parts = [PartRow(**row) for row in rows]
             self.columns = {name: np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise DataError(
                 f"{self.folder}: no prepared data there ({error}); "
                 "make it with: python -m duvhuman.train prepare FOLDER... --out DIR"
             ) from None
-        self.parts = [PartRow(**row) for row in rows]
         self._wanted_total = np.concatenate([[0], np.cumsum(self.columns["wanted"], dtype=np.int64)])
 
     def select(self, *, split: str, instrument: str = "all", played: bool | None = None) -> list[PartRow]:
@@ -125,35 +125,32 @@ class PhraseData:
 
         Parameters
         ----------
-        passes : how often an epoch goes through each pack (a fraction draws some of its phrases); 1 if not named.
+        passes : how often an epoch goes through each pack (a fraction draws some of its parts); 1 if not named.
 
         Returns
         -------
         (P, 3) array of start, stop and index into `parts`.
         """
-        cuts: list[IntArray] = []
+        cuts: list[IntArray] = [np.zeros((0, 3), dtype=np.int64)]
         for index, part in enumerate(parts):
             count = passes.get(part.pack, 1.0)
             for _ in range(int(count) + (rng.random() < count % 1)):
                 edges = np.arange(part.start + int(rng.integers(max_len)), part.stop, max_len)
                 edges = np.unique(np.concatenate([[part.start], edges, [part.stop]]))
                 cuts.append(np.stack([edges[:-1], edges[1:], np.full(len(edges) - 1, index)], axis=1))
-        if not cuts:
-            return np.zeros((0, 3), dtype=np.int64)
         phrases = np.concatenate(cuts)
         long_enough = phrases[:, 1] - phrases[:, 0] >= SHORTEST_PHRASE
         wanted = self._wanted_total[phrases[:, 1]] - self._wanted_total[phrases[:, 0]] >= FEWEST_WANTED
         phrases = phrases[long_enough & wanted]
-        return phrases[rng.permutation(len(phrases))]
+        drawn: IntArray = phrases[rng.permutation(len(phrases))]
+        return drawn
 
     def performance(self, phrases: IntArray, parts: Sequence[PartRow], *, context: int = 0) -> Performance:
         """The notes of some phrases (P, 3), each a segment, with up to `context` notes of its part on either side."""
         rows = [parts[int(index)] for index in phrases[:, 2]]
         low = np.maximum(phrases[:, 0] - context, [row.start for row in rows])
         high = np.minimum(phrases[:, 1] + context, [row.stop for row in rows])
-        lengths = high - low
-        index = np.arange(lengths.sum()) + np.repeat(low - np.cumsum(lengths) + lengths, lengths)
-        segment = np.repeat(np.arange(len(rows)), lengths)
+        index, segment = concatenated_ranges(low, high)
         column = {name: np.asarray(values[index]) for name, values in self.columns.items()}
         beats = {name: column[name] / TICKS_PER_BEAT for name in ("onset", "duration", "beat_in_bar", "bar_beats")}
         core = (index >= phrases[segment, 0]) & (index < phrases[segment, 1])
@@ -223,13 +220,23 @@ def phrase_ends(played: Performance) -> NDArray[np.bool_]:
     time = separate_segments(score.onset_beats, score.segment)
     silence = np.append(time[1:], np.inf) - np.maximum.accumulate(time + played.duration_beats)
     last = np.append(np.diff(score.segment) != 0, True)
-    return (silence >= BOUNDARY_REST_BEATS) & ~last
+    ends: NDArray[np.bool_] = (silence >= BOUNDARY_REST_BEATS) & ~last
+    return ends
 
 
 def save_parts(folder: Path, rows: Sequence[PartRow], columns: Mapping[str, NDArray[np.generic]]) -> None:
-    """Write a prepared data set; ``parts.json`` comes last, so that half a folder is never taken for a whole one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PARTS_FILE).unlink(missing_ok=True)
-    for name, dtype in COLUMNS.items():
-        np.save(folder / f"{name}.npy", columns[name].astype(dtype))
-    (folder / PARTS_FILE).write_text(json.dumps([asdict(row) for row in rows], indent=0), encoding="utf-8")
+    """Write a prepared data set; ``parts.json`` comes last, so that half a folder is never taken for a whole one.
+
+    Raises
+    ------
+    FileError
+        If `folder` cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / PARTS_FILE).unlink(missing_ok=True)
+        for name, dtype in COLUMNS.items():
+            np.save(folder / f"{name}.npy", columns[name].astype(dtype))
+        (folder / PARTS_FILE).write_text(json.dumps([asdict(row) for row in rows], indent=0), encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"{folder}: the data cannot be written there ({error}); choose another --out") from None

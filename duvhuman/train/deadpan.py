@@ -54,11 +54,8 @@ class Performance:
 
     def select(self, index: IntArray | BoolArray) -> Performance:
         """The notes at `index`, in that order."""
-        return Performance(**{field.name: _at(getattr(self, field.name), index) for field in fields(self)})
-
-
-def _at(column: Score | FloatArray, index: IntArray | BoolArray) -> Score | FloatArray:
-    return column.select(index) if isinstance(column, Score) else column[index]
+        columns = {field.name: getattr(self, field.name)[index] for field in fields(self) if field.name != "score"}
+        return Performance(score=self.score.select(index), **columns)
 
 
 def gap_to_next_in_voice(score: Score) -> FloatArray:

@@ -31,8 +31,10 @@ Predictor = Callable[[Score, FloatArray], Prediction]
 
 
 def flat_pairs(data: PhraseData, parts: Sequence[PartRow], *, max_notes: int = 1024) -> list[Pair]:
-    """The middle `max_notes` notes of each part as a flat score and what was played on it; parts whose middle is
-    played flat are left out."""
+    """The middle `max_notes` notes of each part as a flat score and what was played on it.
+
+    Parts whose middle is played flat are left out.
+    """
     pairs = []
     for index, part in enumerate(parts):
         start = part.start + max(part.stop - part.start - max_notes, 0) // 2
@@ -57,7 +59,7 @@ def score_pairs(pairs: Sequence[Pair], predict: Predictor) -> list[dict[str, flo
 
 
 def model_predictor(model: PhraseTransformer, *, variation: float = 0.0, seed: int = 0) -> Predictor:
-    """A model as users meet it: rounded velocities, durations after all rules."""
+    """A model as users meet it: rounded velocities, and a written staccato stays one."""
 
     def predict(score: Score, velocity: FloatArray) -> Prediction:
         played = perform(model, score, velocity, variation=variation, seed=seed)
@@ -85,15 +87,20 @@ class RidgeFloor:
             x = ridge_features(pair.score)
             gram += x.T @ x
             moment += x.T @ (pair.played.velocity - pair.played.velocity.mean())
-        return cls(np.linalg.solve(gram, moment))
+        weights: FloatArray = np.linalg.solve(gram, moment).astype(np.float64)
+        return cls(weights)
 
     def __call__(self, score: Score, velocity: FloatArray) -> Prediction:
+        """Play a flat score about the mean of its written velocities; every note as long as written."""
         return np.clip(velocity.mean() + ridge_features(score) @ self.weights, 1, 127), np.zeros(len(score))
 
 
 def ridge_features(score: Score) -> FloatArray:
-    """(N, 8): pitch / 12, its square, top and bottom of the chord, ln chord size, ln written length in beats, height
-    over the mean of the 25 notes around it / 12, on a beat; minus the part's mean. A chord is one onset."""
+    """The 8 features of each note of one part, (N, 8), minus their mean over the part.
+
+    These are pitch / 12, its square, top and bottom of the chord, ln chord size, ln written length in beats, height
+    over the mean of the 25 notes around it / 12, and whether it is on a beat. A chord is one onset.
+    """
     pitch = score.pitch / 12.0
     time = separate_segments(score.onset_beats, score.segment)
     low, high = neighbours(time, 1e-3)

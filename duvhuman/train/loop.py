@@ -12,7 +12,7 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from duvhuman.errors import DataError, OptionError
 from duvhuman.models.phrase_transformer import VELOCITY_CENTRE, VELOCITY_SCALE, PhraseOutput, PhraseTransformer
 from duvhuman.train.checkpoint import load_state, save_state
-from duvhuman.train.config import TrainConfig
+from duvhuman.train.config import PRECISIONS, TrainConfig
 from duvhuman.train.dataset import Batch, PartRow, PhraseData
 from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluate import quick_metrics
@@ -37,6 +37,8 @@ ESTIMATE_STEPS = 12
 FINAL_LR = 0.05
 VALIDATION_PHRASES = 192
 LOG_FILE = "log.jsonl"
+MAY_CHANGE = ("epochs", "stop_after", "early_stopping", "precision", "compile")
+"""What a resumed run may do otherwise than it began; with anything else changed it would be another run."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,9 @@ def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """ "bf16" or "float32"; "auto" takes bf16 on CUDA, and on a CPU only if it multiplies matrices faster there."""
-    if name not in ("auto", "bf16", "float32"):
-        raise OptionError(f"precision must be auto, bf16 or float32, not {name!r}")
+    """Either "bf16" or "float32"; "auto" is bf16 on CUDA, and on a CPU only if it multiplies matrices faster there."""
+    if name not in PRECISIONS:
+        raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}, not {name!r}")
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -144,6 +146,8 @@ def fit(
     ------
     DataError
         If no phrase can be cut from the parts, if the loss stops being a number, or there is nothing to resume.
+    OptionError
+        If a run is resumed with another configuration than it began with.
     """
     run.mkdir(parents=True, exist_ok=True)
     max_len = network.config.max_len
@@ -158,7 +162,7 @@ def fit(
     if not steps_per_epoch:
         raise DataError(f"{task.data.folder}: no usable phrase in {len(task.train)} training parts")
     total_steps = steps_per_epoch * config.epochs
-    valid = _validation_batches(task, config, max_len)
+    valid = _validation_batches(task, max_len)
     edges = torch.tensor(network.config.duration_edges, device=device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     decayed = [p for p in trained if p.ndim >= 2]
@@ -176,12 +180,15 @@ def fit(
     epoch = first_batch = step = notes_seen = 0
     best = {"epoch": -1.0, "val_loss": math.inf}
     metrics_of_best: dict[str, float] = {}
+    seconds_before = 0.0
     if resume:
         state = load_state(run)
+        _check_unchanged(state["config"], config, run)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         epoch, first_batch, step, notes_seen = (state[k] for k in ("epoch", "batch", "step", "notes_seen"))
-        best, metrics_of_best = state["best"], state["metrics"]
+        best, metrics_of_best, seconds_before = state["best"], state["metrics"], state["seconds"]
+        _drop_rows_after(run / LOG_FILE, epoch)
     else:
         (run / LOG_FILE).unlink(missing_ok=True)
 
@@ -191,6 +198,7 @@ def fit(
             {
                 "model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": at_epoch, "batch": at_batch,
                 "step": step, "notes_seen": notes_seen, "best": best, "metrics": metrics_of_best,
+                "seconds": seconds_before + time.monotonic() - started,
                 "config": asdict(config),
             },
         )  # fmt: skip
@@ -200,7 +208,7 @@ def fit(
         f"{len(task.train)} parts, {steps_per_epoch} steps an epoch, {config.epochs} epochs, "
         f"batch {config.batch_size}, {precision}, {sum(p.numel() for p in trained):,} parameters trained"
     )
-    while epoch < config.epochs:
+    while epoch < min(config.stop_after or config.epochs, config.epochs):
         phrases = cut(epoch)
         sums: dict[str, Tensor] = {}
         epoch_start, notes_before = time.monotonic(), notes_seen
@@ -230,17 +238,18 @@ def fit(
                 left = (time.monotonic() - epoch_start) / (number + 1 - first_batch) * (total_steps - step)
                 log(f"about {left / 3600:.1f} hours to go" if left > 5400 else f"about {left / 60:.0f} minutes to go")
             if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
+                done = {name: round(value.item() / (number + 1 - first_batch), 4) for name, value in sums.items()}
+                _check_number(done["total"], epoch, run)
                 checkpoint(epoch, number + 1)
                 last_saved = time.monotonic()
-                done = {name: round(value.item() / (number + 1 - first_batch), 4) for name, value in sums.items()}
                 speed = (notes_seen - notes_before) / (last_saved - epoch_start)
                 log(f"  epoch {epoch + 1} batch {number + 1}/{batches}: {done} {speed:.0f} notes/s")
         losses = {name: value.item() / max(batches - first_batch, 1) for name, value in sums.items()}
-        if not math.isfinite(losses.get("total", 0.0)):
-            raise DataError(f"the loss is not a number after epoch {epoch + 1}; {run} keeps the state before; lower lr")
+        _check_number(losses.get("total", 0.0), epoch, run)
         speed = (notes_seen - notes_before) / (time.monotonic() - epoch_start)
         model.eval()
         val_loss = _validation_loss(network, valid, config, edges, device)
+        _check_number(val_loss, epoch, run)
         metrics = quick_metrics(network, task.pairs)
         if val_loss < best["val_loss"] and not metrics["failed"]:
             best = {"epoch": float(epoch), "val_loss": val_loss}
@@ -262,7 +271,31 @@ def fit(
             break
     if best["epoch"] < 0:
         raise DataError("every epoch's predictions were constant; the weights are of no use and were not kept")
-    return Result(int(best["epoch"]) + 1, metrics_of_best, notes_seen, time.monotonic() - started)
+    if config.stop_after:
+        save_best()  # the next stage goes on from the last weights: the best ones are of a schedule not yet ended
+    return Result(int(best["epoch"]) + 1, metrics_of_best, notes_seen, seconds_before + time.monotonic() - started)
+
+
+def _check_number(loss: float, epoch: int, run: Path) -> None:
+    """Stop before weights that are no numbers replace those in the last state."""
+    if not math.isfinite(loss):
+        raise DataError(f"the loss is not a number in epoch {epoch + 1}; {run} keeps the state before; lower lr")
+
+
+def _check_unchanged(before: Mapping[str, object], config: TrainConfig, run: Path) -> None:
+    """Batches and schedule follow from the configuration: a state goes on only with the one that it was made with."""
+    for key, value in asdict(config).items():
+        if key not in MAY_CHANGE and before.get(key, value) != value:
+            raise OptionError(
+                f"{run} began with {key}={before[key]} and cannot go on with {key}={value}; "
+                "give the same as then, or start anew without --resume"
+            )
+
+
+def _drop_rows_after(path: Path, epoch: int) -> None:
+    """Remove the rows of epochs that the state does not know of; they are about to be trained again."""
+    rows = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    path.write_text("".join(row for row in rows if json.loads(row)["epoch"] <= epoch), encoding="utf-8")
 
 
 def _compiled(model: nn.Module, device: torch.device, log: Callable[[str], None]) -> Callable[..., PhraseOutput]:
@@ -274,12 +307,18 @@ def _compiled(model: nn.Module, device: torch.device, log: Callable[[str], None]
     return compiled
 
 
-def _validation_batches(task: Task, config: TrainConfig, max_len: int) -> list[Batch]:
-    """Flat versions of some validation phrases, the same in every epoch and every run."""
+def _validation_batches(task: Task, max_len: int) -> list[Batch]:
+    """Flat versions of some validation phrases, the same in every epoch and every run.
+
+    There are as many of each instrument in each pack, so that the largest pack does not decide alone.
+    """
     rng = np.random.default_rng(12345)
-    phrases = task.data.cut_phrases(task.valid, rng, max_len=max_len, passes={})[:VALIDATION_PHRASES]
+    phrases = task.data.cut_phrases(task.valid, rng, max_len=max_len, passes={})
     if not len(phrases):
         raise DataError(f"{task.data.folder}: no usable phrase in {len(task.valid)} validation parts")
+    kinds = np.array([f"{part.pack}/{part.instrument}" for part in task.valid])[phrases[:, 2]]
+    share = math.ceil(VALIDATION_PHRASES / len(np.unique(kinds)))
+    phrases = np.concatenate([phrases[kinds == kind][:share] for kind in np.unique(kinds)])
     chunks: Iterator[int] = iter(range(0, len(phrases), 32))
     return [task.data.batch(phrases[i : i + 32], task.valid, rng, max_len=max_len) for i in chunks]
 

@@ -24,7 +24,12 @@ def correlation(one: FloatArray, other: FloatArray) -> float:
 
 
 def js_distance(one: FloatArray, other: FloatArray) -> float:
-    """Jensen-Shannon distance (base 2, 0..1) of the histograms of two sets of velocities over 1..127 (Lin 1991)."""
+    """Jensen-Shannon distance (base 2, 0..1) of the histograms of two sets of velocities over 1..127 (Lin 1991).
+
+    NaN where a velocity is not a number.
+    """
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return float("nan")
     p, q = (np.bincount(np.clip(np.round(v), 1, 127).astype(np.int64), minlength=128) / len(v) for v in (one, other))
     middle = (p + q) / 2
 
@@ -36,7 +41,7 @@ def js_distance(one: FloatArray, other: FloatArray) -> float:
 
 
 def velocity_metrics(played: FloatArray, predicted: FloatArray) -> dict[str, float]:
-    """r, MAE, MAE after removing each side's mean, SD ratio (predicted over played) and JS distance of one part."""
+    """Pearson's r, MAE, MAE without each side's mean, SD ratio (predicted over played) and JS distance of one part."""
     difference = predicted - played
     return {
         "vel_r": correlation(played, predicted),
@@ -48,7 +53,7 @@ def velocity_metrics(played: FloatArray, predicted: FloatArray) -> dict[str, flo
 
 
 def articulation_metrics(played: FloatArray, predicted: FloatArray) -> dict[str, float]:
-    """r and MAE of articulation (natural log) of one part."""
+    """Pearson's r and MAE of articulation (natural log) of one part."""
     return {"art_r": correlation(played, predicted), "art_mae": float(np.abs(predicted - played).mean())}
 
 

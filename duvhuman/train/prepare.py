@@ -4,12 +4,13 @@ Conventions
 -----------
 A *pack* is one folder given; its name is kept with every part. Beats come from the file's own tempo map, or from a
 ``NAME.beats.txt`` beside ``NAME.mid`` (POP909's format: a row per beat with its time in seconds, whether a 2/4 bar
-begins there, and whether a 4/4 bar does). Nothing here imports torch or a MIDI library.
+begins there, and whether a 4/4 bar does). What is written follows from the files alone, whatever the number of jobs.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import multiprocessing
 import re
 from collections import Counter, defaultdict
@@ -44,6 +45,7 @@ BAR_OCCURRENCES = 2
 SHARED_BARS = 6
 """Files with this many distinct bars in common (pitch and time) are versions of one song."""
 SHARED_BAR_NOTES = 8
+EARLY_BEATS = 0.02
 MIDI_SUFFIXES = (".mid", ".midi")
 
 
@@ -96,6 +98,8 @@ def prepare(
     ------
     DataError
         If a folder does not exist, or nothing usable is found (the message says which filter removed what).
+    FileError
+        If `out` cannot be written.
     """
     files = list(_midi_files(packs))
     left_out: Counter[str] = Counter()
@@ -151,8 +155,10 @@ def read_file(file: tuple[Pack, Path]) -> tuple[list[RawPart], Counter[str]]:
         parts = read_parts(parse_smf(path.read_bytes(), source=str(path)))
     except (MidiError, OSError):
         return [], Counter({"unreadable file": 1})
-    beats_file = path.with_name(path.stem + ".beats.txt")
-    beats = np.loadtxt(beats_file, ndmin=2) if beats_file.exists() else None
+    try:
+        beats = _read_beats(path.with_name(path.stem + ".beats.txt"))
+    except (ValueError, OSError):
+        return [], Counter({"unreadable table of beats": 1})
     kept: list[RawPart] = []
     for part in parts:
         instrument = instrument_of_program(part.program) if part.program >= 0 else instrument_of_track_name(part.name)
@@ -168,6 +174,17 @@ def read_file(file: tuple[Pack, Path]) -> tuple[list[RawPart], Counter[str]]:
         notes = part.notes if beats is None else _on_beats(part.notes, beats)
         kept.append(_raw_part(pack.folder, path, notes, instrument))
     return kept, reasons
+
+
+def _read_beats(path: Path) -> FloatArray | None:
+    """The table of beats, (K, 3), or None if there is no such file; ValueError if it holds something else."""
+    if not path.exists():
+        return None
+    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    beats = np.array(rows, dtype=np.float64)
+    if beats.ndim != 2 or beats.shape[1] != 3 or not np.isfinite(beats).all() or (np.diff(beats[:, 0]) <= 0).any():
+        raise ValueError(f"{path}: needs three numbers a row, times rising")
+    return beats
 
 
 def _not_alive(notes: NoteTable) -> str:
@@ -196,15 +213,18 @@ def _on_beats(notes: NoteTable, beats: FloatArray) -> NoteTable:
     # The table's beats lie a constant time off the notes': move the onsets onto the nearest sixteenths as a whole.
     onset = onset - np.angle(np.mean(np.exp(8j * np.pi * onset))) / (8 * np.pi)
     beat = np.clip(np.floor(onset).astype(np.int64), 0, len(times) - 2)
-    bar = np.clip(np.searchsorted(downbeats, onset + 1e-6, "right") - 1, 0, len(downbeats) - 1)
+    # A downbeat that comes a hair early belongs to its bar, not to the end of the one before.
+    bar = np.clip(np.searchsorted(downbeats, onset + EARLY_BEATS, "right") - 1, 0, len(downbeats) - 1)
     lengths = np.append(np.diff(downbeats), 4)
+    place = onset - downbeats[bar]
+    place = np.where(place >= -EARLY_BEATS, np.maximum(place, 0.0), np.mod(place, lengths[bar]))
     return replace(
         notes,
         onset_beats=onset,
         duration_beats=to_beats(notes.onset_seconds + notes.duration_seconds) - to_beats(notes.onset_seconds),
         tempo_bpm=60.0 / np.diff(times)[beat],
         bar=bar,
-        beat_in_bar=np.mod(onset - downbeats[bar], lengths[bar]),
+        beat_in_bar=place,
         bar_beats=lengths[bar].astype(np.float64),
     )
 
@@ -246,9 +266,7 @@ def _raw_part(folder: Path, path: Path, notes: NoteTable, instrument: Instrument
 def _bar_keys(bar: IntArray, *columns: IntArray) -> list[tuple[bytes, int]]:
     """(digest of the bar's content, number of notes) for each run of notes in one bar."""
     edges = np.append(np.flatnonzero(np.append(True, np.diff(bar) != 0)), len(bar))
-    return [
-        (_digest(*(column[a:b] for column in columns)), int(b - a)) for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [(_digest(*(column[a:b] for column in columns)), int(b - a)) for a, b in itertools.pairwise(edges)]
 
 
 def _rare_enough(bar: IntArray, keys: list[tuple[bytes, int]]) -> NDArray[np.bool_]:
@@ -278,15 +296,15 @@ def _songs(raw: Sequence[RawPart]) -> dict[str, str]:
             song = parent[song]
         return song
 
-    owner: dict[bytes, str] = {}
-    shared: defaultdict[tuple[str, str], set[bytes]] = defaultdict(set)
+    songs_with: defaultdict[bytes, set[str]] = defaultdict(set)
     for part in raw:
         for key in part.bars:
-            first = owner.setdefault(key, part.row.song)
-            if first != part.row.song:
-                shared[first, part.row.song].add(key)
-    for (one, other), keys in shared.items():
-        if len(keys) >= SHARED_BARS:
+            songs_with[key].add(part.row.song)
+    shared: Counter[tuple[str, str]] = Counter()
+    for songs in songs_with.values():
+        shared.update(itertools.combinations(sorted(songs), 2))
+    for (one, other), bars in shared.items():
+        if bars >= SHARED_BARS:
             low, high = sorted((root(one), root(other)))
             parent[high] = low
     return {song: root(song) for song in parent}
@@ -298,4 +316,5 @@ def _fraction(text: str) -> float:
 
 
 def _digest(*columns: NDArray[np.generic]) -> bytes:
-    return hashlib.blake2b(b"|".join(np.ascontiguousarray(c, dtype=np.int64).tobytes() for c in columns), digest_size=12).digest()
+    content = b"|".join(np.ascontiguousarray(column, dtype=np.int64).tobytes() for column in columns)
+    return hashlib.blake2b(content, digest_size=12).digest()

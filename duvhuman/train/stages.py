@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from duvhuman.errors import DataError
+from duvhuman.errors import DataError, ModelError
 from duvhuman.humanize.features import feature_names
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
@@ -62,10 +63,13 @@ def train_trunk(run: Run, shallow: TrainConfig | None, config: TrainConfig, star
         start = run.folder / "shallow"
         if not _finished(run, "shallow"):
             network = _network(shallow, TRUNK, None)
+            if not _resumable(run, "shallow"):
+                _begin_model(run, None)
             result = _fit(run, "shallow", network, shallow, "all", save=start)
             _record(run, "shallow", shallow, result)
     if not _finished(run, TRUNK):
         network = _network(config, TRUNK, start)
+        _begin_stage(run, TRUNK)
         result = _fit(run, TRUNK, network, config, "all", save=run.folder)
         _record(run, TRUNK, config, result)
 
@@ -75,8 +79,8 @@ def train_base(run: Run, instrument: str, config: TrainConfig, start: Path | Non
     if _finished(run, "base"):
         return
     network = _network(config, instrument, start)
-    if start is not None:
-        _copy_record(start, run)
+    if not _resumable(run, "base"):
+        _begin_model(run, start)
     result = _fit(run, "base", network, config, instrument, save=run.folder)
     best = calibrated(PhraseTransformer.from_pretrained(run.folder), run.data, instrument)
     best.save_pretrained(run.folder)
@@ -88,9 +92,11 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
     if _finished(run, "lora"):
         return
     network = PhraseTransformer.from_pretrained(run.folder)
+    network.set_dropout(config.dropout)
     network.to(run.device)
     torch.manual_seed(config.seed)
     model = add_adapter(network, config)
+    _begin_stage(run, "lora")
     adapter = run.folder / "adapter"
     result = fit(
         model, network, _task(run, instrument, config), config, run.folder / "lora", device=run.device,
@@ -110,7 +116,7 @@ def grown(tensors: Mapping[str, Tensor], n_layers: int) -> dict[str, Tensor]:
     result = {name: value for name, value in tensors.items() if not name.startswith("blocks.")}
     for layer in range(n_layers):
         own = f"blocks.{layer % layers}."
-        result |= {f"blocks.{layer}.{name[len(own):]}": v for name, v in tensors.items() if name.startswith(own)}
+        result |= {f"blocks.{layer}.{name[len(own) :]}": v for name, v in tensors.items() if name.startswith(own)}
     return result
 
 
@@ -118,7 +124,7 @@ def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) ->
     """`network` with the range and the velocity gain of its instrument's players, measured on training parts.
 
     The gain is chosen so that the velocity SD of flat parts played through the inference path is on average
-    `WANTED_SD_RATIO` of the players'.
+    `WANTED_SD_RATIO` of the players'; it stays 1 if the middle of no part has dynamics.
     """
     parts = data.select(split="train", instrument=instrument)
     rng = np.random.default_rng(7)
@@ -126,7 +132,7 @@ def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) ->
     pairs = flat_pairs(data, sample, max_notes=PAIR_NOTES)
     network.config = replace(network.config, typical_range=float(np.median([part.range for part in parts])))
     gain = 1.0
-    for _ in range(3):  # clipping at 1 and 127 makes the ratio a little less than proportional
+    for _ in range(3 if pairs else 0):  # clipping at 1 and 127 makes the ratio a little less than proportional
         network.config = replace(network.config, velocity_gain=gain)
         ratio = float(np.mean([row["vel_sd_ratio"] for row in score_pairs(pairs, model_predictor(network))]))
         gain = round(min(gain * WANTED_SD_RATIO / max(ratio, 1e-3), LARGEST_GAIN), 3)
@@ -143,12 +149,20 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def _network(config: TrainConfig, instrument: str, start: Path | None) -> PhraseTransformer:
     torch.manual_seed(config.seed)
-    shape = ModelConfig(
-        instrument=instrument, n_layers=config.n_layers, dropout=config.dropout, feature_names=feature_names()
-    )
-    network = PhraseTransformer(shape)
-    if start is not None:
-        network.load_state_dict(grown(PhraseTransformer.from_pretrained(start).state_dict(), config.n_layers))
+    before = None if start is None else PhraseTransformer.from_pretrained(start)
+    if before is not None and before.config.feature_names != feature_names():
+        raise ModelError(f"{start}: made for other features than this version of duvhuman computes; train it anew")
+    shape = ModelConfig() if before is None else before.config
+    network = PhraseTransformer(
+        ModelConfig(
+            instrument=instrument, d_model=shape.d_model, n_heads=shape.n_heads, n_layers=config.n_layers,
+            d_ff=shape.d_ff, max_len=shape.max_len, feature_names=feature_names(),
+            duration_edges=shape.duration_edges,
+        )
+    )  # fmt: skip
+    network.set_dropout(config.dropout)
+    if before is not None:
+        network.load_state_dict(grown(before.state_dict(), config.n_layers))
     return network
 
 
@@ -172,7 +186,10 @@ def _task(run: Run, instrument: str, config: TrainConfig) -> Task:
             f"{run.data.folder}: {len(train)} training and {len(valid)} validation {kind} for {instrument}; "
             "prepare more data"
         )
-    return Task(run.data, train, valid, _sample_pairs(run.data, valid))
+    pairs = _sample_pairs(run.data, valid)
+    if not pairs:
+        raise DataError(f"{run.data.folder}: no validation part of {instrument} has dynamics in its middle")
+    return Task(run.data, train, valid, pairs)
 
 
 def _sample_pairs(data: PhraseData, valid: Sequence[PartRow]) -> list[Pair]:
@@ -205,10 +222,17 @@ def _record(run: Run, stage: str, config: TrainConfig, result: Result) -> None:
     _write_record(run.folder, read_record(run.folder) | {stage: entry})
 
 
-def _copy_record(start: Path, run: Run) -> None:
-    """Keep the history of the weights that a base begins with."""
-    stages = {name: entry for name, entry in read_record(start).items() if name in ("shallow", TRUNK)}
-    _write_record(run.folder, stages | read_record(run.folder))
+def _begin_stage(run: Run, stage: str) -> None:
+    """Forget that the stage was ever finished, unless the run goes on with it."""
+    if not _resumable(run, stage):
+        _write_record(run.folder, {name: entry for name, entry in read_record(run.folder).items() if name != stage})
+
+
+def _begin_model(run: Run, start: Path | None) -> None:
+    """Forget the model that the folder held, with the adapter made for it, and keep the history of `start`."""
+    history = {} if start is None else read_record(start)
+    _write_record(run.folder, {name: entry for name, entry in history.items() if name in ("shallow", TRUNK)})
+    shutil.rmtree(run.folder / "adapter", ignore_errors=True)
 
 
 def _write_record(folder: Path, record: Mapping[str, Any]) -> None:

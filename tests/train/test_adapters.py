@@ -1,0 +1,142 @@
+"""Adapters: what PEFT trains, what is saved of it, and that it is heard."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from toys import same_weights, tiny_network, weights
+
+from duvhuman.models.lora import merge_adapter
+from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.train.adapters import LORA_TARGETS, add_adapter, save_adapter
+from duvhuman.train.config import TrainConfig
+from duvhuman.train.dataset import Batch, PhraseData
+from duvhuman.train.evaluate import flat_pairs
+from duvhuman.train.loop import Task, fit
+
+CONFIG = TrainConfig(epochs=2, batch_size=4, lr=1e-2, precision="float32", lora_r=4, lora_alpha=8)
+
+
+@pytest.fixture(scope="module")
+def batch(data: PhraseData) -> Batch:
+    import numpy as np
+
+    return data.batch(np.array([[0, 100, 0], [240, 300, 1]]), data.parts, np.random.default_rng(0), max_len=128)
+
+
+def hear(network: torch.nn.Module, batch: Batch) -> torch.Tensor:
+    """All that a network says of the batch's notes."""
+    with torch.inference_mode():
+        out = network(batch.pitch, batch.program, batch.features, batch.mask)
+    return torch.cat([value[batch.mask].reshape(-1) for value in out])
+
+
+class Tuned:
+    """A network with an adapter that was trained on it and saved."""
+
+    def __init__(self, data: PhraseData, folder: Path) -> None:
+        self.base = tiny_network(std=0.2)
+        self.network = tiny_network(std=0.2)
+        self.model = add_adapter(self.network, CONFIG)
+        self.folder = folder / "adapter"
+        valid = data.select(split="valid", instrument="guitar")
+        task = Task(data, data.select(split="train", instrument="guitar"), valid, flat_pairs(data, valid))
+        fit(
+            self.model, self.network, task, CONFIG, folder / "lora", device=torch.device("cpu"), log=lambda line: None,
+            save_best=lambda: save_adapter(self.model, self.folder, "duvhuman/guitar"),
+        )  # fmt: skip
+        save_adapter(self.model, self.folder, "duvhuman/guitar")
+        self.model.eval()
+
+
+@pytest.fixture(scope="module")
+def tuned(data: PhraseData, tmp_path_factory: pytest.TempPathFactory) -> Tuned:
+    return Tuned(data, tmp_path_factory.mktemp("tuned"))
+
+
+def test_only_the_five_linears_of_each_block_are_adapted() -> None:
+    model = add_adapter(tiny_network(), CONFIG)
+    trained = {name for name, value in model.named_parameters() if value.requires_grad}
+    linears = [*(f"attention.{name}" for name in ("q_proj", "v_proj", "out_proj")), "ff_in", "ff_out"]
+    assert trained == {
+        f"base_model.model.blocks.{block}.{linear}.lora_{side}.default.weight"
+        for block in range(2) for linear in linears for side in "AB"
+    }  # fmt: skip
+    assert set(LORA_TARGETS) == {"q_proj", "v_proj", "out_proj", "ff_in", "ff_out"}
+
+
+def test_a_fresh_adapter_changes_nothing_yet(batch: Batch) -> None:
+    network = tiny_network(std=0.2)
+    before = hear(network, batch)
+    model = add_adapter(network, CONFIG).eval()
+    assert torch.equal(hear(model, batch), before)
+
+
+def test_the_tensors_of_the_base_stay_bit_equal(tuned: Tuned) -> None:
+    after = {
+        name.replace(".base_layer", ""): value
+        for name, value in weights(tuned.network).items() if "lora_" not in name
+    }  # fmt: skip
+    assert same_weights(after, weights(tuned.base))
+
+
+def test_the_adapter_is_heard_in_eval_mode_through_the_network_itself(tuned: Tuned, batch: Batch) -> None:
+    assert not tuned.network.training
+    assert (hear(tuned.network, batch) - hear(tuned.base, batch)).abs().max() > 1e-2
+    assert torch.equal(hear(tuned.network, batch), hear(tuned.model, batch))
+
+
+def test_the_saved_adapter_loads_in_plain_peft(tuned: Tuned, batch: Batch) -> None:
+    from peft import PeftModel
+
+    loaded = PeftModel.from_pretrained(tiny_network(std=0.2), str(tuned.folder)).eval()
+    assert torch.equal(hear(loaded, batch), hear(tuned.model, batch))
+
+
+def test_merged_without_peft_it_says_the_same(tuned: Tuned, batch: Batch) -> None:
+    merged: PhraseTransformer = tiny_network(std=0.2)
+    merge_adapter(merged, tuned.folder)
+    torch.testing.assert_close(hear(merged, batch), hear(tuned.model, batch), rtol=0, atol=1e-5)
+
+
+def test_what_is_saved_names_its_base_and_no_path(tuned: Tuned) -> None:
+    assert sorted(file.name for file in tuned.folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    text = (tuned.folder / "adapter_config.json").read_text(encoding="utf-8")
+    config = json.loads(text)
+    assert config["base_model_name_or_path"] == "duvhuman/guitar"
+    assert (config["peft_type"], config["r"], config["lora_alpha"]) == ("LORA", 4, 8)
+    assert config["lora_dropout"] == 0.05
+    assert set(config["target_modules"]) == set(LORA_TARGETS)
+    assert str(tuned.folder.parent) not in text
+
+
+def test_a_resumed_adapter_run_ends_in_the_same_weights(data: PhraseData, tmp_path: Path) -> None:
+    class KilledError(Exception):
+        pass
+
+    def train(folder: Path, *, resume: bool, kill: bool) -> dict[str, torch.Tensor]:
+        network = tiny_network(std=0.2)
+        torch.manual_seed(3)
+        model = add_adapter(network, CONFIG)
+        valid = data.select(split="valid", instrument="guitar")
+        task = Task(data, data.select(split="train", instrument="guitar"), valid, flat_pairs(data, valid))
+
+        def log(line: str) -> None:
+            if kill and line.startswith("epoch 2/2"):
+                raise KilledError
+
+        fit(
+            model, network, task, CONFIG, folder, device=torch.device("cpu"), log=log, resume=resume,
+            save_best=lambda: None,
+        )  # fmt: skip
+        return weights(model)
+
+    whole = train(tmp_path / "whole", resume=False, kill=False)
+    with pytest.raises(KilledError):
+        train(tmp_path / "killed", resume=False, kill=True)
+    assert same_weights(train(tmp_path / "killed", resume=True, kill=False), whole)
+    assert not math.isclose(sum(value.abs().sum().item() for value in whole.values()), 0.0)

@@ -1,0 +1,108 @@
+"""The model card: every figure in it comes from the record of the training or from the evaluation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toys import tiny_network
+
+from duvhuman.errors import ModelError
+from duvhuman.instruments import INSTRUMENTS
+from duvhuman.train.card import write_card
+from duvhuman.train.config import TrainConfig
+
+ROW = {
+    "vel_r": 0.271, "vel_r_low": 0.25, "vel_r_high": 0.29, "vel_mae": 9.87, "vel_mae_centred": 9.1,
+    "vel_sd_ratio": 0.96, "vel_js": 0.31, "art_r": 0.33, "art_mae": 0.41, "parts": 57.0,
+}  # fmt: skip
+TABLE = {
+    "flat": ROW | {"vel_r": 0.0, "art_mae": 0.58},
+    "jitter": ROW | {"vel_r": 0.011},
+    "ridge floor": ROW | {"vel_r": 0.174},
+    "base": ROW | {"vel_r": 0.231},
+    "base and adapter": ROW,
+}
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    config = TrainConfig(**{name: changes.pop(name) for name in ("epochs", "batch_size", "lr", "seed")})
+    return {
+        "config": vars(config),
+        "best_epoch": 2,
+        "notes_seen": 1_234_567,
+        "minutes": 12.4,
+        "device": "2 CPU threads",
+    } | changes
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tiny_network(instrument="bass").save_pretrained(tmp_path)
+    (tmp_path / "adapter").mkdir()
+    record = {
+        "lora": entry(epochs=6, batch_size=64, lr=2e-4, seed=5, best_epoch=4, notes_seen=98_765, device="H200"),
+        "trunk": entry(epochs=3, batch_size=16, lr=3e-4, seed=7),
+    }
+    (tmp_path / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    return tmp_path
+
+
+def card(folder: Path, instrument: str = "bass") -> str:
+    write_card(folder, instrument, TABLE)
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_headline_is_the_models_beside_the_floors(folder: Path) -> None:
+    assert "\nVelocity r 0.27 (ridge floor 0.17), SD ratio 0.96, articulation MAE 0.41 (as written 0.58)\n" in card(
+        folder
+    )
+
+
+def test_every_row_of_the_evaluation_is_shown(folder: Path) -> None:
+    text = card(folder)
+    for name, r in (("flat", "0.000"), ("jitter", "0.011"), ("ridge floor", "0.174"), ("base", "0.231")):
+        assert f"| bass | {name} | {r} (0.250 to 0.290) | 9.87 | 0.96 | 0.31 | 0.330 | " in text
+    assert "On 57 validation parts" in text
+
+
+def test_every_stage_of_the_record_is_shown_in_the_order_of_training(folder: Path) -> None:
+    text = card(folder)
+    trunk = "| trunk (all instruments) | 1,234,567 | 3 (2) | 16 | 0.0003 | 7 | 12 | 2 CPU threads |"
+    lora = "| LoRA adapter (parts played by hand) | 98,765 | 6 (4) | 64 | 0.0002 | 5 | 12 | H200 |"
+    assert 0 < text.index(trunk) < text.index(lora)
+    assert "| base (this instrument) |" not in text
+
+
+def test_the_shape_is_that_of_the_model(folder: Path) -> None:
+    assert "PhraseTransformer v3 (2 layers, d_model 16) in float16, and a LoRA adapter in PEFT's format." in card(
+        folder
+    )
+    (folder / "adapter").rmdir()
+    assert "(2 layers, d_model 16) in float16. It predicts" in card(folder)
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_each_instrument_has_its_limits_credits_and_licence(instrument: str, folder: Path) -> None:
+    text = card(folder, instrument)
+    assert text.startswith("---\nlicense: apache-2.0\n")
+    assert f"# duvhuman {instrument}\n" in text
+    for credit in ("Colin Raffel", "POP909", "GiantMIDI-Piano", "CC BY 4.0"):
+        assert credit in text
+    limits = text.split("## Limits")[1]
+    assert len(limits) > 200
+    assert limits.rstrip().endswith("Not for drums.")
+
+
+def test_a_model_without_a_record_has_a_card_without_stages(folder: Path) -> None:
+    (folder / "training.json").unlink()
+    text = card(folder)
+    assert "| stage | notes seen |" in text
+    assert "1,234,567" not in text
+
+
+def test_a_card_needs_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError):
+        write_card(tmp_path, "bass", TABLE)

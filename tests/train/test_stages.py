@@ -1,0 +1,283 @@
+"""Trunk, base and adapter: each begins where the last one ended, and the folder they leave can be played."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from builders import GUITAR, part, riff, song
+from toys import columns, same_weights, tiny_config, tiny_network, toy_performance, weights, write_data
+
+import duvhuman
+from duvhuman.errors import DataError, ModelError
+from duvhuman.models.config import ModelConfig
+from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
+from duvhuman.train import stages
+from duvhuman.train.config import TrainConfig
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.evaluate import flat_pairs, model_predictor, score_pairs
+from duvhuman.train.stages import Run, calibrated, grown, has_model, read_record, train_base, train_lora, train_trunk
+
+CPU = torch.device("cpu")
+SHALLOW = TrainConfig(epochs=1, batch_size=4, lr=5e-3, n_layers=1, precision="float32", dropout=0.0)
+TRUNK = replace(SHALLOW, n_layers=2, lr=4e-3)
+BASE = replace(TRUNK, epochs=3, lr=8e-3, dropout=0.1)
+LORA = replace(TRUNK, epochs=2, lr=1e-2, played_only=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny_networks() -> Iterator[None]:
+    """Networks from nothing are tiny."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "ModelConfig", tiny_config)
+        yield
+
+
+class Trained:
+    """All stages in a row, and what each of them said."""
+
+    def __init__(self, data: PhraseData, root: Path) -> None:
+        self.data, self.root = data, root
+        self.trunk, self.guitar = root / "trunk", root / "guitar"
+        self.said: list[str] = []
+        self.go()
+
+    def run(self, folder: Path, *, resume: bool = False) -> Run:
+        return Run(self.data, folder, CPU, resume, self.said.append)
+
+    def go(self, *, resume: bool = False) -> None:
+        train_trunk(self.run(self.trunk, resume=resume), SHALLOW, TRUNK)
+        guitar = self.run(self.guitar, resume=resume)
+        train_base(guitar, "guitar", BASE, self.trunk)
+        train_lora(guitar, "guitar", LORA)
+
+    def files(self) -> dict[str, bytes]:
+        return {str(file.relative_to(self.root)): file.read_bytes() for file in self.root.rglob("*") if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def trained(data: PhraseData, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return Trained(data, tmp_path_factory.mktemp("runs"))
+
+
+def test_the_stages_leave_models_and_an_adapter(trained: Trained) -> None:
+    assert has_model(trained.trunk)
+    assert read_config(trained.trunk).instrument == "trunk"
+    assert read_config(trained.trunk / "shallow").n_layers == 1
+    assert read_config(trained.guitar).instrument == "guitar"
+    assert read_config(trained.guitar).n_layers == 2
+    assert read_config(trained.guitar).d_model == 16
+    assert (trained.guitar / "adapter" / "adapter_model.safetensors").is_file()
+    for stage in ("base", "lora"):
+        assert (trained.guitar / stage / "state.pt").is_file()
+        rows = (trained.guitar / stage / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        assert len(rows) == {"base": 3, "lora": 2}[stage]
+
+
+def test_the_folder_can_be_played_with_and_without_its_adapter(trained: Trained) -> None:
+    file = song(part(riff(80), number=GUITAR))
+    given = {"variation": 0, "seed": 0}
+    with_adapter = duvhuman.load("guitar", model=trained.guitar, device="cpu").predict(file, **given)
+    bare = duvhuman.load("guitar", model=trained.guitar, adapter=None, device="cpu").predict(file, **given)
+    assert np.ptp(with_adapter.velocity) > 3
+    assert not np.array_equal(with_adapter.velocity, bare.velocity)
+    assert duvhuman.humanize(file, "guitar", model=trained.guitar, device="cpu", seed=1).to_bytes() != file
+    on_the_beat, off_it = with_adapter.velocity[::2].mean(), with_adapter.velocity[1::2].mean()
+    assert on_the_beat > off_it  # what the toys teach
+
+
+def test_the_record_tells_the_history_of_the_weights(trained: Trained) -> None:
+    record = read_record(trained.guitar)
+    assert list(record) == ["shallow", "trunk", "base", "lora"]
+    assert list(read_record(trained.trunk)) == ["shallow", "trunk"]
+    assert {stage: entry["config"]["lr"] for stage, entry in record.items()} == {
+        "shallow": SHALLOW.lr, "trunk": TRUNK.lr, "base": BASE.lr, "lora": LORA.lr,
+    }  # fmt: skip
+    for stage, entry in record.items():
+        assert 1 <= entry["best_epoch"] <= entry["config"]["epochs"], stage
+        assert entry["notes_seen"] > 1000
+        assert "vel_r" in entry["metrics"]
+        assert "CPU threads" in entry["device"]
+        assert entry["minutes"] >= 0
+    text = (trained.guitar / "training.json").read_text(encoding="utf-8")
+    assert str(trained.root) not in text
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_the_trunk_is_of_all_instruments_and_the_base_of_one(trained: Trained) -> None:
+    starts = [line for line in trained.said if " parts, " in line]
+    assert [line.split(",")[0] for line in starts[:4]] == ["8 parts", "8 parts", "6 parts", "6 parts"]
+
+
+def test_the_base_is_calibrated_to_its_players(trained: Trained) -> None:
+    config = read_config(trained.guitar)
+    parts = trained.data.select(split="train", instrument="guitar")
+    assert config.typical_range == pytest.approx(np.median([row.range for row in parts]))
+    pairs = flat_pairs(trained.data, parts)
+    network = PhraseTransformer.from_pretrained(trained.guitar)
+    ratios = [row["vel_sd_ratio"] for row in score_pairs(pairs, model_predictor(network))]
+    assert np.mean(ratios) == pytest.approx(0.95, abs=0.04)
+    assert config.velocity_gain > 1.0
+
+
+def test_resuming_skips_what_is_finished(trained: Trained) -> None:
+    before = trained.files()
+    trained.said.clear()
+    trained.go(resume=True)
+    assert trained.said == [f"{stage}: already finished" for stage in ("shallow", "trunk", "base", "lora")]
+    assert trained.files() == before
+
+
+def test_resuming_goes_on_with_a_stage_that_was_interrupted(data: PhraseData, tmp_path: Path) -> None:
+    class KilledError(Exception):
+        pass
+
+    def log(line: str) -> None:
+        if line.startswith("epoch 3/3"):
+            raise KilledError
+
+    start = tmp_path / "start"
+    tiny_network(std=0.1).save_pretrained(start)
+    with pytest.raises(KilledError):
+        train_base(Run(data, tmp_path / "a", CPU, False, log), "guitar", BASE, start)
+    assert "base" not in read_record(tmp_path / "a")
+    train_base(Run(data, tmp_path / "a", CPU, True, lambda line: None), "guitar", BASE, start)
+    train_base(Run(data, tmp_path / "b", CPU, False, lambda line: None), "guitar", BASE, start)
+    one, other = (PhraseTransformer.from_pretrained(tmp_path / name) for name in "ab")
+    assert same_weights(weights(one), weights(other))
+    assert one.config == other.config
+    assert (tmp_path / "a" / "base" / "log.jsonl").read_text(encoding="utf-8").count("\n") == 3
+
+
+def test_a_new_base_forgets_the_adapter_of_the_one_before(data: PhraseData, tmp_path: Path) -> None:
+    """Else --resume would take the old adapter for finished, and it would be played on weights it does not fit."""
+    folder = tmp_path / "guitar"
+    (folder / "adapter").mkdir(parents=True)
+    (folder / "adapter" / "adapter_config.json").write_text("{}", encoding="utf-8")
+    old = {"shallow": {"old": 1}, "trunk": {"old": 1}, "base": {"old": 1}, "lora": {"old": 1}}
+    (folder / "training.json").write_text(json.dumps(old), encoding="utf-8")
+    train_base(Run(data, folder, CPU, False, lambda line: None), "guitar", replace(BASE, epochs=1), None)
+    assert list(read_record(folder)) == ["base"]
+    assert "old" not in read_record(folder)["base"]
+    assert not (folder / "adapter").exists()
+    duvhuman.load("guitar", model=folder, device="cpu")
+
+
+def test_a_new_adapter_is_not_finished_before_it_is(trained: Trained, data: PhraseData, tmp_path: Path) -> None:
+    folder = tmp_path / "guitar"
+    tiny_network(std=0.1).save_pretrained(folder)
+    (folder / "training.json").write_text(json.dumps({"base": {}, "lora": {}}), encoding="utf-8")
+
+    class KilledError(Exception):
+        pass
+
+    def killed(line: str) -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        train_lora(Run(data, folder, CPU, False, killed), "guitar", LORA)
+    assert list(read_record(folder)) == ["base"]
+
+
+# Growing.
+
+
+@pytest.mark.parametrize(
+    ("layers", "wanted", "order"),
+    [(1, 3, [0, 0, 0]), (2, 4, [0, 1, 0, 1]), (2, 3, [0, 1, 0]), (2, 2, [0, 1]), (3, 2, [0, 1])],
+)
+def test_layers_are_grown_by_repeating_them(layers: int, wanted: int, order: list[int]) -> None:
+    shallow = weights(tiny_network(std=0.1, n_layers=layers))
+    deep = tiny_network(1, n_layers=wanted)
+    deep.load_state_dict(grown(shallow, wanted))
+    for layer, source in enumerate(order):
+        for name, value in deep.blocks[layer].state_dict().items():
+            assert torch.equal(value, shallow[f"blocks.{source}.{name}"])
+    assert torch.equal(deep.velocity_head.weight, shallow["velocity_head.weight"])
+
+
+def test_a_grown_network_says_finite_things_of_its_own(data: PhraseData) -> None:
+    shallow = tiny_network(std=0.2, n_layers=2)
+    deep = tiny_network(1, n_layers=4)
+    deep.load_state_dict(grown(shallow.state_dict(), 4))
+    batch = data.batch(np.array([[0, 128, 0]]), data.parts, np.random.default_rng(0), max_len=128)
+    with torch.inference_mode():
+        outs = [net(batch.pitch, batch.program, batch.features, batch.mask) for net in (shallow, deep)]
+    assert all(value.isfinite().all() for value in outs[1])
+    assert not torch.allclose(outs[0].velocity_value, outs[1].velocity_value)
+
+
+def test_more_than_ten_layers_keep_their_names() -> None:
+    deep = grown(weights(tiny_network(n_layers=2)), 12)
+    tiny_network(n_layers=12).load_state_dict(deep)
+    assert torch.equal(deep["blocks.11.ff_in.weight"], deep["blocks.1.ff_in.weight"])
+
+
+# Calibration.
+
+
+@pytest.mark.parametrize("std", [0.15, 0.4])
+def test_the_gain_brings_the_spread_near_the_players(std: float, data: PhraseData) -> None:
+    network = tiny_network(std=std)
+    before = score_pairs(flat_pairs(data, data.select(split="train", instrument="guitar")), model_predictor(network))
+    assert np.mean([row["vel_sd_ratio"] for row in before]) != pytest.approx(0.95, abs=0.1)
+    calibrated(network, data, "guitar")
+    after = score_pairs(flat_pairs(data, data.select(split="train", instrument="guitar")), model_predictor(network))
+    assert np.mean([row["vel_sd_ratio"] for row in after]) == pytest.approx(0.95, abs=0.05)
+
+
+def test_a_network_that_says_next_to_nothing_is_not_blown_up(data: PhraseData) -> None:
+    network = tiny_network(std=1e-4)
+    assert calibrated(network, data, "guitar").config.velocity_gain == stages.LARGEST_GAIN
+
+
+def test_parts_with_flat_middles_leave_the_gain_alone(tmp_path: Path) -> None:
+    velocity = np.where(np.abs(np.arange(900) - 450) <= 300, 64, 20 + np.arange(900) % 80)
+    data = write_data(tmp_path, [({"range": 11.5}, columns(240 * np.arange(900), velocity=velocity))])
+    config = calibrated(tiny_network(), data, "guitar").config
+    assert (config.velocity_gain, config.typical_range) == (1.0, 11.5)
+
+
+# Something is missing.
+
+
+def test_an_instrument_without_parts_is_named(data: PhraseData, tmp_path: Path) -> None:
+    run = Run(data, tmp_path, CPU, False, lambda line: None)
+    with pytest.raises(DataError, match="0 training and 0 validation parts for strings; prepare more data"):
+        train_base(run, "strings", BASE, None)
+
+
+def test_an_adapter_needs_parts_played_by_hand(tmp_path: Path) -> None:
+    programmed: list[tuple[dict[str, Any], dict[str, np.ndarray]]] = [
+        ({"played": False, "split": split}, toy_performance(seed)) for seed, split in enumerate(("train", "valid"))
+    ]
+    data = write_data(tmp_path / "data", programmed)
+    tiny_network().save_pretrained(tmp_path / "guitar")
+    with pytest.raises(DataError, match="0 training and 0 validation parts played by hand for guitar"):
+        train_lora(Run(data, tmp_path / "guitar", CPU, False, lambda line: None), "guitar", LORA)
+
+
+def test_validation_parts_need_dynamics(tmp_path: Path) -> None:
+    flat = columns(240 * np.arange(240), velocity=64)
+    data = write_data(tmp_path / "data", [({}, toy_performance(0)), ({"split": "valid"}, flat)])
+    with pytest.raises(DataError, match="no validation part of guitar has dynamics in its middle"):
+        train_base(Run(data, tmp_path / "guitar", CPU, False, lambda line: None), "guitar", BASE, None)
+
+
+def test_an_adapter_needs_a_base(data: PhraseData, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="config.json: cannot be read"):
+        train_lora(Run(data, tmp_path, CPU, False, lambda line: None), "guitar", LORA)
+
+
+def test_weights_to_begin_with_must_know_the_same_features(data: PhraseData, tmp_path: Path) -> None:
+    PhraseTransformer(ModelConfig(d_model=16, n_heads=2, n_layers=1, d_ff=8, feature_names=("a", "b"))).save_pretrained(
+        tmp_path / "old"
+    )
+    with pytest.raises(ModelError, match="old: made for other features"):
+        train_base(Run(data, tmp_path / "new", CPU, False, lambda line: None), "guitar", BASE, tmp_path / "old")

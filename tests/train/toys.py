@@ -1,0 +1,111 @@
+"""Toy data and tiny networks, for the tests of training.
+
+Conventions
+-----------
+Times in columns are in 1/480 beat, as on disk; everything else is in beats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from duvhuman.humanize.features import feature_names
+from duvhuman.humanize.score import Score
+from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.config import ModelConfig
+from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.train.dataset import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, PhraseData, save_parts
+from duvhuman.train.deadpan import Performance
+
+Columns = dict[str, np.ndarray]
+PART_NOTES = 240
+
+
+def columns(onset: Any, **given: Any) -> Columns:
+    """Columns as on disk, of notes that begin at `onset` in 1/480 beat; in 4/4 at 120 BPM unless said otherwise."""
+    onset = np.asarray(onset)
+    defaults = {
+        "onset": onset, "duration": 240, "pitch": 60, "velocity": 64, "program": 25, "tempo": 120 / TEMPO_UNIT,
+        "beat_in_bar": np.mod(onset, 4 * TICKS_PER_BEAT), "bar_beats": 4 * TICKS_PER_BEAT, "wanted": True,
+    }  # fmt: skip
+    return {name: np.broadcast_to(values, onset.shape) for name, values in (defaults | given).items()}
+
+
+def write_data(folder: Path, parts: list[tuple[dict[str, Any], Columns]]) -> PhraseData:
+    """A prepared data set of (what is special about its row, columns) for each part."""
+    rows, position = [], 0
+    for number, (special, values) in enumerate(parts):
+        stop = position + len(values["pitch"])
+        row = {
+            "pack": "toys", "song": f"toys/{number}", "source": f"{number}.mid", "instrument": "guitar",
+            "split": "train", "start": position, "stop": stop, "grid": True, "played": True,
+            "level": float(np.mean(values["velocity"])), "range": float(np.std(values["velocity"])),
+        }  # fmt: skip
+        rows.append(PartRow(**(row | special)))
+        position = stop
+    save_parts(folder, rows, {name: np.concatenate([values[name] for _, values in parts]) for name in parts[0][1]})
+    return PhraseData(folder)
+
+
+def toy_performance(seed: int, notes: int = PART_NOTES) -> Columns:
+    """Eighth notes with a rule to learn: the beat and high notes are loud, and everything is played half as written."""
+    rng = np.random.default_rng(seed)
+    onset = 240 * np.arange(notes)
+    pitch = rng.integers(48, 73, notes)
+    velocity = 60 + 24 * (onset % 480 == 0) + (pitch - 60) + rng.integers(-2, 3, notes)
+    return columns(onset, duration=120, pitch=pitch, velocity=velocity)
+
+
+def toy_data(folder: Path, counts: Mapping[tuple[str, str], int]) -> PhraseData:
+    """So many toy parts of each (instrument, split)."""
+    parts: list[tuple[dict[str, Any], Columns]] = []
+    for (instrument, split), count in counts.items():
+        for _ in range(count):
+            values = toy_performance(len(parts)) | {
+                "program": np.full(PART_NOTES, INSTRUMENTS[instrument].default_program)
+            }
+            parts.append(({"instrument": instrument, "split": split}, values))
+    return write_data(folder, parts)
+
+
+def tiny_config(**changes: Any) -> ModelConfig:
+    shape = {"d_model": 16, "n_heads": 2, "n_layers": 2, "d_ff": 32, "dropout": 0.1, "feature_names": feature_names()}
+    return ModelConfig(**(shape | changes))
+
+
+def tiny_network(seed: int = 0, *, std: float = 0.02, **changes: Any) -> PhraseTransformer:
+    """A network of random weights; with a large `std` the notes it plays differ."""
+    torch.manual_seed(seed)
+    network = PhraseTransformer(tiny_config(**changes))
+    for weight in network.parameters():
+        if weight.ndim == 2:
+            torch.nn.init.normal_(weight, std=std)
+    return network.eval()
+
+
+def weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def performance(score: Score, *, velocity: Any = 64, duration: Any = 0.25) -> Performance:
+    """What was played on a score; all of it wanted, nothing of it context."""
+    n = len(score)
+    velocities = np.broadcast_to(np.asarray(velocity, dtype=np.float64), n).copy()
+    return Performance(
+        score.replace(nominal_beats=np.full(n, np.nan)),
+        velocity=velocities,
+        duration_beats=np.broadcast_to(np.asarray(duration, dtype=np.float64), n).copy(),
+        level=np.full(n, velocities.mean()),
+        range=np.full(n, velocities.std()),
+        wanted=np.ones(n, dtype=np.bool_),
+        core=np.ones(n, dtype=np.bool_),
+    )
