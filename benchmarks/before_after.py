@@ -8,6 +8,7 @@ Needs matplotlib (``pip install duvhuman[plot]``).
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import matplotlib as mpl
 
@@ -23,13 +24,14 @@ SEED = 1
 
 
 def main() -> None:
+    """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("midi")
     parser.add_argument("instrument", choices=list(duvhuman.INSTRUMENTS))
     parser.add_argument("png")
     parser.add_argument("--bars", type=int, default=8, help="how many bars to show (8)")
     args = parser.parse_args()
-    before = duvhuman.MidiFile(open(args.midi, "rb").read())
+    before = duvhuman.MidiFile(Path(args.midi).read_bytes())
     after = duvhuman.humanize(args.midi, args.instrument, seed=SEED)
     figure, axes = plt.subplots(2, 2, figsize=(12, 5.2), sharex=True, height_ratios=(3, 2), layout="constrained")
     for column, (title, midi) in enumerate((("as written", before), ("as played by duvhuman", after))):
@@ -46,6 +48,7 @@ def main() -> None:
 
 
 def draw_roll(axis: Axes, notes: NoteTable) -> None:
+    """Draw notes as bars, coloured by velocity."""
     lines = [
         [(onset, pitch), (onset + length, pitch)]
         for onset, length, pitch in zip(notes.onset_beats, notes.duration_beats, notes.pitch, strict=True)

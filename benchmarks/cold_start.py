@@ -1,6 +1,6 @@
 """Wall time of one cold `duvhuman humanize` on one short file, beside a bare ``import torch`` and a bare Python.
 
-    python benchmarks/cold_start.py
+python benchmarks/cold_start.py
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "midi" / "bass.mid"
 
 
 def main() -> None:
+    """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     args = parser.parse_args()

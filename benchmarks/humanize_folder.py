@@ -20,6 +20,7 @@ import duvhuman
 
 
 def main() -> None:
+    """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--instrument", default="auto")
@@ -54,7 +55,8 @@ def main() -> None:
     print(f"{len(files)} files: {done} done ({nothing} of them with nothing to play), {sum(refused.values())} refused")
     for reason, count in refused.most_common():
         print(f"  refused {count}: {reason}")
-    print(f"{parts} parts, {notes:,} notes played in {seconds:.0f} s: {notes / seconds:,.0f} notes/s, {args.threads} threads")
+    speed = f"{notes / seconds:,.0f} notes/s, {args.threads} threads"
+    print(f"{parts} parts, {notes:,} notes played in {seconds:.0f} s: {speed}")
     for reason, count in left_alone.most_common():
         print(f"  parts left alone: {count:6} {reason}")
 

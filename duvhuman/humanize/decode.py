@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from duvhuman.humanize.score import SHORTEST_BEATS, FloatArray, IntArray, Score, gap_to_next_onset
+from duvhuman.humanize.score import SHORTEST_BEATS, FloatArray, IntArray, Score, chord_starts, gap_to_next_onset
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import VELOCITY_BINS, ModelConfig
 
@@ -126,8 +126,7 @@ def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
 
     The notes of a chord share most of their draw, and neighbouring chords some of it.
     """
-    time = score.onset_beats
-    chord = np.cumsum(np.append(True, np.diff(time) > 1e-6)) - 1
+    chord = np.cumsum(chord_starts(score)) - 1
     place = np.where(score.grid_known, np.round(score.beat_in_bar * 12), 0).astype(np.int64)
     note_key = _mix(score.pitch.astype(np.uint64) * np.uint64(1024) + place.astype(np.uint64))
     chord_key = np.zeros(chord[-1] + 1, dtype=np.uint64)

@@ -13,19 +13,16 @@ from numpy.typing import NDArray
 
 from duvhuman.humanize.score import (
     UNKNOWN_PROGRAM,
-    BoolArray,
     FloatArray,
     Hints,
     IntArray,
     Score,
+    chord_starts,
     neighbours,
     separate_segments,
     window_mean,
 )
 
-CHORD_SECONDS = 0.035
-"""Notes that begin within this time of the note before them belong to one chord."""
-CHORD_BEATS = 0.02
 VOICE_SEMITONES = 5
 VOICE_LOOKAHEAD = 12
 LOCAL_NOTES = 12
@@ -65,7 +62,7 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
     columns["nominal_seconds"] = _log_time(nominal * seconds_per_beat) * known
 
     # Chords: size, place in it, the way to the chords around it.
-    new_chord = _chord_starts(score)
+    new_chord = chord_starts(score)
     chord = np.cumsum(new_chord) - 1
     first = np.flatnonzero(new_chord)
     size = np.diff(np.append(first, n))
@@ -175,12 +172,6 @@ def _log_time(value: FloatArray) -> FloatArray:
 def _interval(semitones: NDArray[np.generic]) -> FloatArray:
     scaled: FloatArray = np.clip(np.asarray(semitones, dtype=np.float64), -24, 24) / 12
     return scaled
-
-
-def _chord_starts(score: Score) -> BoolArray:
-    gap = np.diff(score.onset_beats)
-    apart = (gap * 60.0 / score.tempo_bpm[1:] > CHORD_SECONDS) & (gap > CHORD_BEATS)
-    return np.append(True, apart | (np.diff(score.segment) != 0))
 
 
 def _voice(

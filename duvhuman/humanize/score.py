@@ -23,6 +23,9 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 UNKNOWN_PROGRAM = 128
+CHORD_SECONDS = 0.035
+"""Notes that begin within this time of the note before them belong to one chord."""
+CHORD_BEATS = 0.02
 SWELL_BEATS = 2.0
 SWELL_STEP = 4.0
 ACCENT_STEP = 8.0
@@ -133,6 +136,13 @@ def separate_segments(time: FloatArray, segment: IntArray) -> FloatArray:
     number = np.cumsum(starts) - 1
     moved: FloatArray = time - time[first][number] + shift[number]
     return moved
+
+
+def chord_starts(score: Score) -> BoolArray:
+    """(N,) True for the first note of each chord."""
+    gap = np.diff(score.onset_beats)
+    apart = (gap * 60.0 / score.tempo_bpm[1:] > CHORD_SECONDS) & (gap > CHORD_BEATS)
+    return np.append(True, apart | (np.diff(score.segment) != 0))
 
 
 def concatenated_ranges(low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
