@@ -41,5 +41,6 @@ def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
     path = folder / ADAPTER_CONFIG_FILE
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base_name
+    config["target_modules"] = sorted(config["target_modules"])
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     (folder / "README.md").unlink(missing_ok=True)

@@ -1,0 +1,79 @@
+"""The weights that come with the package: whole, of the promised shape, small enough, and worth playing with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import duvhuman
+from duvhuman.humanize.features import feature_names
+from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
+from duvhuman.models.store import BUNDLED
+
+EXAMPLES = Path(__file__).parent.parent / "examples" / "midi"
+INSTRUMENTS = list(duvhuman.INSTRUMENTS)
+LARGEST_WHEEL = 100_000_000
+
+
+@pytest.fixture(autouse=True)
+def _bundled_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DUVHUMAN_MODELS", raising=False)
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_each_instrument_has_a_base_an_adapter_a_record_and_a_card(instrument: str) -> None:
+    folder = BUNDLED / instrument
+    config = read_config(folder)
+    assert (config.instrument, config.d_model, config.n_heads, config.n_layers) == (instrument, 512, 8, 4)
+    assert (config.d_ff, config.max_len, config.dropout) == (1024, 128, 0.1)
+    assert config.feature_names == feature_names()
+    parameters = sum(p.numel() for p in PhraseTransformer.from_pretrained(folder).parameters())
+    assert 8_500_000 <= parameters <= 9_000_000
+    assert json.loads((folder / "adapter" / "adapter_config.json").read_text())["peft_type"] == "LORA"
+    record = json.loads((folder / "training.json").read_text())
+    assert {"trunk", "base", "lora"} <= set(record)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "ridge floor" in card
+    assert "Lakh MIDI Dataset" in card
+
+
+def test_all_weights_together_fit_into_a_wheel() -> None:
+    assert sum(path.stat().st_size for path in BUNDLED.rglob("*.safetensors")) < 0.9 * LARGEST_WHEEL
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_the_example_comes_out_alive(instrument: str) -> None:
+    played = duvhuman.humanize(EXAMPLES / f"{instrument}.mid", instrument, seed=1)
+    before = duvhuman.MidiFile((EXAMPLES / f"{instrument}.mid").read_bytes())
+    velocities = np.concatenate([part.notes.velocity for part in played.notes])
+    written = np.concatenate([part.notes.velocity for part in before.notes])
+    assert velocities.std() > 4
+    assert len(np.unique(velocities)) > 12
+    assert abs(velocities.mean() - written.mean()) < 12  # the mix balance stays
+    lengths = np.concatenate([part.notes.duration_ticks for part in played.notes])
+    written_lengths = np.concatenate([part.notes.duration_ticks for part in before.notes])
+    assert (lengths != written_lengths).mean() > 0.3
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_a_written_crescendo_is_followed_if_dynamics_are_kept(instrument: str) -> None:
+    before = duvhuman.MidiFile((EXAMPLES / f"{instrument}.mid").read_bytes())
+    from duvhuman.midi.edit import apply_performance
+    from duvhuman.midi.smf import parse_smf
+
+    smf = parse_smf(before.to_bytes())
+    rising = [
+        (p.notes, np.linspace(40, 110, len(p.notes)).astype(np.int64), p.notes.duration_ticks) for p in before.notes
+    ]
+    written = apply_performance(smf, rising).to_bytes()
+    notes = {
+        dynamics: duvhuman.humanize(written, instrument, dynamics=dynamics, seed=1).notes[0].notes.velocity
+        for dynamics in ("keep", "replace")
+    }
+    ramp = np.arange(len(notes["keep"]))
+    kept, replaced = (np.corrcoef(ramp, notes[dynamics])[0, 1] for dynamics in ("keep", "replace"))
+    assert kept > 0.5
+    assert kept > replaced + 0.2
