@@ -29,7 +29,6 @@ class Instrument:
     programs : the General MIDI programs played as this instrument.
     low, high : lowest and highest pitch that its players play, inclusive.
     default_program : the program assumed for a part that has no program change.
-    typical_range : velocity SD that its players typically have within a part (median of the training parts).
     aliases : other names accepted for it.
     track_words : words that name it in a track's title.
     """
@@ -39,7 +38,6 @@ class Instrument:
     low: int
     high: int
     default_program: int
-    typical_range: float
     aliases: tuple[str, ...]
     track_words: tuple[str, ...]
 
@@ -48,22 +46,22 @@ INSTRUMENTS: dict[str, Instrument] = {
     row.name: row
     for row in (
         Instrument(
-            "guitar", frozenset(range(24, 32)), 33, 90, 25, 14.0,
+            "guitar", frozenset(range(24, 32)), 33, 90, 25,
             ("gtr", "guitars", "acoustic_guitar", "electric_guitar"),
             ("guitar", "gtr", "git", "guit", "guitare", "gitarre", "chitarra", "strat"),
         ),
         Instrument(
-            "bass", frozenset(range(32, 40)), 23, 72, 33, 12.0,
+            "bass", frozenset(range(32, 40)), 23, 72, 33,
             ("bass_guitar", "electric_bass"),
             ("bass", "basse", "basso", "bajo"),
         ),
         Instrument(
-            "keys", frozenset((*range(8), *range(16, 24))), 21, 108, 0, 14.0,
+            "keys", frozenset((*range(8), *range(16, 24))), 21, 108, 0,
             ("piano", "keyboard", "keyboards", "organ", "epiano", "rhodes"),
             ("piano", "keys", "keyboard", "organ", "rhodes", "klavier", "pno", "epiano", "clav", "wurli"),
         ),
         Instrument(
-            "strings", frozenset((*range(40, 46), *range(48, 52))), 24, 108, 48, 13.0,
+            "strings", frozenset((*range(40, 46), *range(48, 52))), 24, 108, 48,
             ("string", "violin", "viola", "cello", "orchestra"),
             ("strings", "string", "violin", "viola", "cello", "violins", "violas", "celli", "contrabass", "strgs"),
         ),
