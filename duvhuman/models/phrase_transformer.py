@@ -190,7 +190,8 @@ class PhraseTransformer(nn.Module):
             message = f"{source / WEIGHTS_FILE}: cannot be read ({error}); get or train the model anew"
             raise ModelError(message) from None
         try:
-            with torch.device("meta"):
+            # Not on the meta device: random draws there import torch's compiler, which takes longer than all the rest.
+            with torch.random.fork_rng(devices=[]):
                 model = cls(config)
         except ModelError as error:
             raise ModelError(f"{source / CONFIG_FILE}: {error}") from None
