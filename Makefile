@@ -33,7 +33,7 @@ env: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -c "import pip" 2>/dev/null || $(PYTHON) -m venv --clear .venv
 	$(PIP) torch
-	$(PIP) --editable ".[dev,plot]"
+	$(PIP) --editable ".[dev,ray,train]"
 	touch $@
 
 clean:

@@ -2,7 +2,7 @@
 
     python benchmarks/before_after.py examples/midi/guitar.mid guitar docs/before_after.png
 
-Needs matplotlib (``pip install duvhuman[plot]``).
+Needs matplotlib (``pip install duvhuman[train]``).
 """
 
 from __future__ import annotations

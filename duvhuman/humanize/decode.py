@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.humanize.keyed import mix, normal, normal_cdf
 from duvhuman.humanize.score import SHORTEST_BEATS, FloatArray, IntArray, Score, chord_starts, gap_to_next_onset
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import VELOCITY_BINS, ModelConfig
@@ -128,17 +129,17 @@ def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
     """
     chord = np.cumsum(chord_starts(score)) - 1
     place = np.where(score.grid_known, np.round(score.beat_in_bar * 12), 0).astype(np.int64)
-    note_key = _mix(score.pitch.astype(np.uint64) * np.uint64(1024) + place.astype(np.uint64))
+    note_key = mix(score.pitch.astype(np.uint64) * np.uint64(1024) + place.astype(np.uint64))
     chord_key = np.zeros(chord[-1] + 1, dtype=np.uint64)
     np.bitwise_xor.at(chord_key, chord, note_key)
-    start = _mix(np.array([seed, salt], dtype=np.uint64))[:1] ^ np.uint64(salt)
-    chord_key = _mix(chord_key ^ _mix(np.append(np.uint64(0), chord_key[:-1])) ^ start)
-    ends = _normal(_mix(start ^ np.array([1, 2], dtype=np.uint64)))  # stand for the chords before and after the part
-    chord_draw = _normal(chord_key)
+    start = mix(np.array([seed, salt], dtype=np.uint64))[:1] ^ np.uint64(salt)
+    chord_key = mix(chord_key ^ mix(np.append(np.uint64(0), chord_key[:-1])) ^ start)
+    ends = normal(mix(start ^ np.array([1, 2], dtype=np.uint64)))  # stand for the chords before and after the part
+    chord_draw = normal(chord_key)
     before, after = np.append(ends[:1], chord_draw[:-1]), np.append(chord_draw[1:], ends[1:])
     chord_draw = (chord_draw + 0.5 * before + 0.5 * after) / np.sqrt(1.5)
-    own = _normal(_mix(chord_key[chord] ^ note_key))
-    return _normal_cdf(np.sqrt(CHORD_SHARE) * chord_draw[chord] + np.sqrt(1 - CHORD_SHARE) * own)
+    own = normal(mix(chord_key[chord] ^ note_key))
+    return normal_cdf(np.sqrt(CHORD_SHARE) * chord_draw[chord] + np.sqrt(1 - CHORD_SHARE) * own)
 
 
 def limit_durations(score: Score, duration_beats: FloatArray) -> FloatArray:
@@ -147,30 +148,3 @@ def limit_durations(score: Score, duration_beats: FloatArray) -> FloatArray:
     staccato = score.nominal_beats < STACCATO_SHARE * np.where(np.isnan(gap), 0.0, np.maximum(gap, SHORTEST_BEATS))
     longest = np.where(staccato, STACCATO_GROWTH * score.nominal_beats, np.inf)
     return np.minimum(duration_beats, longest)
-
-
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): every input bit changes half of the output bits."""
-    with np.errstate(over="ignore"):
-        x = x + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        mixed: NDArray[np.uint64] = x ^ (x >> np.uint64(31))
-    return mixed
-
-
-def _unit(key: NDArray[np.uint64]) -> FloatArray:
-    """Keys as numbers strictly between 0 and 1."""
-    return ((key >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
-
-
-def _normal(key: NDArray[np.uint64]) -> FloatArray:
-    """Keys as draws of a standard normal (Box and Muller 1958)."""
-    drawn: FloatArray = np.sqrt(-2 * np.log(_unit(key))) * np.cos(2 * np.pi * _unit(_mix(key)))
-    return drawn
-
-
-def _normal_cdf(x: FloatArray) -> FloatArray:
-    """The normal distribution function by a logistic approximation (Page 1977; error under 2e-4)."""
-    cdf: FloatArray = 1.0 / (1.0 + np.exp(-(1.5957691216 * x + 0.07056 * x**3)))
-    return cdf

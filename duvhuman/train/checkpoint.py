@@ -7,22 +7,31 @@ Conventions
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from duvhuman.errors import DataError
+from duvhuman.errors import DataError, FileError
 
 STATE_FILE = "state.pt"
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write the state atomically: an interruption leaves the one before."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the state atomically: an interruption, or a full disk (FileError), leaves the one before."""
+    path = folder / STATE_FILE
     temporary = folder / (STATE_FILE + ".tmp")
-    torch.save(state, temporary)
-    temporary.replace(folder / STATE_FILE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
+        temporary.unlink(missing_ok=True)
+        raise FileError(f"{path}: cannot be written ({error}); make room, then go on with --resume") from None
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -33,3 +42,8 @@ def load_state(folder: Path) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - torch raises many kinds for a damaged file; each means the same here
         raise DataError(f"{path}: no run to resume there ({error}); start one without --resume") from None
     return state
+
+
+def stage_in_progress(folder: Path) -> str | None:
+    """The stage whose state is kept in `folder`, or None if there is none."""
+    return str(load_state(folder)["stage"]) if (folder / STATE_FILE).exists() else None

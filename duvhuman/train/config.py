@@ -24,8 +24,9 @@ STAGES = ("shallow", "trunk", "base", "lora")
 """A trunk of few layers, the full trunk grown from it (both over all instruments), one instrument, its adapter."""
 PRECISIONS = ("auto", "bf16", "float32")
 _RANGES = (
-    (("epochs", "batch_size", "n_layers", "lora_r", "lora_alpha"), 1, math.inf),
-    (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "seed"), 0, math.inf),
+    (("epochs", "batch_size", "lora_r", "lora_alpha"), 1, math.inf),
+    (("n_layers", "d_model", "n_heads", "d_ff", "max_len"), 1, math.inf),
+    (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions", "seed"), 0, math.inf),
     (("lr", "weight_decay", "clip"), 0, math.inf),
     (("boundary_weight", "regression_weight", "classification_weight"), 0, math.inf),
     (("dropout", "lora_dropout"), 0, 1),
@@ -41,18 +42,22 @@ class TrainConfig:
     ----------
     epochs, batch_size, lr, warmup_steps, weight_decay, clip : as everywhere; the schedule is a cosine to a twentieth
         of `lr`, and the warm-up is never more than a tenth of the run.
+        `batch_size` counts the phrases of all processes together.
     dropout : of the network while this stage trains.
-    n_layers : depth; more layers than the starting weights have are grown by repeating theirs.
+    n_layers, d_model, n_heads, d_ff, max_len : the network. With weights to start from theirs hold, but for `n_layers`:
+        more layers than they have are grown by repeating theirs.
     boundary_weight, regression_weight, classification_weight : of the loss terms.
     precision : "bf16", "float32" or "auto": bf16 on CUDA, on a CPU whichever multiplies matrices faster.
     early_stopping : epochs without a better validation loss after which training ends; 0 is never.
     stop_after : epochs after which this stage ends before its schedule does, for the next one to go on; 0 is never.
     passes : how often an epoch goes through each pack, as ``"lakh=1,giantmidi=0.1"``; 1 for a pack not named.
     max_phrases : at most this many phrases an epoch, chosen anew for each; 0 is all of them.
+    versions : so many random flat versions of the data are made, stay on the device, and take turns by epoch; 0 makes a
+        new version for every epoch while it trains.
     played_only : train on the parts played by hand alone.
     lora_r, lora_alpha, lora_dropout : of the adapter (stage "lora").
     seed : of everything random.
-    compile : whether to use ``torch.compile`` (needs a C++ compiler on a CPU).
+    compile : whether to use ``torch.compile``, on CUDA with CUDA graphs (needs a C++ compiler on a CPU).
 
     Raises
     ------
@@ -68,6 +73,10 @@ class TrainConfig:
     clip: float = 1.0
     dropout: float = 0.1
     n_layers: int = 4
+    d_model: int = 512
+    n_heads: int = 8
+    d_ff: int = 1024
+    max_len: int = 128
     boundary_weight: float = 1.0
     regression_weight: float = 1.0
     classification_weight: float = 0.5
@@ -76,6 +85,7 @@ class TrainConfig:
     stop_after: int = 0
     passes: str = ""
     max_phrases: int = 0
+    versions: int = 0
     played_only: bool = False
     lora_r: int = 8
     lora_alpha: int = 16
@@ -112,7 +122,7 @@ def load_config(name: str, stage: str, settings: Sequence[str] = ()) -> TrainCon
     ----------
     name : a packaged configuration ("cpu", "v3") or the path of a TOML file.
     stage : one of `STAGES`; if the file has no table for it, the defaults are taken.
-    settings : ``key=value`` pairs that win over the file.
+    settings : ``key=value`` pairs that win over the file; ``stage.key=value`` is for that stage alone.
 
     Raises
     ------
@@ -123,12 +133,26 @@ def load_config(name: str, stage: str, settings: Sequence[str] = ()) -> TrainCon
         raise OptionError(f"unknown stage {stage!r}; there are {', '.join(STAGES)}")
     tables, where = _tables(name)
     config = _apply(TrainConfig(), tables.get(stage, {}), where)
+    return changed(config, stage, settings)
+
+
+def changed(config: TrainConfig, stage: str, settings: Sequence[str]) -> TrainConfig:
+    """The configuration of `stage` with ``key=value`` or ``stage.key=value`` pairs applied; errors as `load_config`."""
     for setting in settings:
-        key, separator, value = setting.partition("=")
+        name, separator, value = setting.partition("=")
         if not separator:
             raise OptionError(f"--set takes key=value, not {setting!r}")
-        config = _apply(config, {key.strip(): value.strip()}, "--set")
+        of_stage, dot, key = name.strip().rpartition(".")
+        if dot and of_stage not in STAGES:
+            raise OptionError(f"--set {setting}: no stage {of_stage!r}; there are {', '.join(STAGES)}")
+        if of_stage in ("", stage):
+            config = _apply(config, {key: value.strip()}, "--set")
     return config
+
+
+def config_of(values: Mapping[str, Any], where: str) -> TrainConfig:
+    """The configuration that a run has saved, as ``dataclasses.asdict`` gave it; OptionError as for `load_config`."""
+    return _apply(TrainConfig(), values, where)
 
 
 def stages_in(name: str) -> list[str]:

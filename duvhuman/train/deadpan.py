@@ -21,6 +21,7 @@ from duvhuman.humanize.score import (
     gap_to_next_onset,
     separate_segments,
 )
+from duvhuman.train.draws import Draws
 
 VOICE_SEMITONES = 7
 VOICE_LOOKAHEAD = 16
@@ -95,23 +96,22 @@ def pair_as_written(played: Performance, gap_beats: FloatArray) -> Pair:
     return Pair(score, played, _articulation(played.duration_beats, score.nominal_beats))
 
 
-def deadpan(played: Performance, rng: np.random.Generator) -> Pair:
-    """A random flat version of each segment, with what was played on it.
+def deadpan(played: Performance, draws: Draws) -> Pair:
+    """A random flat version of each of the S segments of `played`, with what was played on it.
 
     The segments are thinned out, transposed, their tempo changed, onsets quantised or left alone, the grid forgotten,
     and lengths written up to the next onset of the part or of the voice; sometimes staccato, sometimes unknown. The
     result is sorted anew by segment, onset and pitch.
     """
-    played = _drop_notes(played, rng)
+    played = _drop_notes(played, draws)
     score = played.score
     per_note = score.segment
-    segments = int(per_note[-1]) + 1 if len(score) else 0
 
     def chance(probability: float) -> BoolArray:
-        return (rng.random(segments) < probability)[per_note]
+        return draws.chance(probability)[per_note]
 
     def uniform(low: float, high: float) -> FloatArray:
-        return rng.uniform(low, high, segments)[per_note]
+        return draws.uniform(low, high)[per_note]
 
     # Without a grid the beat is notional: any tempo will do, and seconds stay what they are.
     stretch = np.where(score.grid_known, 1.0, 2 ** uniform(-0.7, 0.7))
@@ -120,7 +120,7 @@ def deadpan(played: Performance, rng: np.random.Generator) -> Pair:
     step = np.where(chance(0.7), 1 / 4, 1 / 12)
     quantised = np.where(chance(0.4) & score.grid_known, np.round(onset / step) * step, onset)
     late_bar = np.where(chance(0.08), np.floor(uniform(1, 4)), 0.0)
-    shift = np.where(chance(0.5), rng.integers(-4, 5, segments)[per_note], 0)
+    shift = np.where(chance(0.5), draws.integers(-4, 5)[per_note], 0)
     changed = score.replace(
         onset_beats=quantised,
         pitch=np.clip(score.pitch + shift, 0, 127),
@@ -130,26 +130,26 @@ def deadpan(played: Performance, rng: np.random.Generator) -> Pair:
     )
     order = np.lexsort((changed.pitch, quantised, per_note))
     played = replace(played, score=changed, duration_beats=played.duration_beats * stretch).select(order)
-    return _write(played, rng, segments)
+    return _write(played, draws)
 
 
-def _write(played: Performance, rng: np.random.Generator, segments: int) -> Pair:
+def _write(played: Performance, draws: Draws) -> Pair:
     """Choose for each segment how its notes are written."""
     score, per_note = played.score, played.score.segment
-    by_voice = (rng.random(segments) < 0.5)[per_note]
+    by_voice = draws.chance(0.5)[per_note]
     score = write_lengths(score, np.where(by_voice, gap_to_next_in_voice(score), gap_to_next_onset(score)))
-    snapped = (rng.random(segments) < 0.4)[per_note] & score.grid_known
+    snapped = draws.chance(0.4)[per_note] & score.grid_known
     nominal = np.where(snapped, np.maximum(np.round(score.nominal_beats * 4) / 4, 1 / 4), score.nominal_beats)
     articulation = _articulation(played.duration_beats, nominal)
 
     # A run written staccato is played staccato: written and performed length shrink together, the target stays.
-    start, length = rng.random(segments), rng.uniform(0.1, 1.0, segments)
+    start, length = draws.random()[per_note], draws.uniform(0.1, 1.0)[per_note]
     place = _place_in_segment(per_note)
-    run = (rng.random(segments) < 0.25)[per_note] & (place >= start[per_note]) & (place < (start + length)[per_note])
-    nominal = np.where(run, nominal * rng.uniform(0.2, 0.7, segments)[per_note], nominal)
+    run = draws.chance(0.25)[per_note] & (place >= start) & (place < start + length)
+    nominal = np.where(run, nominal * draws.uniform(0.2, 0.7)[per_note], nominal)
 
     # Where the written length is hidden the target still refers to it: the onsets tell it nearly as well.
-    hidden = (rng.random(segments) < 0.1)[per_note]
+    hidden = draws.chance(0.1)[per_note]
     return Pair(score.replace(nominal_beats=np.where(hidden, np.nan, nominal)), played, articulation)
 
 
@@ -165,9 +165,8 @@ def _place_in_segment(segment: IntArray) -> FloatArray:
     return place
 
 
-def _drop_notes(played: Performance, rng: np.random.Generator) -> Performance:
+def _drop_notes(played: Performance, draws: Draws) -> Performance:
     """Leave out some notes of some segments: users thin out, and edit."""
     segment = played.score.segment
-    segments = int(segment[-1]) + 1 if len(segment) else 0
-    share = np.where(rng.random(segments) < 0.15, rng.uniform(0.05, 0.35, segments), 0.0)
-    return played.select(rng.random(len(segment)) >= share[segment])
+    share = np.where(draws.chance(0.15), draws.uniform(0.05, 0.35), 0.0)
+    return played.select(draws.per_note(segment) >= share[segment])

@@ -18,9 +18,11 @@ from duvhuman.errors import DataError
 from duvhuman.humanize.perform import perform
 from duvhuman.humanize.score import FloatArray, Score, gap_to_next_onset, neighbours, separate_segments, window_mean
 from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.train.dataset import ALIVE_SD, PartRow, PhraseData
+from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.metrics import articulation_metrics, bootstrap_interval, mean_over_parts, velocity_metrics
+from duvhuman.train.parts import ALIVE_SD
+from duvhuman.train.storage import PartRow
 
 RIDGE_LAMBDA = 10.0
 RIDGE_PARTS = 400
@@ -155,7 +157,7 @@ def evaluate_instrument(
     train = _sample(data.select(split="train", instrument=instrument), RIDGE_PARTS)
     pairs = flat_pairs(data, valid)
     if not pairs or not train:
-        raise DataError(f"{data.folder}: no validation or no training parts for {instrument}; prepare more data")
+        raise DataError(f"{data.name}: no validation or no training parts for {instrument}; prepare more data")
     predictors: dict[str, Predictor] = {
         "flat": flat_predictor, "jitter": jitter_predictor(), "ridge floor": RidgeFloor.fit(flat_pairs(data, train)),
     }  # fmt: skip

@@ -2,59 +2,40 @@
 
 Conventions
 -----------
-A step is one batch of ``batch_size`` phrases. Every batch and every dropout mask follow from (seed, epoch, batch)
-alone, so that a resumed run goes on exactly as an uninterrupted one. Losses are means per trained note.
+A step is one batch of ``batch_size`` phrases, over all ranks. Every batch and every dropout mask follow from (seed,
+epoch, batch) alone, so that a resumed run goes on exactly as an uninterrupted one. Losses are means per trained note.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from duvhuman.errors import DataError, OptionError
-from duvhuman.models.phrase_transformer import VELOCITY_CENTRE, VELOCITY_SCALE, PhraseOutput, PhraseTransformer
+from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.checkpoint import load_state, save_state
-from duvhuman.train.config import PRECISIONS, TrainConfig
-from duvhuman.train.dataset import Batch, PartRow, PhraseData
-from duvhuman.train.deadpan import Pair
-from duvhuman.train.evaluate import quick_metrics
+from duvhuman.train.config import TrainConfig
+from duvhuman.train.distributed import ALONE, World
+from duvhuman.train.feed import Feed, Plan
+from duvhuman.train.history import EventWriter, History
+from duvhuman.train.losses import learning_rate
+from duvhuman.train.progress import ProgressLine
+from duvhuman.train.step import Stepper, choose_precision, speaking_of_memory
+from duvhuman.train.validate import Task, Validator, floors, no_phrase, summary_of
 
-CHECKPOINT_SECONDS = 300.0
-ESTIMATE_STEPS = 12
-"""After so many steps the time of the whole run is estimated."""
-FINAL_LR = 0.05
-VALIDATION_PHRASES = 192
-LOG_FILE = "log.jsonl"
+CHECKPOINT_SECONDS = 120.0
+CHECKPOINT_STEPS = 1000
+"""Several ranks cannot agree on the time without waiting for each other, and save after so many steps."""
 MAY_CHANGE = ("epochs", "stop_after", "early_stopping", "precision", "compile")
 """What a resumed run may do otherwise than it began; with anything else changed it would be another run."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a run trains on, and what it is judged by.
-
-    Attributes
-    ----------
-    train, valid : parts of the data set.
-    pairs : flat parts for the metrics of each epoch, through the inference path.
-    """
-
-    data: PhraseData
-    train: Sequence[PartRow]
-    valid: Sequence[PartRow]
-    pairs: Sequence[Pair]
 
 
 @dataclass(frozen=True)
@@ -67,58 +48,44 @@ class Result:
     seconds: float
 
 
-def loss_terms(out: PhraseOutput, batch: Batch, config: TrainConfig, duration_edges: Tensor) -> dict[str, Tensor]:
-    """Each term of the loss, a mean over the trained notes, and their weighted ``total``."""
-    weight = batch.weight
-    norm = weight.sum().clamp(min=1.0)
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a run takes place.
 
-    def mean(values: Tensor) -> Tensor:
-        return (values * weight).sum() / norm
+    Attributes
+    ----------
+    folder : of the run: ``state.pt``, ``metrics.csv``, events.
+    device, world : of this process.
+    log : takes a line.
+    progress : where the live line is drawn, if it is wanted.
+    stop : whether somebody wants the run to end; it then saves its state and raises KeyboardInterrupt.
+    jobs : processes that encode a data set which stays on the device.
+    """
 
-    velocity_bin = (batch.velocity.long() * 16) // 128
-    duration_bin = torch.bucketize(batch.articulation, duration_edges, right=True)
-    terms = {
-        "boundary": mean(F.binary_cross_entropy_with_logits(out.boundary_logits, batch.boundary, reduction="none")),
-        "vel_value": mean(
-            F.smooth_l1_loss(out.velocity_value, (batch.velocity - VELOCITY_CENTRE) / VELOCITY_SCALE, reduction="none")
-        ),
-        "dur_value": mean(F.smooth_l1_loss(out.duration_value, batch.articulation, reduction="none")),
-        "vel_bins": mean(F.cross_entropy(out.velocity_logits.transpose(1, 2), velocity_bin, reduction="none")),
-        "dur_bins": mean(F.cross_entropy(out.duration_logits.transpose(1, 2), duration_bin, reduction="none")),
-    }
-    terms["total"] = (
-        config.boundary_weight * terms["boundary"]
-        + config.regression_weight * (terms["vel_value"] + terms["dur_value"])
-        + config.classification_weight * (terms["vel_bins"] + terms["dur_bins"])
-    )
-    return terms
+    folder: Path
+    device: torch.device
+    world: World = ALONE
+    log: Callable[[str], None] = print
+    progress: TextIO | None = None
+    stop: Callable[[], bool] = lambda: False
+    jobs: int = 1
 
 
-def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
-    """Linear warm-up, then a cosine down to a twentieth."""
-    warmup = max(min(config.warmup_steps, total_steps // 10), 1)
-    if step < warmup:
-        return config.lr * (step + 1) / warmup
-    progress = min((step - warmup) / max(total_steps - warmup, 1), 1.0)
-    return config.lr * (FINAL_LR + (1 - FINAL_LR) * 0.5 * (1 + math.cos(math.pi * progress)))
+@dataclass
+class Progress:
+    """How far a run has come: what its state keeps beside tensors.
 
+    `batch` and `epoch_notes` are of the epoch under way, whose number is `epoch`, from 0.
+    """
 
-def choose_precision(name: str, device: torch.device) -> str:
-    """Either "bf16" or "float32"; "auto" is bf16 on CUDA, and on a CPU only if it multiplies matrices faster there."""
-    if name not in PRECISIONS:
-        raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}, not {name!r}")
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        return "bf16"
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        matrix = torch.ones(1024, 512, dtype=dtype)
-        F.linear(matrix, matrix)
-        start = time.perf_counter()
-        F.linear(matrix, matrix)
-        seconds[dtype] = time.perf_counter() - start
-    return "bf16" if seconds[torch.bfloat16] < seconds[torch.float32] else "float32"
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    notes_seen: int = 0
+    epoch_notes: int = 0
+    seconds: float = 0.0
+    best_epoch: int = -1
+    best_loss: float = math.inf
 
 
 def fit(
@@ -126,12 +93,11 @@ def fit(
     network: PhraseTransformer,
     task: Task,
     config: TrainConfig,
-    run: Path,
+    around: Surroundings,
     *,
-    device: torch.device,
+    stage: str,
     resume: bool = False,
     save_best: Callable[[], None],
-    log: Callable[[str], None] = print,
 ) -> Result:
     """Train until the schedule ends.
 
@@ -139,147 +105,220 @@ def fit(
     ----------
     model : what is trained: the network itself, or PEFT's wrapper of it.
     network : the network inside, which validation plays with.
-    run : folder for ``state.pt`` and ``log.jsonl``, a line per epoch.
+    stage : the name of the stage, under which its epochs and its state are kept.
     save_best : called whenever the validation loss is the lowest so far.
 
     Raises
     ------
     DataError
-        If no phrase can be cut from the parts, if the loss stops being a number, or there is nothing to resume.
+        If no phrase can be cut from the parts, if the loss stops being a number, if every epoch's predictions were
+        constant, or there is nothing to resume.
     OptionError
-        If a run is resumed with another configuration than it began with.
+        If a run is resumed with another configuration than it began with, or a batch does not fit into memory.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    max_len = network.config.max_len
-    passes = config.pack_passes()
+    return _Fit(model, network, task, config, around, stage, resume, save_best).run()
 
-    def cut(epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        rng = np.random.default_rng((config.seed, epoch))
-        phrases = task.data.cut_phrases(task.train, rng, max_len=max_len, passes=passes)
-        return phrases[: config.max_phrases] if config.max_phrases else phrases
 
-    steps_per_epoch = math.ceil(len(cut(0)) / config.batch_size)
-    if not steps_per_epoch:
-        raise DataError(f"{task.data.folder}: no usable phrase in {len(task.train)} training parts")
-    total_steps = steps_per_epoch * config.epochs
-    valid = _validation_batches(task, max_len)
-    edges = torch.tensor(network.config.duration_edges, device=device)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    decayed = [p for p in trained if p.ndim >= 2]
-    plain = [p for p in trained if p.ndim < 2]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=config.lr, fused=True,
-    )  # fmt: skip
-    precision = choose_precision(config.precision, device)
-    forward = _compiled(model, device, log) if config.compile else model
+class _Fit:
+    """One call of `fit`."""
 
-    def autocast() -> AbstractContextManager[object]:
-        return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+    def __init__(
+        self, model: nn.Module, network: PhraseTransformer, task: Task, config: TrainConfig, around: Surroundings,
+        stage: str, resume: bool, save_best: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.model, self.network, self.config, self.stage, self.save_best = model, network, config, stage, save_best
+        self.around, self.world, self.log = around, around.world, around.log
+        self.folder, self.device = around.folder, around.device
+        self.at = Progress()
+        self.metrics_of_best: dict[str, float] = {}
+        state = load_state(self.folder) if resume else None
+        if state is not None:
+            _check_unchanged(state["config"], config, self.folder)
+        precision = choose_precision(config.precision, self.device) if state is None else str(state["precision"])
+        self.precision = config.precision if config.precision != "auto" else precision
+        max_len = network.config.max_len
+        self.feed = Feed(
+            task.data, task.train, config, max_len=max_len, device=self.device, world=self.world, jobs=around.jobs
+        )
+        self.steps_per_epoch = len(self.feed.plan(0))
+        if not self.steps_per_epoch:
+            raise no_phrase(task.data, task.train, "training")
+        edges = torch.tensor(network.config.duration_edges, device=self.device)
+        self.stepper = Stepper(
+            model, config, edges, device=self.device, precision=self.precision, world=self.world, log=self.log
+        )
+        if self.world.is_main:
+            self.validator = Validator(task, config, edges, max_len=max_len, device=self.device)
+            self.floors = floors(task)
+            self.history = History(self.folder)
+            self.events = EventWriter(self.folder)
+        if state is not None:
+            model.load_state_dict(state["model"])
+            self.stepper.optimizer.load_state_dict(state["optimizer"])
+            self.at = Progress(**state["progress"])
+            self.metrics_of_best = state["metrics"]
+            if self.world.is_main:
+                self.stepper.totals += state["totals"].to(self.device)
+                self.history.drop_after(stage, self.at.epoch)
+        elif self.world.is_main:
+            self.history.forget(stage)
+        parts, trained = len(task.train), sum(p.numel() for p in self.stepper.trained)
+        ranks = f" over {self.world.size} processes" if self.world.size > 1 else ""
+        self.log(
+            f"{parts} parts, {self.steps_per_epoch} steps an epoch, {config.epochs} epochs, batch {config.batch_size}"
+            f"{ranks}, {self.precision}, {trained:,} parameters trained"
+        )
+        if self.world.is_main:
+            self.log(summary_of(self.floors))
+            if not self.events.available:
+                self.log("curves.png and TensorBoard events are left out: pip install 'duvhuman[train]'")
 
-    epoch = first_batch = step = notes_seen = 0
-    best = {"epoch": -1.0, "val_loss": math.inf}
-    metrics_of_best: dict[str, float] = {}
-    seconds_before = 0.0
-    if resume:
-        state = load_state(run)
-        _check_unchanged(state["config"], config, run)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        epoch, first_batch, step, notes_seen = (state[k] for k in ("epoch", "batch", "step", "notes_seen"))
-        best, metrics_of_best, seconds_before = state["best"], state["metrics"], state["seconds"]
-        _drop_rows_after(run / LOG_FILE, epoch)
-    else:
-        (run / LOG_FILE).unlink(missing_ok=True)
+    @property
+    def last_epoch(self) -> int:
+        return min(self.config.stop_after or self.config.epochs, self.config.epochs)
 
-    def checkpoint(at_epoch: int, at_batch: int) -> None:
-        save_state(
-            run,
-            {
-                "model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": at_epoch, "batch": at_batch,
-                "step": step, "notes_seen": notes_seen, "best": best, "metrics": metrics_of_best,
-                "seconds": seconds_before + time.monotonic() - started,
-                "config": asdict(config),
-            },
-        )  # fmt: skip
+    def run(self) -> Result:
+        self.started = self.last_saved = time.monotonic()
+        self.line: ProgressLine | None = None
+        if self.around.progress is not None and self.world.is_main:
+            self.line = ProgressLine(
+                self.steps_per_epoch * self.last_epoch, self.around.progress, epochs=self.last_epoch,
+                label=f"{self.network.config.instrument} {self.stage}",
+            )  # fmt: skip
+        try:
+            while self.at.epoch < self.last_epoch and not self._is_stale():
+                self._train_epoch()
+                self._end_epoch()
+        finally:
+            if self.line is not None:
+                self.line.clear()
+            if self.world.is_main:
+                self.events.close()
+        if self.at.best_epoch < 0:
+            raise DataError("every epoch's predictions were constant; the weights are of no use and were not kept")
+        if self.config.stop_after and self.world.is_main:
+            self.save_best()  # the next stage goes on from the last weights: the best are of a schedule not yet ended
+        return Result(self.at.best_epoch + 1, self.metrics_of_best, self.at.notes_seen, self._seconds())
 
-    started = last_saved = time.monotonic()
-    log(
-        f"{len(task.train)} parts, {steps_per_epoch} steps an epoch, {config.epochs} epochs, "
-        f"batch {config.batch_size}, {precision}, {sum(p.numel() for p in trained):,} parameters trained"
-    )
-    while epoch < min(config.stop_after or config.epochs, config.epochs):
-        phrases = cut(epoch)
-        sums: dict[str, Tensor] = {}
-        epoch_start, notes_before = time.monotonic(), notes_seen
-        model.train()
-        batches = math.ceil(len(phrases) / config.batch_size)
-        for number in range(first_batch, batches):
-            rows = phrases[number * config.batch_size : (number + 1) * config.batch_size]
-            rng = np.random.default_rng((config.seed, epoch, number))
-            batch = task.data.batch(rows, task.train, rng, max_len=max_len).to(device)
-            torch.manual_seed(hash((config.seed, epoch, number)) & 0x7FFFFFFF)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, step, total_steps)
-            with autocast():
-                terms = loss_terms(
-                    PhraseOutput(*(t.float() for t in forward(batch.pitch, batch.program, batch.features, batch.mask))),
-                    batch, config, edges,
-                )  # fmt: skip
-            terms["total"].backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(trained, config.clip)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            for name, value in terms.items():
-                sums[name] = sums.get(name, torch.zeros((), device=device)) + value.detach()
-            step += 1
-            notes_seen += int((rows[:, 1] - rows[:, 0]).sum())
-            if step == ESTIMATE_STEPS:
-                left = (time.monotonic() - epoch_start) / (number + 1 - first_batch) * (total_steps - step)
-                log(f"about {left / 3600:.1f} hours to go" if left > 5400 else f"about {left / 60:.0f} minutes to go")
-            if time.monotonic() - last_saved > CHECKPOINT_SECONDS:
-                done = {name: round(value.item() / (number + 1 - first_batch), 4) for name, value in sums.items()}
-                _check_number(done["total"], epoch, run)
-                checkpoint(epoch, number + 1)
-                last_saved = time.monotonic()
-                speed = (notes_seen - notes_before) / (last_saved - epoch_start)
-                log(f"  epoch {epoch + 1} batch {number + 1}/{batches}: {done} {speed:.0f} notes/s")
-        losses = {name: value.item() / max(batches - first_batch, 1) for name, value in sums.items()}
-        _check_number(losses.get("total", 0.0), epoch, run)
-        speed = (notes_seen - notes_before) / (time.monotonic() - epoch_start)
-        model.eval()
-        val_loss = _validation_loss(network, valid, config, edges, device)
-        _check_number(val_loss, epoch, run)
-        metrics = quick_metrics(network, task.pairs)
-        if val_loss < best["val_loss"] and not metrics["failed"]:
-            best = {"epoch": float(epoch), "val_loss": val_loss}
-            metrics_of_best = metrics | {"val_loss": val_loss}
-            save_best()
-        row = {
-            "epoch": epoch + 1, "train_loss": losses.get("total", math.nan), "val_loss": val_loss, **metrics,
-            **{f"train_{name}": value for name, value in losses.items() if name != "total"},
-            "lr": learning_rate(config, step, total_steps), "notes_seen": notes_seen, "notes_per_s": speed,
+    def _is_stale(self) -> bool:
+        """Whether validation has not got better for too long."""
+        patience, at = self.config.early_stopping, self.at
+        stale = bool(patience) and at.best_epoch >= 0 and at.epoch - 1 - at.best_epoch >= patience
+        if stale:
+            self.log(f"stopped early: no better validation loss for {patience} epochs")
+        return stale
+
+    def _train_epoch(self) -> None:
+        config, at = self.config, self.at
+        plan = self.feed.plan(at.epoch)
+        self.model.train()
+        self.epoch_started, notes_before = time.monotonic(), at.epoch_notes
+        total_steps = self.steps_per_epoch * config.epochs
+        with speaking_of_memory(config, self._fits(plan)) if self.world.size == 1 else nullcontext():
+            for batch in self.feed.batches(plan, at.epoch, at.batch):
+                # hash() of a tuple of whole numbers is the same in every process
+                torch.manual_seed(hash((config.seed, at.epoch, at.batch, self.world.rank)) & 0x7FFFFFFF)
+                self.stepper(batch, learning_rate(config, at.step, total_steps))
+                notes = plan.notes(at.batch)
+                at.step, at.batch = at.step + 1, at.batch + 1
+                at.epoch_notes, at.notes_seen = at.epoch_notes + notes, at.notes_seen + notes
+                if self.line is not None:
+                    self.line.update(at.step, at.notes_seen)
+                if self._is_due():
+                    self._checkpoint()
+                if self.around.stop():
+                    self._checkpoint()
+                    raise KeyboardInterrupt
+        self.totals = self.stepper.read_totals()  # waits for the device
+        self.speed = (at.epoch_notes - notes_before) / (time.monotonic() - self.epoch_started)
+        self._check_number(self.totals["total"])
+
+    def _fits(self, plan: Plan) -> Callable[[int], bool]:
+        """Whether so many phrases go through a step."""
+
+        def fits(size: int) -> bool:
+            self.stepper.optimizer.zero_grad(set_to_none=True)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            try:
+                batch = next(self.feed.batches(Plan(plan.phrases, [plan.batches[0][:size]]), self.at.epoch, 0))
+                self.stepper.gradients(batch)
+            except (torch.OutOfMemoryError, RuntimeError):
+                return False
+            return True
+
+        return fits
+
+    def _is_due(self) -> bool:
+        if self.world.size > 1:
+            return self.at.step % CHECKPOINT_STEPS == 0
+        return time.monotonic() - self.last_saved > CHECKPOINT_SECONDS
+
+    def _end_epoch(self) -> None:
+        at, config = self.at, self.config
+        judged = [0.0, 0.0]
+        if self.world.is_main:
+            metrics = self.validator(self.network)
+            judged = [metrics["val_loss"], metrics["failed"]]
+        val_loss, failed = self.world.from_main(judged)
+        self._check_number(val_loss)
+        better = val_loss < at.best_loss and not failed
+        if better:
+            at.best_epoch, at.best_loss = at.epoch, val_loss
+        if self.world.is_main:
+            if better:
+                self.metrics_of_best = metrics
+                self.save_best()
+            self._write_row(metrics)
+        at.epoch, at.batch, at.epoch_notes = at.epoch + 1, 0, 0
+        self.stepper.totals.zero_()
+        self._checkpoint()
+        if self.world.is_main and at.epoch == min(config.epochs, self.last_epoch):
+            self.log(f"best epoch {at.best_epoch + 1}" if at.best_epoch >= 0 else "no epoch was of any use")
+
+    def _write_row(self, metrics: Mapping[str, float]) -> None:
+        at = self.at
+        losses = {f"train_{name}": value / at.batch for name, value in self.totals.items()}
+        losses["train_loss"] = losses.pop("train_total")
+        lr = learning_rate(self.config, at.step, self.steps_per_epoch * self.config.epochs)
+        row: dict[str, float | str] = {
+            "stage": self.stage, "epoch": at.epoch + 1, **losses, **metrics, **self.floors, "lr": lr,
+            "notes_seen": at.notes_seen, "notes_per_s": self.speed, "seconds": self._seconds(),
         }  # fmt: skip
-        with (run / LOG_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        log(_epoch_line(row, config.epochs))
-        epoch, first_batch = epoch + 1, 0
-        checkpoint(epoch, 0)
-        last_saved = time.monotonic()
-        if config.early_stopping and epoch - 1 - best["epoch"] >= config.early_stopping:
-            log(f"stopped early: no better validation loss for {config.early_stopping} epochs")
-            break
-    if best["epoch"] < 0:
-        raise DataError("every epoch's predictions were constant; the weights are of no use and were not kept")
-    if config.stop_after:
-        save_best()  # the next stage goes on from the last weights: the best ones are of a schedule not yet ended
-    return Result(int(best["epoch"]) + 1, metrics_of_best, notes_seen, seconds_before + time.monotonic() - started)
+        self.history.append(row)
+        self.events.add(self.stage, at.epoch + 1, row)
+        if self.line is not None:
+            self.line.clear()
+        self.log(_epoch_line(row, self.config.epochs))
 
+    def _checkpoint(self) -> None:
+        """Write the state, which first waits for the device and looks whether all is well."""
+        at = self.at
+        totals = self.world.sum(self.stepper.totals.clone())
+        if at.batch:
+            self._check_number(float(totals[-1]))
+        if self.world.is_main:
+            at.seconds, self.started = self._seconds(), time.monotonic()
+            save_state(
+                self.folder,
+                {
+                    "stage": self.stage, "model": self.model.state_dict(), "totals": totals.cpu(),
+                    "optimizer": self.stepper.optimizer.state_dict(), "progress": asdict(at),
+                    "metrics": self.metrics_of_best, "config": asdict(self.config), "precision": self.precision,
+                },
+            )  # fmt: skip
+        self.last_saved = time.monotonic()
 
-def _check_number(loss: float, epoch: int, run: Path) -> None:
-    """Stop before weights that are no numbers replace those in the last state."""
-    if not math.isfinite(loss):
-        raise DataError(f"the loss is not a number in epoch {epoch + 1}; {run} keeps the state before; lower lr")
+    def _seconds(self) -> float:
+        return self.at.seconds + time.monotonic() - self.started
+
+    def _check_number(self, loss: float) -> None:
+        """Stop before weights that are no numbers replace those in the last state."""
+        if not math.isfinite(loss):
+            raise DataError(
+                f"the loss is not a number in epoch {self.at.epoch + 1}; {self.folder} keeps the state before; "
+                f"start anew with a lower lr than {self.config.lr:g}"
+            )
 
 
 def _check_unchanged(before: Mapping[str, object], config: TrainConfig, run: Path) -> None:
@@ -292,53 +331,12 @@ def _check_unchanged(before: Mapping[str, object], config: TrainConfig, run: Pat
             )
 
 
-def _drop_rows_after(path: Path, epoch: int) -> None:
-    """Remove the rows of epochs that the state does not know of; they are about to be trained again."""
-    rows = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    path.write_text("".join(row for row in rows if json.loads(row)["epoch"] <= epoch), encoding="utf-8")
-
-
-def _compiled(model: nn.Module, device: torch.device, log: Callable[[str], None]) -> Callable[..., PhraseOutput]:
-    """`model` compiled, or itself where there is nothing to compile with."""
-    if device.type == "cpu" and not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
-        log("no C++ compiler found: training goes on without torch.compile, about a quarter slower")
-        return model
-    compiled: Callable[..., PhraseOutput] = torch.compile(model, dynamic=False)
-    return compiled
-
-
-def _validation_batches(task: Task, max_len: int) -> list[Batch]:
-    """Flat versions of some validation phrases, the same in every epoch and every run.
-
-    There are as many of each instrument in each pack, so that the largest pack does not decide alone.
-    """
-    rng = np.random.default_rng(12345)
-    phrases = task.data.cut_phrases(task.valid, rng, max_len=max_len, passes={})
-    if not len(phrases):
-        raise DataError(f"{task.data.folder}: no usable phrase in {len(task.valid)} validation parts")
-    kinds = np.array([f"{part.pack}/{part.instrument}" for part in task.valid])[phrases[:, 2]]
-    share = math.ceil(VALIDATION_PHRASES / len(np.unique(kinds)))
-    phrases = np.concatenate([phrases[kinds == kind][:share] for kind in np.unique(kinds)])
-    chunks: Iterator[int] = iter(range(0, len(phrases), 32))
-    return [task.data.batch(phrases[i : i + 32], task.valid, rng, max_len=max_len) for i in chunks]
-
-
-def _validation_loss(
-    network: PhraseTransformer, batches: Sequence[Batch], config: TrainConfig, edges: Tensor, device: torch.device
-) -> float:
-    total = 0.0
-    with torch.inference_mode():
-        for host_batch in batches:
-            batch = host_batch.to(device)
-            out = network(batch.pitch, batch.program, batch.features, batch.mask)
-            total += loss_terms(out, batch, config, edges)["total"].item() * len(batch.pitch)
-    return total / sum(len(batch.pitch) for batch in batches)
-
-
-def _epoch_line(row: dict[str, float], epochs: int) -> str:
+def _epoch_line(row: Mapping[str, float | str], epochs: int) -> str:
     failed = " FAILED: constant predictions" if row["failed"] else ""
     return (
         f"epoch {row['epoch']}/{epochs}: train {row['train_loss']:.4f} valid {row['val_loss']:.4f} "
         f"vel_r {row['vel_r']:.3f} mae {row['vel_mae']:.2f} sd {row['vel_sd_ratio']:.2f} art_r {row['art_r']:.3f} "
-        f"art_mae {row['art_mae']:.3f} {row['notes_per_s']:.0f} notes/s{failed}"
+        f"art_mae {row['art_mae']:.3f} {row['notes_per_s']:,.0f} notes/s{failed}"
     )
+
+

@@ -2,319 +2,303 @@
 
 Conventions
 -----------
-A *pack* is one folder given; its name is kept with every part. Beats come from the file's own tempo map, or from a
-``NAME.beats.txt`` beside ``NAME.mid`` (POP909's format: a row per beat with its time in seconds, whether a 2/4 bar
-begins there, and whether a 4/4 bar does). What is written follows from the files alone, whatever the number of jobs.
+What is written follows from the files alone: not from who reads them (processes, a cluster), nor from their number.
+Parts stand in an order shuffled by a hash of where they are from, so that each shard is a fair sample of everything:
+training goes shard after shard. Memory holds the parts' rows and the digests of their bars, and some 100 MB of notes.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import multiprocessing
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from duvhuman.errors import DataError, MidiError
-from duvhuman.humanize.score import UNKNOWN_PROGRAM, FloatArray, IntArray, grid_share, has_grid
-from duvhuman.instruments import Instrument, get_instrument, instrument_of_program, instrument_of_track_name
-from duvhuman.midi.notes import NoteTable, read_parts
-from duvhuman.midi.smf import parse_smf
-from duvhuman.train.dataset import (
-    ALIVE_DISTINCT,
-    ALIVE_NOTES,
-    ALIVE_SD,
-    COLUMNS,
-    TEMPO_UNIT,
-    TICKS_PER_BEAT,
-    PartRow,
-    save_parts,
-)
+from duvhuman import __version__
+from duvhuman.errors import DataError, DuvhumanError, FileError, OptionError
+from duvhuman.humanize.keyed import KeyArray
+from duvhuman.humanize.score import BoolArray, IntArray
+from duvhuman.train.engines import Engine, LocalPool, ThisProcess, read_in_order
+from duvhuman.train.parquet import require_pyarrow, write_parquet
+from duvhuman.train.parts import fraction_of
+from duvhuman.train.read_midi import FileGroup, Pack, ReadGroup, find_files
+from duvhuman.train.songs import group_songs
+from duvhuman.train.spool import Spool
+from duvhuman.train.storage import DATASET_FILE, PARTS_FILE, PartRow, StoredPart, write_dataset
 
-PLAYED_EXACT, PLAYED_NEAR = 0.5, 0.4
-"""Played by hand: less than half of the onsets exactly on a sixteenth, over 40 % within a tenth of one."""
-BAR_OCCURRENCES = 2
-"""A bar that repeats (pitch, time and velocity) counts this often."""
-SHARED_BARS = 6
-"""Files with this many distinct bars in common (pitch and time) are versions of one song."""
-SHARED_BAR_NOTES = 8
-EARLY_BEATS = 0.02
-MIDI_SUFFIXES = (".mid", ".midi")
+__all__ = ["Pack", "Summary", "prepare"]
 
-
-@dataclass(frozen=True)
-class Pack:
-    """A folder of MIDI, and the instrument of its parts that name none (None: such parts are left out)."""
-
-    folder: Path
-    instrument: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Pack:
-        """Read ``FOLDER`` or ``FOLDER=INSTRUMENT``; OptionError for an unknown instrument."""
-        if "=" in text and not Path(text).is_dir():
-            folder, name = text.rsplit("=", 1)
-            return cls(Path(folder), get_instrument(name).name)
-        return cls(Path(text))
-
-
-@dataclass(frozen=True)
-class RawPart:
-    """A part as one file gives it: its row (``start`` 0, ``split`` empty), columns, and what identifies it."""
-
-    row: PartRow
-    columns: dict[str, NDArray[np.generic]]
-    fingerprint: bytes
-    bars: frozenset[bytes]
+GROUP_FILES = 32
+"""So many files are read in one go."""
+VALID_SHARE = 0.06
+SHARDS = "[0-9][0-9][0-9][0-9]"
+PARQUET_FOLDER, PARQUET_FILES = "parquet", "notes-*.parquet"
+WORK_FOLDER = ".prepare"
+DUPLICATE = "duplicate of another part"
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What `prepare` kept and what it left out, by reason."""
+    """What `prepare` kept and what it left out.
 
+    Attributes
+    ----------
+    files, parts, notes, songs : what was read, and what was kept of it.
+    kept : instrument -> split -> notes.
+    left_out : reason -> parts (files, where a whole file was left out).
+    """
+
+    files: int
     parts: int
     notes: int
+    songs: int
+    kept: dict[str, dict[str, int]]
     left_out: dict[str, int]
 
 
 def prepare(
-    packs: Sequence[Pack], out: str | PathLike[str], *, valid_share: float = 0.06, jobs: int = 1
+    packs: Sequence[Pack], out: str | PathLike[str], *, valid_share: float = VALID_SHARE, jobs: int = 1,
+    ray: str | None = None, parquet: bool = False, force: bool = False, progress: Progress | None = None,
 ) -> Summary:  # fmt: skip
     """Read every MIDI file below the folders of `packs` and write a prepared data set into `out`.
+
+    Temporary files lie in a folder of `out`, which is removed however this ends. A data set that stands there is
+    replaced once the new one is complete.
 
     Parameters
     ----------
     valid_share : the share of songs held out for validation, 0..1; which ones follows from their names alone.
-    jobs : processes to read with.
+    jobs : processes to read with; with more than one, a script needs ``if __name__ == "__main__":``.
+    ray : address of a Ray cluster to read with instead: ``HOST:PORT``, or ``"auto"``.
+    parquet : also write the notes as Parquet tables, into ``out/parquet``.
+    force : replace a data set that stands in `out`.
+    progress : called with the number of files read and the number of all files, every now and then.
 
     Raises
     ------
     DataError
         If a folder does not exist, or nothing usable is found (the message says which filter removed what).
+    OptionError
+        If a folder is given twice.
     FileError
-        If `out` cannot be written.
+        If `out` cannot be written, or holds something that would be overwritten.
+    DuvhumanError
+        If Ray or pyarrow is asked for and missing, or there is no such cluster.
     """
-    files = list(_midi_files(packs))
-    left_out: Counter[str] = Counter()
-    raw: list[RawPart] = []
-    seen: set[bytes] = set()
-    for parts, reasons in _read_all(files, jobs):
-        left_out.update(reasons)
-        for part in parts:
-            if part.fingerprint in seen:
-                left_out["duplicate of another part"] += 1
-            else:
-                seen.add(part.fingerprint)
-                raw.append(part)
-    if not raw:
-        reasons_text = ", ".join(f"{count} parts: {reason}" for reason, count in left_out.most_common()) or "no notes"
-        raise DataError(f"{len(files)} files hold no usable part ({reasons_text})")
-    songs = _songs(raw)
-    rows: list[PartRow] = []
-    position = 0
-    for part in raw:
-        notes = len(part.columns["pitch"])
-        song = songs[part.row.song]
-        split = "valid" if _fraction(song) < valid_share else "train"
-        rows.append(replace(part.row, song=song, split=split, start=position, stop=position + notes))
-        position += notes
-    columns = {name: np.concatenate([part.columns[name] for part in raw]) for name in COLUMNS}
-    save_parts(Path(out), rows, columns)
-    return Summary(parts=len(rows), notes=position, left_out=dict(left_out))
+    out = Path(out)
+    packs = _named(packs)
+    if parquet:
+        require_pyarrow()
+    _check_target(out, force=force)
+    files = {pack: find_files(pack.folder) for pack in packs}
+    found = _Found()
+    with _working_folder(out, force=force) as work:
+        (work / "spool").mkdir()
+        spool = Spool(work / "spool")
+        total = sum(map(len, files.values()))
+        with _engine(jobs, ray) as engine:
+            for group, read in read_in_order(engine, _groups(files)):
+                found.add(group, read, spool)
+                if progress is not None:
+                    progress(found.files, total)
+        wanted = found.first_of_each()
+        if not wanted.any():
+            raise DataError(f"{total} files hold no usable part ({_reasons(found.left_out) or 'no notes'})")
+        summary = _write(work / "new", found, wanted, spool, files, valid_share)
+        if parquet:
+            write_parquet(work / "new", work / "new" / PARQUET_FOLDER)
+        _remove_dataset(out)
+        _move_in(work / "new", out)
+    return summary
 
 
-def _midi_files(packs: Sequence[Pack]) -> Iterator[tuple[Pack, Path]]:
+@dataclass
+class _Found:
+    """What was read so far, but for the notes: P parts, in the order of their files."""
+
+    files: int = 0
+    rows: list[PartRow] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    _sizes: list[IntArray] = field(default_factory=list)
+    _keys: list[KeyArray] = field(default_factory=list)
+    _fingerprints: list[KeyArray] = field(default_factory=list)
+    _bars: list[KeyArray] = field(default_factory=list)
+    _bar_counts: list[IntArray] = field(default_factory=list)
+
+    def add(self, group: FileGroup, read: ReadGroup, spool: Spool) -> None:
+        """Keep what was read, its notes in the spool."""
+        spool.add(read.notes, keys=read.keys, sizes=read.sizes)
+        self.files += len(group.files)
+        self.rows += read.rows
+        self.left_out.update(read.left_out)
+        self._sizes.append(read.sizes)
+        self._keys.append(read.keys)
+        self._fingerprints.append(read.fingerprints)
+        self._bars.append(read.bars)
+        self._bar_counts.append(read.bar_counts)
+
+    @property
+    def sizes(self) -> IntArray:
+        """(P,) numbers of notes."""
+        return np.concatenate([np.zeros(0, dtype=np.int64), *self._sizes])
+
+    @property
+    def keys(self) -> KeyArray:
+        """(P,) what the parts are ordered by."""
+        return np.concatenate([np.zeros(0, dtype=np.uint64), *self._keys])
+
+    @property
+    def fingerprints(self) -> KeyArray:
+        """(P,) equal for the same performance."""
+        return np.concatenate([np.zeros(0, dtype=np.uint64), *self._fingerprints])
+
+    def first_of_each(self) -> BoolArray:
+        """(P,) True for the first part of each fingerprint; the others are counted as left out."""
+        first = np.zeros(len(self.rows), dtype=np.bool_)
+        first[np.unique(self.fingerprints, return_index=True)[1]] = True
+        if not first.all():
+            self.left_out[DUPLICATE] += int((~first).sum())
+        return first
+
+    def songs(self) -> list[str]:
+        """(P,) the song of each part, versions joined."""
+        names = [row.song for row in self.rows]
+        bars, counts = np.concatenate(self._bars), np.concatenate(self._bar_counts)
+        return group_songs(names, self.fingerprints, bars=bars, bar_counts=counts)
+
+
+def _write(
+    folder: Path, found: _Found, wanted: BoolArray, spool: Spool, files: dict[Pack, list[str]], valid_share: float
+) -> Summary:
+    """Write the wanted parts as a data set."""
+    songs = found.songs()
+    kept_songs = {song for song, keep in zip(songs, wanted.tolist(), strict=True) if keep}
+    split = {song: "valid" if fraction_of(song) < valid_share else "train" for song in kept_songs}
+    kept: dict[str, dict[str, int]] = {}
+
+    def parts() -> Iterator[StoredPart]:
+        for number, columns in spool.read(keys=found.keys, sizes=found.sizes, wanted=wanted):
+            song = songs[number]
+            part = StoredPart(replace(found.rows[number], song=song, split=split[song]), columns)
+            notes = kept.setdefault(part.row.instrument, {"train": 0, "valid": 0})
+            notes[part.row.split] += len(part)
+            yield part
+
+    left_out = dict(found.left_out.most_common())
+    about: dict[str, Any] = {
+        "duvhuman": __version__,
+        "packs": [
+            {"name": pack.name, "files": len(names), "instrument": pack.instrument} for pack, names in files.items()
+        ],
+        "valid_share": valid_share,
+        "songs": len(kept_songs),
+        "left_out": left_out,
+    }
+    count, notes = write_dataset(folder, parts(), about=about)
+    return Summary(
+        files=found.files, parts=count, notes=notes, songs=len(kept_songs), kept=dict(sorted(kept.items())),
+        left_out=left_out,
+    )  # fmt: skip
+
+
+def _named(packs: Sequence[Pack]) -> list[Pack]:
+    """The packs with a name each: their folder's, and as many folders above it as it takes to tell them apart."""
     for pack in packs:
         if not pack.folder.is_dir():
             raise DataError(f"{pack.folder}: no such folder; name folders of MIDI files")
-        for path in sorted(pack.folder.rglob("*")):
-            if path.suffix.lower() in MIDI_SUFFIXES:
-                yield pack, path
+    folders = [pack.folder.resolve() for pack in packs]
+    for folder, times in Counter(folders).items():
+        if times > 1:
+            raise OptionError(f"{folder}: given {times} times")
+    depth = 1
+    while len(names := ["/".join(folder.parts[-depth:]) for folder in folders]) > len(set(names)):
+        depth += 1
+    return [replace(pack, name=pack.name or name) for pack, name in zip(packs, names, strict=True)]
 
 
-def _read_all(files: list[tuple[Pack, Path]], jobs: int) -> Iterable[tuple[list[RawPart], Counter[str]]]:
-    if jobs <= 1:
-        yield from map(read_file, files)
-        return
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(read_file, files, chunksize=16)
+def _groups(files: dict[Pack, list[str]]) -> Iterator[FileGroup]:
+    for pack, names in files.items():
+        for first in range(0, len(names), GROUP_FILES):
+            yield FileGroup(pack, tuple(names[first : first + GROUP_FILES]))
 
 
-def read_file(file: tuple[Pack, Path]) -> tuple[list[RawPart], Counter[str]]:
-    """The usable parts of one MIDI file, given as (pack, path), and why the other parts were left out."""
-    pack, path = file
-    reasons: Counter[str] = Counter()
+def _engine(jobs: int, ray: str | None) -> Engine:
+    if ray is not None:
+        from duvhuman.train.ray_engine import RayCluster
+
+        return RayCluster(ray)
+    return LocalPool(jobs) if jobs > 1 else ThisProcess()
+
+
+def _reasons(left_out: Counter[str]) -> str:
+    return ", ".join(f"{count} parts: {reason}" for reason, count in left_out.most_common())
+
+
+# Where it is written.
+
+
+def _check_target(out: Path, *, force: bool) -> None:
+    """FileError if `out` holds something that would be lost."""
+    if not force and ((out / DATASET_FILE).exists() or any((out / PARQUET_FOLDER).glob(PARQUET_FILES))):
+        raise FileError(f"{out}: a data set stands there; choose another --out, or replace it with --force")
+    for folder in out.glob(SHARDS):
+        if not (folder / PARTS_FILE).exists():
+            raise FileError(f"{folder}: stands where a shard would be written; choose another --out")
+
+
+@contextmanager
+def _working_folder(out: Path, *, force: bool) -> Iterator[Path]:
+    """A folder in `out` that is removed in the end, and `out` with it if it was made here and is empty then."""
+    work = out / WORK_FOLDER
+    new = not out.exists()
     try:
-        parts = read_parts(parse_smf(path.read_bytes(), source=str(path)))
-    except (MidiError, OSError):
-        return [], Counter({"unreadable file": 1})
+        if force:
+            shutil.rmtree(work, ignore_errors=True)
+        try:
+            work.mkdir(parents=True)
+        except FileExistsError:
+            if work.is_dir():
+                raise FileError(
+                    f"{work}: another prepare is writing there, or was killed while it did; if none is, use --force"
+                ) from None
+            raise
+    except OSError as error:
+        raise error if isinstance(error, DuvhumanError) else _cannot_write(out, error) from None
     try:
-        beats = _read_beats(path.with_name(path.stem + ".beats.txt"))
-    except (ValueError, OSError):
-        return [], Counter({"unreadable table of beats": 1})
-    kept: list[RawPart] = []
-    for part in parts:
-        instrument = instrument_of_program(part.program) if part.program >= 0 else instrument_of_track_name(part.name)
-        if instrument is None and part.program < 0 and pack.instrument is not None:
-            instrument = get_instrument(pack.instrument)
-        if part.is_drums or instrument is None:
-            reasons["another instrument or drums"] += 1
-            continue
-        reason = _not_alive(part.notes)
-        if reason:
-            reasons[reason] += 1
-            continue
-        notes = part.notes if beats is None else _on_beats(part.notes, beats)
-        kept.append(_raw_part(pack.folder, path, notes, instrument))
-    return kept, reasons
+        yield work
+    except OSError as error:
+        raise error if isinstance(error, DuvhumanError) else _cannot_write(out, error) from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        if new and out.is_dir() and not any(out.iterdir()):
+            out.rmdir()
 
 
-def _read_beats(path: Path) -> FloatArray | None:
-    """The table of beats, (K, 3), or None if there is no such file; ValueError if it holds something else."""
-    if not path.exists():
-        return None
-    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    beats = np.array(rows, dtype=np.float64)
-    if beats.ndim != 2 or beats.shape[1] != 3 or not np.isfinite(beats).all() or (np.diff(beats[:, 0]) <= 0).any():
-        raise ValueError(f"{path}: needs three numbers a row, times rising")
-    return beats
+def _cannot_write(out: Path, error: OSError) -> FileError:
+    return FileError(f"{out}: the data cannot be written there ({error}); choose another --out")
 
 
-def _not_alive(notes: NoteTable) -> str:
-    """Why the part would teach nothing, or an empty string."""
-    if len(notes) < ALIVE_NOTES:
-        return f"fewer than {ALIVE_NOTES} notes"
-    if len(np.unique(notes.velocity)) < ALIVE_DISTINCT or notes.velocity.std() < ALIVE_SD:
-        return "velocities nearly flat"
-    return ""
+def _remove_dataset(out: Path) -> None:
+    (out / DATASET_FILE).unlink(missing_ok=True)
+    for folder in out.glob(SHARDS):
+        shutil.rmtree(folder)
+    for file in (out / PARQUET_FOLDER).glob(PARQUET_FILES):
+        file.unlink()
 
 
-def _on_beats(notes: NoteTable, beats: FloatArray) -> NoteTable:
-    """The part with its beats, bars and tempo taken from a table of beats (K, 3) instead of the file."""
-    times, downbeats = beats[:, 0], np.flatnonzero(beats[:, 2] > 0.5)
-    if len(times) < 4 or not len(downbeats):
-        return notes
-    number = np.arange(len(times), dtype=np.float64)
-
-    def to_beats(seconds: FloatArray) -> FloatArray:
-        inside = np.interp(seconds, times, number)
-        before = np.minimum(seconds - times[0], 0.0) / (times[1] - times[0])
-        after = np.maximum(seconds - times[-1], 0.0) / (times[-1] - times[-2])
-        return np.asarray(inside + before + after)
-
-    onset = to_beats(notes.onset_seconds)
-    # The table's beats lie a constant time off the notes': move the onsets onto the nearest sixteenths as a whole.
-    onset = onset - np.angle(np.mean(np.exp(8j * np.pi * onset))) / (8 * np.pi)
-    beat = np.clip(np.floor(onset).astype(np.int64), 0, len(times) - 2)
-    # A downbeat that comes a hair early belongs to its bar, not to the end of the one before.
-    bar = np.clip(np.searchsorted(downbeats, onset + EARLY_BEATS, "right") - 1, 0, len(downbeats) - 1)
-    lengths = np.append(np.diff(downbeats), 4)
-    place = onset - downbeats[bar]
-    place = np.where(place >= -EARLY_BEATS, np.maximum(place, 0.0), np.mod(place, lengths[bar]))
-    return replace(
-        notes,
-        onset_beats=onset,
-        duration_beats=to_beats(notes.onset_seconds + notes.duration_seconds) - to_beats(notes.onset_seconds),
-        tempo_bpm=60.0 / np.diff(times)[beat],
-        bar=bar,
-        beat_in_bar=place,
-        bar_beats=lengths[bar].astype(np.float64),
-    )
-
-
-def _raw_part(folder: Path, path: Path, notes: NoteTable, instrument: Instrument) -> RawPart:
-    grid = has_grid(notes.onset_beats)
-    sixteenths = notes.onset_beats * 4
-    exact = float(np.mean(np.abs(sixteenths - np.round(sixteenths)) < 1e-3))
-    played = not grid or (exact < PLAYED_EXACT and grid_share(notes.onset_beats, 4) > PLAYED_NEAR)
-    position = np.round(notes.beat_in_bar * 48).astype(np.int64)
-    bar = notes.bar if grid else np.zeros(len(notes), dtype=np.int64)
-    played_bars = _bar_keys(bar, position, notes.pitch, notes.velocity)
-    written_bars = _bar_keys(bar, position, notes.pitch) if grid else []
-    default = instrument.default_program
-    columns: dict[str, NDArray[np.generic]] = {
-        "onset": np.round((notes.onset_beats - notes.onset_beats[0]) * TICKS_PER_BEAT).astype(np.int32),
-        "duration": np.clip(np.round(notes.duration_beats * TICKS_PER_BEAT), 0, 65535).astype(np.uint16),
-        "pitch": notes.pitch.astype(np.uint8),
-        "velocity": notes.velocity.astype(np.uint8),
-        "program": np.where(notes.program < 0, default, np.minimum(notes.program, UNKNOWN_PROGRAM)).astype(np.uint8),
-        "tempo": np.clip(np.round(notes.tempo_bpm / TEMPO_UNIT), 10 / TEMPO_UNIT, 65535).astype(np.uint16),
-        "beat_in_bar": np.clip(np.round(notes.beat_in_bar * TICKS_PER_BEAT), 0, 65535).astype(np.uint16),
-        "bar_beats": np.clip(np.round(notes.bar_beats * TICKS_PER_BEAT), 120, 65535).astype(np.uint16),
-        "wanted": _rare_enough(bar, played_bars) if grid else np.ones(len(notes), dtype=np.bool_),
-    }
-    order = np.lexsort((columns["pitch"], columns["onset"]))
-    columns = {name: values[order] for name, values in columns.items()}
-    row = PartRow(
-        pack=folder.name, song=f"{folder.name}/{_song_name(path)}", source=path.relative_to(folder).as_posix(),
-        instrument=instrument.name, split="", start=0, stop=0, grid=grid, played=played,
-        level=round(float(notes.velocity.mean()), 2), range=round(float(notes.velocity.std()), 2),
-    )  # fmt: skip
-    intervals = np.diff(columns["onset"].astype(np.int64))
-    fingerprint = _digest(columns["pitch"], columns["velocity"], intervals)
-    bars = frozenset(key for key, count in written_bars if count >= SHARED_BAR_NOTES)
-    return RawPart(row=row, columns=columns, fingerprint=fingerprint, bars=bars)
-
-
-def _bar_keys(bar: IntArray, *columns: IntArray) -> list[tuple[bytes, int]]:
-    """(digest of the bar's content, number of notes) for each run of notes in one bar."""
-    edges = np.append(np.flatnonzero(np.append(True, np.diff(bar) != 0)), len(bar))
-    return [(_digest(*(column[a:b] for column in columns)), int(b - a)) for a, b in itertools.pairwise(edges)]
-
-
-def _rare_enough(bar: IntArray, keys: list[tuple[bytes, int]]) -> NDArray[np.bool_]:
-    """(N,) False for the notes of a bar that has been seen `BAR_OCCURRENCES` times before in the part."""
-    seen: Counter[bytes] = Counter()
-    wanted = np.empty(len(bar), dtype=np.bool_)
-    position = 0
-    for key, count in keys:
-        wanted[position : position + count] = seen[key] < BAR_OCCURRENCES
-        seen[key] += 1
-        position += count
-    return wanted
-
-
-def _song_name(path: Path) -> str:
-    """The file's name without its suffix and without a trailing recording id (GiantMIDI: "..., Title, id.mid")."""
-    return re.sub(r", [\w-]{11}$", "", path.stem)
-
-
-def _songs(raw: Sequence[RawPart]) -> dict[str, str]:
-    """Song -> the name of the group of songs that are versions of each other."""
-    parent = {part.row.song: part.row.song for part in raw}
-
-    def root(song: str) -> str:
-        while parent[song] != song:
-            parent[song] = parent[parent[song]]
-            song = parent[song]
-        return song
-
-    songs_with: defaultdict[bytes, set[str]] = defaultdict(set)
-    for part in raw:
-        for key in part.bars:
-            songs_with[key].add(part.row.song)
-    shared: Counter[tuple[str, str]] = Counter()
-    for songs in songs_with.values():
-        shared.update(itertools.combinations(sorted(songs), 2))
-    for (one, other), bars in shared.items():
-        if bars >= SHARED_BARS:
-            low, high = sorted((root(one), root(other)))
-            parent[high] = low
-    return {song: root(song) for song in parent}
-
-
-def _fraction(text: str) -> float:
-    """A number in 0..1 that follows from the text alone."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48
-
-
-def _digest(*columns: NDArray[np.generic]) -> bytes:
-    content = b"|".join(np.ascontiguousarray(column, dtype=np.int64).tobytes() for column in columns)
-    return hashlib.blake2b(content, digest_size=12).digest()
+def _move_in(new: Path, out: Path) -> None:
+    """Move a complete data set into place, its index last."""
+    for folder in new.glob(SHARDS):
+        folder.rename(out / folder.name)
+    if (new / PARQUET_FOLDER).exists():
+        (out / PARQUET_FOLDER).mkdir(exist_ok=True)
+        for file in (new / PARQUET_FOLDER).iterdir():
+            file.rename(out / PARQUET_FOLDER / file.name)
+    (new / DATASET_FILE).rename(out / DATASET_FILE)

@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-A model's folder is what `duvhuman.load(..., model=folder)` takes: ``config.json``, ``model.safetensors``, ``adapter/``;
-beside them ``training.json``, a record per finished stage, and a folder per stage with its state and log. A stage that
-stands in the record is not run again.
+A run's folder is what `duvhuman.load(..., model=folder)` takes: ``config.json``, ``model.safetensors``, ``adapter/``;
+beside them ``training.json``, a record per finished stage, and what the loop writes: ``state.pt`` (of the stage in
+progress), ``metrics.csv``, ``curves.png``. On resuming, a stage that stands in the record is not run again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,15 @@ from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import WEIGHTS_FILE, PhraseTransformer
 from duvhuman.train.adapters import add_adapter, save_adapter
+from duvhuman.train.checkpoint import stage_in_progress
 from duvhuman.train.config import TrainConfig
-from duvhuman.train.dataset import PartRow, PhraseData
+from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluate import flat_pairs, model_predictor, score_pairs
-from duvhuman.train.loop import Result, Task, fit
+from duvhuman.train.history import draw_curves
+from duvhuman.train.loop import Result, Surroundings, fit
+from duvhuman.train.storage import PartRow
+from duvhuman.train.validate import Task
 
 RECORD_FILE = "training.json"
 TRUNK = "trunk"
@@ -43,13 +47,16 @@ LARGEST_GAIN = 6.0
 
 @dataclass(frozen=True)
 class Run:
-    """What the stages of a run share: the data, the folder of the model, the device, and how to go about it."""
+    """What the stages of a run share: the data, where it takes place, and whether it goes on with what is there."""
 
     data: PhraseData
-    folder: Path
-    device: torch.device
-    resume: bool
-    log: Callable[[str], None]
+    around: Surroundings
+    resume: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.around.folder
 
 
 def train_trunk(run: Run, shallow: TrainConfig | None, config: TrainConfig, start: Path | None = None) -> None:
@@ -62,16 +69,13 @@ def train_trunk(run: Run, shallow: TrainConfig | None, config: TrainConfig, star
     if shallow is not None and start is None:
         start = run.folder / "shallow"
         if not _finished(run, "shallow"):
-            network = _network(shallow, TRUNK, None)
-            if not _resumable(run, "shallow"):
+            if not _in_progress(run, "shallow"):
                 _begin_model(run, None)
-            result = _fit(run, "shallow", network, shallow, "all", save=start)
-            _record(run, "shallow", shallow, result)
+            _fit(run, "shallow", _network(shallow, TRUNK, None), shallow, "all", save=start)
     if not _finished(run, TRUNK):
-        network = _network(config, TRUNK, start)
-        _begin_stage(run, TRUNK)
-        result = _fit(run, TRUNK, network, config, "all", save=run.folder)
-        _record(run, TRUNK, config, result)
+        if not _in_progress(run, TRUNK):
+            _forget_stage(run, TRUNK)
+        _fit(run, TRUNK, _network(config, TRUNK, start), config, "all", save=run.folder)
 
 
 def train_base(run: Run, instrument: str, config: TrainConfig, start: Path | None) -> None:
@@ -79,12 +83,9 @@ def train_base(run: Run, instrument: str, config: TrainConfig, start: Path | Non
     if _finished(run, "base"):
         return
     network = _network(config, instrument, start)
-    if not _resumable(run, "base"):
+    if not _in_progress(run, "base"):
         _begin_model(run, start)
-    result = _fit(run, "base", network, config, instrument, save=run.folder)
-    best = calibrated(PhraseTransformer.from_pretrained(run.folder), run.data, instrument)
-    best.save_pretrained(run.folder)
-    _record(run, "base", config, result)
+    _fit(run, "base", network, config, instrument, save=run.folder)
 
 
 def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
@@ -93,15 +94,15 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
         return
     network = PhraseTransformer.from_pretrained(run.folder)
     network.set_dropout(config.dropout)
-    network.to(run.device)
+    network.to(run.around.device)
     torch.manual_seed(config.seed)
     model = add_adapter(network, config)
-    _begin_stage(run, "lora")
-    adapter = run.folder / "adapter"
+    if not _in_progress(run, "lora"):
+        _forget_stage(run, "lora")
     result = fit(
-        model, network, _task(run, instrument, config), config, run.folder / "lora", device=run.device,
-        resume=_resumable(run, "lora"), save_best=lambda: save_adapter(model, adapter, f"duvhuman/{instrument}"),
-        log=run.log,
+        model, network, _task(run, instrument, config), config, run.around, stage="lora",
+        resume=_in_progress(run, "lora"),
+        save_best=lambda: save_adapter(model, run.folder / "adapter", f"duvhuman/{instrument}"),
     )  # fmt: skip
     _record(run, "lora", config, result)
 
@@ -152,14 +153,14 @@ def _network(config: TrainConfig, instrument: str, start: Path | None) -> Phrase
     before = None if start is None else PhraseTransformer.from_pretrained(start)
     if before is not None and before.config.feature_names != feature_names():
         raise ModelError(f"{start}: made for other features than this version of duvhuman computes; train it anew")
-    shape = ModelConfig() if before is None else before.config
-    network = PhraseTransformer(
-        ModelConfig(
-            instrument=instrument, d_model=shape.d_model, n_heads=shape.n_heads, n_layers=config.n_layers,
-            d_ff=shape.d_ff, max_len=shape.max_len, feature_names=feature_names(),
-            duration_edges=shape.duration_edges,
-        )
+    shape = config if before is None else before.config
+    wanted = ModelConfig(
+        instrument=instrument, d_model=shape.d_model, n_heads=shape.n_heads, n_layers=config.n_layers,
+        d_ff=shape.d_ff, max_len=shape.max_len, feature_names=feature_names(),
     )  # fmt: skip
+    if before is not None:
+        wanted = replace(wanted, duration_edges=before.config.duration_edges)
+    network = PhraseTransformer(wanted)
     network.set_dropout(config.dropout)
     if before is not None:
         network.load_state_dict(grown(before.state_dict(), config.n_layers))
@@ -168,12 +169,16 @@ def _network(config: TrainConfig, instrument: str, start: Path | None) -> Phrase
 
 def _fit(
     run: Run, stage: str, network: PhraseTransformer, config: TrainConfig, instrument: str, *, save: Path
-) -> Result:
-    network.to(run.device)
-    return fit(
-        network, network, _task(run, instrument, config), config, run.folder / stage, device=run.device,
-        resume=_resumable(run, stage), save_best=lambda: network.save_pretrained(save), log=run.log,
+) -> None:  # fmt: skip
+    """Train all of a network, the best of which is saved in `save`, and record the stage."""
+    network.to(run.around.device)
+    result = fit(
+        network, network, _task(run, instrument, config), config, run.around, stage=stage,
+        resume=_in_progress(run, stage), save_best=lambda: network.save_pretrained(save),
     )  # fmt: skip
+    if stage == "base" and run.around.world.is_main:
+        calibrated(PhraseTransformer.from_pretrained(save), run.data, instrument).save_pretrained(save)
+    _record(run, stage, config, result)
 
 
 def _task(run: Run, instrument: str, config: TrainConfig) -> Task:
@@ -183,12 +188,12 @@ def _task(run: Run, instrument: str, config: TrainConfig) -> Task:
     if not train or not valid:
         kind = "parts played by hand" if played else "parts"
         raise DataError(
-            f"{run.data.folder}: {len(train)} training and {len(valid)} validation {kind} for {instrument}; "
-            "prepare more data"
+            f"{run.data.name}: {len(train)} training and {len(valid)} validation {kind} for {instrument}; "
+            + ("take all parts with --set played_only=false" if played else "prepare more data")
         )
     pairs = _sample_pairs(run.data, valid)
     if not pairs:
-        raise DataError(f"{run.data.folder}: no validation part of {instrument} has dynamics in its middle")
+        raise DataError(f"{run.data.name}: no validation part of {instrument} has dynamics in its middle")
     return Task(run.data, train, valid, pairs)
 
 
@@ -202,37 +207,43 @@ def _sample_pairs(data: PhraseData, valid: Sequence[PartRow]) -> list[Pair]:
     return flat_pairs(data, chosen, max_notes=PAIR_NOTES)
 
 
-def _resumable(run: Run, stage: str) -> bool:
-    return run.resume and (run.folder / stage / "state.pt").exists()
+def _in_progress(run: Run, stage: str) -> bool:
+    """Whether the run goes on amid this stage."""
+    return run.resume and stage_in_progress(run.folder) == stage
 
 
 def _finished(run: Run, stage: str) -> bool:
     done = run.resume and stage in read_record(run.folder)
     if done:
-        run.log(f"{stage}: already finished")
+        run.around.log(f"{stage}: already finished")
     return done
 
 
 def _record(run: Run, stage: str, config: TrainConfig, result: Result) -> None:
-    entry = {
-        "config": asdict(config), "best_epoch": result.best_epoch, "notes_seen": result.notes_seen,
-        "minutes": round(result.seconds / 60, 1), "device": _device_name(run.device),
-        "metrics": {name: round(value, 4) for name, value in result.metrics.items()},
-    }  # fmt: skip
-    _write_record(run.folder, read_record(run.folder) | {stage: entry})
+    """Write down that the stage is finished, and draw its curves; the other ranks wait for it."""
+    if run.around.world.is_main:
+        entry = {
+            "config": asdict(config), "best_epoch": result.best_epoch, "notes_seen": result.notes_seen,
+            "minutes": round(result.seconds / 60, 1), "device": _device_name(run.around),
+            "metrics": {name: round(value, 4) for name, value in result.metrics.items()},
+        }  # fmt: skip
+        _write_record(run.folder, read_record(run.folder) | {stage: entry})
+        draw_curves(run.folder)
+    run.around.world.from_main([])
 
 
-def _begin_stage(run: Run, stage: str) -> None:
-    """Forget that the stage was ever finished, unless the run goes on with it."""
-    if not _resumable(run, stage):
+def _forget_stage(run: Run, stage: str) -> None:
+    """Forget that the stage was ever finished."""
+    if run.around.world.is_main:
         _write_record(run.folder, {name: entry for name, entry in read_record(run.folder).items() if name != stage})
 
 
 def _begin_model(run: Run, start: Path | None) -> None:
     """Forget the model that the folder held, with the adapter made for it, and keep the history of `start`."""
-    history = {} if start is None else read_record(start)
-    _write_record(run.folder, {name: entry for name, entry in history.items() if name in ("shallow", TRUNK)})
-    shutil.rmtree(run.folder / "adapter", ignore_errors=True)
+    if run.around.world.is_main:
+        history = {} if start is None else read_record(start)
+        _write_record(run.folder, {name: entry for name, entry in history.items() if name in ("shallow", TRUNK)})
+        shutil.rmtree(run.folder / "adapter", ignore_errors=True)
 
 
 def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
@@ -240,10 +251,11 @@ def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
     (folder / RECORD_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    return f"{torch.get_num_threads()} CPU threads ({platform.machine()})"
+def _device_name(around: Surroundings) -> str:
+    count = f"{around.world.size} x " if around.world.size > 1 else ""
+    if around.device.type == "cuda":
+        return count + str(torch.cuda.get_device_name(around.device))
+    return f"{count}{torch.get_num_threads()} CPU threads ({platform.machine()})"
 
 
 def has_model(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from duvhuman.humanize.perform import hints_of
 from duvhuman.humanize.score import Hints, score_of
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
-from duvhuman.train import dataset
-from duvhuman.train.dataset import TEMPO_UNIT, TICKS_PER_BEAT, Batch, PartRow, PhraseData, save_parts
+from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Performance, deadpan, pair_as_written
+from duvhuman.train.draws import Draws
+from duvhuman.train.encode import HINT_CHANCES, Batch
+from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 
 N, MAX_LEN = 600, 128
 HINTS = [i for i, name in enumerate(feature_names()) if name.split("_")[0] in ("level", "range", "swell", "accent")]
@@ -32,15 +35,11 @@ def prepared(folder: Path, velocity: np.ndarray, duration: np.ndarray) -> Phrase
         "beat_in_bar": np.round(notes.beat_in_bar * TICKS_PER_BEAT), "bar_beats": notes.bar_beats * TICKS_PER_BEAT,
         "wanted": np.ones(N),
     }  # fmt: skip
-    rows = [
-        PartRow(
-            pack="tests", song=str(index), source="tests", instrument="guitar", split="train", start=index * N,
-            stop=(index + 1) * N, grid=index == 0, played=True, level=float(velocity.mean()),
-            range=float(velocity.std()),
-        )
-        for index in range(2)
-    ]  # fmt: skip
-    save_parts(folder, rows, {name: np.tile(values, 2) for name, values in once.items()})
+    row = PartRow(
+        pack="tests", song="", source="tests", instrument="guitar", split="train", start=0, stop=0, grid=True,
+        played=True, level=float(velocity.mean()), range=float(velocity.std()),
+    )  # fmt: skip
+    write_dataset(folder, [StoredPart(replace(row, song=str(number), grid=number == 0), once) for number in range(2)])
     return PhraseData(folder)
 
 
@@ -61,7 +60,13 @@ def batch_of(data: PhraseData, seed: int) -> Batch:
     parts = data.select(split="train")
     rng = np.random.default_rng(seed)
     phrases = data.cut_phrases(parts, rng, max_len=MAX_LEN, passes={})
-    return data.batch(phrases, parts, rng, max_len=MAX_LEN)
+    return data.batch(phrases, parts, seed=seed, epoch=0, width=MAX_LEN)
+
+
+def give_hints(monkeypatch: pytest.MonkeyPatch, *, chance: float) -> None:
+    """Give every hint with this chance."""
+    for name in HINT_CHANCES:
+        monkeypatch.setitem(HINT_CHANCES, name, chance)
 
 
 def test_the_hint_columns_are_these_and_no_others() -> None:
@@ -74,7 +79,7 @@ def test_the_hint_columns_are_these_and_no_others() -> None:
 def test_with_hints_withheld_every_input_of_training_is_bit_identical(
     seed: int, two: tuple[PhraseData, PhraseData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset, "HINT_CHANCES", dict.fromkeys(dataset.HINT_CHANCES, 0.0))
+    give_hints(monkeypatch, chance=0.0)
     a, b = (batch_of(data, seed) for data in two)
     assert not torch.equal(a.velocity, b.velocity)
     assert not torch.equal(a.articulation, b.articulation)
@@ -86,7 +91,7 @@ def test_with_hints_withheld_every_input_of_training_is_bit_identical(
 def test_with_hints_given_only_the_hint_columns_move(
     seed: int, two: tuple[PhraseData, PhraseData], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset, "HINT_CHANCES", dict.fromkeys(dataset.HINT_CHANCES, 1.0))
+    give_hints(monkeypatch, chance=1.0)
     a, b = (batch_of(data, seed) for data in two)
     moved = {
         name for i, name in enumerate(feature_names()) if not torch.equal(a.features[..., i], b.features[..., i])
@@ -97,7 +102,7 @@ def test_with_hints_given_only_the_hint_columns_move(
 
 
 def test_hints_do_not_tell_durations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "HINT_CHANCES", dict.fromkeys(dataset.HINT_CHANCES, 1.0))
+    give_hints(monkeypatch, chance=1.0)
     velocity, duration = targets(1)
     a = batch_of(prepared(tmp_path / "a", velocity, duration), 0)
     b = batch_of(prepared(tmp_path / "b", velocity, targets(2)[1]), 0)
@@ -112,7 +117,7 @@ def test_the_flat_version_of_a_performance_does_not_depend_on_what_was_played(
     def flat_version(data: PhraseData) -> Performance:
         parts = data.select(split="train")
         phrases = np.array([[0, 400, 0], [N, N + 300, 1]])
-        return deadpan(data.performance(phrases, parts), np.random.default_rng(seed))
+        return deadpan(data.performance(phrases, parts), Draws.seeded(seed, 2))
 
     a, b = map(flat_version, two)
     for name in vars(a.score):

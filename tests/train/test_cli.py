@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import GUITAR, PIANO, part, song
-from toys import tiny_config, tiny_network
+from toys import tiny_network
 
 import duvhuman
 from duvhuman.instruments import INSTRUMENTS
@@ -22,6 +22,9 @@ from duvhuman.train.dataset import PhraseData
 CONFIG = """\
 [shallow]
 n_layers = 1
+d_model = 16
+n_heads = 2
+d_ff = 32
 epochs = 1
 batch_size = 8
 lr = 5e-3
@@ -32,6 +35,9 @@ batch_size = 8
 lr = 5e-3
 [base]
 n_layers = 2
+d_model = 16
+n_heads = 2
+d_ff = 32
 epochs = 1
 batch_size = 8
 lr = 5e-3
@@ -44,8 +50,7 @@ lr = 5e-3
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A configuration of seconds, and tiny networks."""
-    monkeypatch.setattr(stages, "ModelConfig", tiny_config)
+    """A configuration of seconds, with tiny networks."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the host's threads are left alone
     path = tmp_path / "config.toml"
     path.write_text(CONFIG, encoding="utf-8")
@@ -105,7 +110,7 @@ def test_from_midi_to_a_model_that_plays(tmp_path: Path, config: str, capsys: py
 
 @pytest.fixture
 def prepared(data: PhraseData) -> str:
-    return str(data.folder)
+    return data.name
 
 
 def test_one_stage_alone_and_then_the_other(tmp_path: Path, config: str, prepared: str) -> None:
@@ -138,28 +143,76 @@ def test_a_base_begins_with_the_weights_that_are_named(
     assert one.velocity_head.weight.equal(other.velocity_head.weight)
 
 
-def test_resuming_says_what_is_finished(
+def test_resuming_needs_no_more_than_the_folder(
     tmp_path: Path, config: str, prepared: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [
-        "guitar",
-        "--data",
-        prepared,
-        "--out",
-        str(tmp_path),
-        "--config",
-        config,
-        "--device",
-        "cpu",
-        "--stage",
-        "base",
-    ]
-    assert main(given) == 0
+    given = ["guitar", "--data", prepared, "--out", str(tmp_path), "--config", config, "--device", "cpu"]
+    assert main([*given, "--stage", "base", "--set", "lr=0.004"]) == 0
+    before = (tmp_path / "guitar" / "model.safetensors").read_bytes()
     capsys.readouterr()
-    assert main([*given, "--resume"]) == 0
+    assert main(["guitar", "--resume", str(tmp_path / "guitar")]) == 0
     out = capsys.readouterr().out
     assert "base: already finished" in out
     assert "epoch 1/1" not in out
+    assert (tmp_path / "guitar" / "model.safetensors").read_bytes() == before
+    kept = json.loads((tmp_path / "guitar" / "run.json").read_text(encoding="utf-8"))
+    assert (kept["instrument"], kept["data"], kept["config"]["base"]["lr"]) == ("guitar", [prepared], 0.004)
+
+
+def test_a_run_is_not_written_over_unless_that_is_wished(
+    tmp_path: Path, config: str, prepared: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["guitar", "--data", prepared, "--out", str(tmp_path), "--config", config, "--device", "cpu"]
+    assert main([*given, "--stage", "base"]) == 0
+    before = (tmp_path / "guitar" / "model.safetensors").read_bytes()
+    assert main([*given, "--seed", "3"]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'guitar'} holds a run already; go on with it by --resume {tmp_path / 'guitar'}" in said
+    assert (tmp_path / "guitar" / "model.safetensors").read_bytes() == before
+    assert main([*given, "--stage", "base", "--seed", "3", "--force"]) == 0
+    assert (tmp_path / "guitar" / "model.safetensors").read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--config", "v3"], "--resume goes on in the run's folder as configured there"),
+        (["--out", "elsewhere"], "without --config, --out, --force"),
+        (["--set", "batch_size=3"], "batch_size cannot change amid a run; what can: epochs, "),
+        (["--seed", "9"], "seed cannot change amid a run"),
+    ],
+)
+def test_what_a_resumed_run_cannot_change(
+    more: list[str], message: str, tmp_path: Path, config: str, prepared: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["guitar", "--data", prepared, "--out", str(tmp_path), "--config", config, "--device", "cpu"]
+    assert main([*given, "--stage", "base"]) == 0
+    assert main(["guitar", "--resume", str(tmp_path / "guitar"), *more]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_resumed_run_is_of_the_same_instrument_and_there(
+    tmp_path: Path, config: str, prepared: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["guitar", "--data", prepared, "--out", str(tmp_path), "--config", config, "--device", "cpu"]
+    assert main([*given, "--stage", "base"]) == 0
+    assert main(["bass", "--resume", str(tmp_path / "guitar")]) == 2
+    assert "is a run of guitar, not of bass" in capsys.readouterr().err
+    assert main(["bass", "--resume", str(tmp_path / "bass")]) == 1
+    assert "run.json: no run to resume there" in capsys.readouterr().err
+
+
+def test_the_four_are_trained_in_turn_and_resumed_together(
+    tmp_path: Path, config: str, data: PhraseData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The toys have guitar and bass only: keys fail, and what was done before stays."""
+    given = ["all", "--data", data.name, "--out", str(tmp_path), "--config", config, "--device", "cpu"]
+    assert main(given) == 1
+    assert "validation parts for keys" in capsys.readouterr().err
+    assert (tmp_path / "bass" / "adapter").is_dir()
+    assert main(["all", "--resume", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert out.count("base: already finished") == out.count("lora: already finished") == 2
 
 
 def test_an_interrupted_run_says_how_to_go_on(
@@ -171,17 +224,41 @@ def test_an_interrupted_run_says_how_to_go_on(
     monkeypatch.setattr(stages, "fit", interrupt)
     given = ["guitar", "--data", prepared, "--out", str(tmp_path), "--config", config, "--device", "cpu"]
     assert main(given) == 130
-    assert "the same command with --resume goes on" in capsys.readouterr().err
+    assert f"go on with: python -m duvhuman.train guitar --resume {tmp_path / 'guitar'}" in capsys.readouterr().err
+
+
+def test_phrase_tables_are_trained_on_as_they_are(
+    tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for name, bars in (("train", 60), ("valid", 30)):
+        lines = ["pitch,velocity,duration,pos,boundary,bar,instrument"]
+        for bar in range(bars):
+            lines += [
+                f"{rng.integers(40, 80)},{rng.integers(30, 120)},0.4,{240 * k},0,{bar},guitar" for k in range(8)
+            ]
+        (tmp_path / f"guitar_{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    tables = [str(tmp_path / f"guitar_{name}.csv") for name in ("train", "valid")]
+    runs = tmp_path / "runs"
+    given = ["guitar", "--out", str(runs), "--config", config, "--device", "cpu", "--set", "played_only=false"]
+    assert main([*given, "--data", *tables]) == 0
+    assert "guitar_train.csv: to train on: 480 rows" in capsys.readouterr().out
+    assert (runs / "guitar" / "adapter").is_dir()
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["guitarr"], 2, "unknown instrument 'guitarr'. Did you mean 'guitar'?"),
+        (["guitar", "--set", "base.epoch=3"], 2, "did you mean 'epochs'"),
+        (["guitar", "--set", "bas.epochs=3"], 2, "no stage 'bas'; there are shallow, trunk, base, lora"),
+        (["guitar", "--precision", "fp8"], 2, "precision must be one of auto, bf16, float32, not 'fp8'"),
+        (["guitar", "--device", "cuda"], 2, "this machine has no CUDA; use --device cpu"),
+        (["guitar", "--data", "a.csv", "prepared"], 2, "one prepared folder, or CSV files, not both"),
         (["guitar", "--config", "cpuu"], 2, "neither one of cpu, v3 nor a readable file"),
         (["guitar", "--set", "epoch=3"], 2, "did you mean 'epochs'"),
         (["guitar", "--set", "epochs=0"], 2, "epochs must be 1 or more"),
-        (["guitar", "--data", "nowhere"], 1, "nowhere: no prepared data there"),
+        (["guitar", "--data", "nowhere", "--device", "cpu"], 1, "nowhere: no prepared data there"),
         (["prepare", "nowhere"], 1, "nowhere: no such folder"),
         (["prepare", "nowhere=keyz"], 2, "Did you mean 'keys'"),
         (["prepare", ".", "--valid", "1.5"], 2, "--valid must be between 0 and 1, not 1.5"),
@@ -239,7 +316,8 @@ def test_a_report_that_cannot_be_written_does_not_cost_the_numbers(
 
 
 def test_usage_errors_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ([], ["guitar", "--stage", "head"], ["prepare"], ["evaluate"], ["guitar", "--set"]):
+    guitar = (["guitar", "--stage", "head"], ["guitar", "--set"], ["guitar", "--resume"])
+    for arguments in ([], ["prepare"], ["evaluate"], *guitar):
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == 2

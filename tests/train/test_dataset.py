@@ -1,74 +1,14 @@
-"""The data set on disk, the phrases cut from it, and the batches made of them."""
+"""The parts of a data set, the phrases cut from them, and what was played on these."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from builders import score
-from toys import columns, performance, toy_performance, write_data
+from toys import columns, numbered, toy_performance, write_data
 
-from duvhuman.errors import DataError, FileError
-from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
-from duvhuman.humanize.score import Hints
-from duvhuman.train import dataset
-from duvhuman.train.dataset import (
-    COLUMNS,
-    FEWEST_WANTED,
-    SHORTEST_PHRASE,
-    PhraseData,
-    phrase_ends,
-    random_hints,
-    save_parts,
-)
-from duvhuman.train.deadpan import Pair, Performance, pair_as_written
-
-Rng = np.random.Generator
-NO_HINTS = dict.fromkeys(dataset.HINT_CHANCES, 0.0)
-ALL_HINTS = dict.fromkeys(dataset.HINT_CHANCES, 1.0)
-
-
-def as_written(played: Performance, rng: Rng) -> Pair:
-    """Instead of `deadpan`: every note is written a beat long, nothing else is touched."""
-    return pair_as_written(played, np.ones(len(played)))
-
-
-def numbered(notes: int, **given: object) -> dict[str, np.ndarray]:
-    """Notes whose pitch and velocity tell which they are (up to 128)."""
-    index = np.arange(notes)
-    return columns(240 * index, **({"pitch": index % 128, "velocity": 1 + index % 127} | given))
-
-
-# On disk.
-
-
-def test_columns_come_back_as_they_were_saved_and_in_their_types(tmp_path: Path) -> None:
-    once = toy_performance(1)
-    data = write_data(tmp_path, [({"song": "toys/one", "level": 71.5}, once), ({"split": "valid"}, toy_performance(2))])
-    for name, kind in COLUMNS.items():
-        assert data.columns[name].dtype == kind
-        assert np.array_equal(data.columns[name][:240], once[name])
-    assert [(row.start, row.stop) for row in data.parts] == [(0, 240), (240, 480)]
-    assert (data.parts[0].song, data.parts[0].level) == ("toys/one", 71.5)
-
-
-def test_columns_are_mapped_not_read(data: PhraseData) -> None:
-    assert all(isinstance(values, np.memmap) for values in data.columns.values())
-    assert not any(values.flags.writeable for values in data.columns.values())
-
-
-def test_extremes_fit_their_columns(tmp_path: Path) -> None:
-    extreme = columns(
-        [0, 2**31 - 1], duration=65535, pitch=127, velocity=127, program=128, tempo=65535, bar_beats=65535
-    )
-    data = write_data(tmp_path, [({}, extreme)])
-    for name, values in extreme.items():
-        assert np.array_equal(data.columns[name], values), name
+from duvhuman.train.dataset import FEWEST_WANTED, SHORTEST_PHRASE, PhraseData
 
 
 def test_parts_are_selected_by_split_instrument_and_hand(tmp_path: Path) -> None:
@@ -92,36 +32,6 @@ def test_parts_are_selected_by_split_instrument_and_hand(tmp_path: Path) -> None
     assert names(split="valid", instrument="keys") == ""
 
 
-@pytest.mark.parametrize("text", ["[", "[1]", '[{"pack": "a"}]', '{"a": 1}', '[{"colour": "red"}]'])
-def test_a_damaged_index_is_no_data_set(text: str, tmp_path: Path) -> None:
-    write_data(tmp_path, [({}, toy_performance(0))])
-    (tmp_path / "parts.json").write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match="no prepared data there .*make it with: python -m duvhuman.train prepare"):
-        PhraseData(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["parts.json", "onset.npy", "wanted.npy"])
-def test_a_missing_file_is_no_data_set(name: str, tmp_path: Path) -> None:
-    write_data(tmp_path, [({}, toy_performance(0))])
-    (tmp_path / name).unlink()
-    with pytest.raises(DataError, match=f"{name}"):
-        PhraseData(tmp_path)
-
-
-def test_the_index_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_data(tmp_path, [({}, toy_performance(0))])
-    rows = PhraseData(tmp_path).parts
-
-    def full(*_: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(FileError, match="disk full"):
-        save_parts(tmp_path, rows, toy_performance(1))
-    with pytest.raises(DataError):
-        PhraseData(tmp_path)
-
-
 # Phrases.
 
 
@@ -136,7 +46,7 @@ def test_one_pass_covers_every_note_once_but_for_scraps(tmp_path: Path) -> None:
         lengths = phrases[:, 1] - phrases[:, 0]
         assert lengths.min() >= SHORTEST_PHRASE
         assert lengths.max() <= 128
-        covered = np.concatenate([np.arange(start, stop) for start, stop, _ in phrases])
+        covered = np.concatenate([np.arange(start, stop) for start, stop, *_ in phrases])
         assert len(np.unique(covered)) == len(covered)
         left_out = np.setdiff1d(np.arange(1300), covered)
         assert len(left_out) <= 4 * (SHORTEST_PHRASE - 1)  # scraps stand at the two ends of each part
@@ -146,7 +56,7 @@ def test_phrases_stay_inside_their_part(tmp_path: Path) -> None:
     data = write_data(tmp_path, [({}, numbered(150)), ({}, numbered(200)), ({}, numbered(90))])
     phrases = cut(data, toys=5)
     assert set(phrases[:, 2]) == {0, 1, 2}
-    for start, stop, index in phrases:
+    for start, stop, index, _ in phrases:
         assert data.parts[index].start <= start < stop <= data.parts[index].stop
 
 
@@ -199,7 +109,7 @@ def test_a_phrase_needs_some_notes_that_count(tmp_path: Path) -> None:
 
 def test_no_part_gives_no_phrase(data: PhraseData) -> None:
     phrases = data.cut_phrases([], np.random.default_rng(0), max_len=128, passes={})
-    assert phrases.shape == (0, 3)
+    assert phrases.shape == (0, 4)
 
 
 # Performances.
@@ -238,130 +148,3 @@ def test_context_stands_around_the_phrase_never_beyond_its_part_and_never_counts
     assert first.score.pitch.tolist() == list(range(18))
     assert first.core.tolist() == [True] * 10 + [False] * 8
     assert last.score.pitch.tolist() == list(range(82, 100))
-
-
-# Batches.
-
-
-@pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches without chance: no hints, nothing changed but the velocities and lengths taken off."""
-    monkeypatch.setattr(dataset, "deadpan", as_written)
-    monkeypatch.setattr(dataset, "HINT_CHANCES", NO_HINTS)
-
-
-def batch(data: PhraseData, phrases: Sequence[Sequence[int]], *, max_len: int = 12) -> dataset.Batch:
-    return data.batch(np.array(phrases), data.parts, np.random.default_rng(0), max_len=max_len)
-
-
-def test_a_batch_has_the_shapes_and_types_that_the_network_takes(data: PhraseData) -> None:
-    one = data.batch(np.array([[0, 128, 0], [300, 340, 1]]), data.parts, np.random.default_rng(0), max_len=128)
-    assert one.features.shape == (2, 128, len(feature_names()))
-    assert {tuple(getattr(one, name).shape) for name in one._fields if name != "features"} == {(2, 128)}
-    assert one.pitch.dtype == one.program.dtype == torch.int64
-    assert one.mask.dtype == torch.bool
-    assert {getattr(one, n).dtype for n in ("features", "velocity", "articulation", "boundary", "weight")} == {
-        torch.float32
-    }
-    assert all(torch.isfinite(tensor).all() for tensor in one)
-    assert one.to(torch.device("cpu")).pitch.equal(one.pitch)
-
-
-@pytest.mark.usefixtures("plain")
-def test_padding_is_zero_and_weighs_nothing(tmp_path: Path) -> None:
-    data = write_data(tmp_path, [({}, numbered(40, pitch=60))])
-    one = batch(data, [[0, 12, 0], [20, 25, 0]])
-    assert one.mask.tolist() == [[True] * 12, [True] * 5 + [False] * 7]
-    for name in one._fields:
-        assert not getattr(one, name)[1, 5:].any(), name
-    assert one.weight.tolist() == [[1.0] * 12, [1.0] * 5 + [0.0] * 7]
-
-
-@pytest.mark.usefixtures("plain")
-def test_repeated_bars_are_seen_and_weigh_nothing(tmp_path: Path) -> None:
-    wanted = np.arange(40) % 3 > 0
-    data = write_data(tmp_path, [({}, numbered(40, wanted=wanted))])
-    one = batch(data, [[10, 22, 0]])
-    assert one.mask.all()
-    assert one.weight[0].tolist() == wanted[10:22].astype(float).tolist()
-
-
-@pytest.mark.usefixtures("plain")
-def test_the_targets_are_what_was_played(tmp_path: Path) -> None:
-    duration = np.tile([480, 240, 960, 30], 10)
-    data = write_data(tmp_path, [({}, numbered(40, duration=duration))])
-    one = batch(data, [[4, 12, 0]])
-    assert one.pitch[0, :8].tolist() == list(range(4, 12))
-    assert one.velocity[0, :8].tolist() == list(range(5, 13))
-    assert one.articulation[0, :8].tolist() == [0.0, -1.0, 1.0, -4.0] * 2  # of notes written a beat long
-    assert one.program[0, :8].tolist() == [25] * 8
-
-
-@pytest.mark.usefixtures("plain")
-def test_context_is_heard_but_not_trained_on(tmp_path: Path) -> None:
-    data = write_data(tmp_path, [({}, numbered(200))])
-    one = batch(data, [[100, 112, 0]])
-    around = slice(100 - CONTEXT_NOTES, 112 + CONTEXT_NOTES)
-    whole = score(np.arange(200)[around] / 2, np.arange(200)[around] % 128)
-    expected = compute_features(whole, Hints.none(len(whole)))[CONTEXT_NOTES:-CONTEXT_NOTES]
-    np.testing.assert_array_equal(one.features[0].numpy(), expected)
-    assert one.pitch[0].tolist() == list(range(100, 112))
-
-
-def test_batches_follow_from_their_seed_alone(data: PhraseData) -> None:
-    def drawn(seed: int) -> dataset.Batch:
-        return data.batch(np.array([[0, 128, 0], [240, 300, 1]]), data.parts, np.random.default_rng(seed), max_len=128)
-
-    assert all(one.equal(other) for one, other in zip(drawn(1), drawn(1), strict=True))
-    assert not drawn(1).features.equal(drawn(2).features)
-
-
-# Hints and phrase ends.
-
-
-def two_phrases() -> Performance:
-    played = performance(score([0, 1, 2, 3, 0, 1], segment=[0, 0, 0, 0, 1, 1]), velocity=[60, 60, 60, 100, 50, 54])
-    return replace(played, level=np.array([66.0] * 4 + [52.0] * 2), range=np.array([12.0] * 4 + [3.0] * 2))
-
-
-def test_hints_are_those_of_the_part_that_the_phrase_is_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "HINT_CHANCES", ALL_HINTS)
-    hints = random_hints(two_phrases(), np.random.default_rng(0))
-    assert hints.level.tolist() == [66.0] * 4 + [52.0] * 2
-    assert hints.range.tolist() == [12.0] * 4 + [3.0] * 2
-    # Within two beats: means 60, 70, 70, 73.3 and 52; less the level -6, 4, 4, 7.3 and 0, in steps of 4.
-    assert hints.swell.tolist() == [-8.0, 4.0, 4.0, 8.0, 0.0, 0.0]
-    assert hints.accent.tolist() == [0.0, -1.0, -1.0, 1.0, 0.0, 0.0]
-
-
-def test_hints_may_be_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "HINT_CHANCES", NO_HINTS)
-    hints = random_hints(two_phrases(), np.random.default_rng(0))
-    assert all(np.isnan(values).all() for values in (hints.level, hints.range, hints.swell, hints.accent))
-
-
-def test_each_hint_is_given_to_a_whole_phrase_or_not_at_all_and_as_often_as_its_chance() -> None:
-    segments = np.repeat(np.arange(1000), 2)
-    played = performance(score(np.tile([0.0, 1.0], 1000), segment=segments))
-    hints = random_hints(played, np.random.default_rng(0))
-    for name, column in (("level", hints.level), ("range", hints.range), ("contour", hints.swell)):
-        given = np.isfinite(column).reshape(1000, 2)
-        assert (given[:, 0] == given[:, 1]).all()
-        assert given[:, 0].mean() == pytest.approx(dataset.HINT_CHANCES[name], abs=0.05)
-    assert np.array_equal(np.isfinite(hints.swell), np.isfinite(hints.accent))
-
-
-def test_a_phrase_ends_where_nothing_sounds_for_half_a_beat() -> None:
-    onset = [0, 1, 2, 3, 4, 6, 0, 1]
-    duration = [1, 0.5, 0.51, 4.0, 0.1, 0.1, 0.2, 9]
-    segment = [0, 0, 0, 0, 0, 0, 1, 1]
-    played = performance(score(onset, segment=segment), duration=duration)
-    # Silences: 0, 0.5, 0.49; then the note of beat 3 sounds until 7; the last of a segment ends nothing; 0.8.
-    assert phrase_ends(played).tolist() == [False, True, False, False, False, False, True, False]
-
-
-def test_rows_are_plain_json(tmp_path: Path) -> None:
-    write_data(tmp_path, [({"song": "Dvořák"}, toy_performance(0))])
-    (row,) = json.loads((tmp_path / "parts.json").read_text(encoding="utf-8"))
-    assert row["song"] == "Dvořák"
-    assert row["stop"] == 240

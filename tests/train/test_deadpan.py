@@ -12,6 +12,7 @@ from toys import performance
 from duvhuman.humanize.score import SHORTEST_BEATS, Score, gap_to_next_onset
 from duvhuman.train import deadpan as module
 from duvhuman.train.deadpan import Pair, Performance, deadpan, gap_to_next_in_voice, pair_as_written, write_lengths
+from duvhuman.train.draws import Draws
 
 SEEDS = range(12)
 NAN = float("nan")
@@ -36,11 +37,11 @@ def eighths(*, grid: bool = True, segments: int = 40) -> Performance:
 @pytest.fixture
 def keep_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """No notes are left out."""
-    monkeypatch.setattr(module, "_drop_notes", lambda played, rng: played)
+    monkeypatch.setattr(module, "_drop_notes", lambda played, draws: played)
 
 
 def flat(what: Performance, seed: int) -> Pair:
-    return deadpan(what, np.random.default_rng(seed))
+    return deadpan(what, Draws.seeded(seed, int(what.score.segment[-1]) + 1))
 
 
 # How long a note is written.

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+import sys
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from builders import FLUTE, GUITAR, Note, part, song
-from midi_bytes import tempo
+from builders import BASS, FLUTE, GUITAR, PIANO, Note, part, song
+from midi_bytes import meta, off, on, program, tempo, track
+from prepared_folders import contents
 
+import duvhuman
 from duvhuman.errors import DataError, FileError, OptionError
+from duvhuman.train import prepare as prepare_module
+from duvhuman.train import spool
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.prepare import Pack, Summary, prepare
+from duvhuman.train.spool import NOTE_BYTES
+from duvhuman.train.storage import COLUMNS, DATASET_FILE, PartRow
 
 BEAT = 480
 
@@ -30,9 +42,9 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def prepared(tmp_path: Path, files: dict[str, bytes], instrument: str | None = None, **options: float) -> PhraseData:
+def prepared(tmp_path: Path, files: dict[str, bytes], instrument: str | None = None, **options: Any) -> PhraseData:
     write(tmp_path / "pack", files)
-    prepare([Pack(tmp_path / "pack", instrument)], tmp_path / "out", **options)  # type: ignore[arg-type]
+    prepare([Pack(tmp_path / "pack", instrument)], tmp_path / "out", **options)
     return PhraseData(tmp_path / "out")
 
 
@@ -40,6 +52,11 @@ def summary(tmp_path: Path, files: dict[str, bytes]) -> Summary:
     """What is left out when these files stand beside one that is fine."""
     write(tmp_path / "pack", files | {"fine.mid": song(part(lively(seed=99)))})
     return prepare([Pack(tmp_path / "pack")], tmp_path / "out")
+
+
+def by_source(data: PhraseData) -> list[PartRow]:
+    """The parts by the names of their files; in the data set they are shuffled."""
+    return sorted(data.parts, key=lambda row: (row.source, row.instrument))
 
 
 def with_velocities(velocities: Sequence[int]) -> bytes:
@@ -55,7 +72,7 @@ def test_a_part_becomes_its_columns(tmp_path: Path) -> None:
     (row,) = data.parts
     assert (row.pack, row.song, row.source, row.instrument) == ("pack", "pack/a", "a.mid", "guitar")
     assert (row.start, row.stop, row.grid) == (0, 64, True)
-    column = {name: np.asarray(values).tolist() for name, values in data.columns.items()}
+    column = {name: data.column(name).tolist() for name in COLUMNS}
     assert column["onset"] == [240 * i for i in range(64)]
     assert column["pitch"] == [note[1] for note in notes]
     assert column["velocity"] == [note[2] for note in notes]
@@ -72,13 +89,13 @@ def test_a_part_becomes_its_columns(tmp_path: Path) -> None:
 def test_times_do_not_depend_on_the_ticks_of_the_file(tmp_path: Path) -> None:
     notes = [(2 * onset, pitch, velocity, 2 * length) for onset, pitch, velocity, length in lively(64)]
     data = prepared(tmp_path, {"a.mid": song(part(notes), division=960)})
-    assert data.columns["onset"].tolist() == [240 * i for i in range(64)]
-    assert set(data.columns["duration"].tolist()) == {200}
+    assert data.column("onset").tolist() == [240 * i for i in range(64)]
+    assert set(data.column("duration").tolist()) == {200}
 
 
 def test_the_tempo_is_that_of_the_file(tmp_path: Path) -> None:
     data = prepared(tmp_path, {"a.mid": song(part(lively(64), before=tempo(0, 400_000)))})
-    assert set(data.columns["tempo"].tolist()) == {150 * 32}
+    assert set(data.column("tempo").tolist()) == {150 * 32}
 
 
 def test_midi_files_are_found_below_the_folder_whatever_their_suffix_looks_like(tmp_path: Path) -> None:
@@ -86,7 +103,7 @@ def test_midi_files_are_found_below_the_folder_whatever_their_suffix_looks_like(
         name: song(part(lively(seed=i))) for i, name in enumerate(["a.mid", "sub/b.MIDI", "sub/deep/c.Mid", "d.txt"])
     }
     data = prepared(tmp_path, files)
-    assert [row.source for row in data.parts] == ["a.mid", "sub/b.MIDI", "sub/deep/c.Mid"]
+    assert [row.source for row in by_source(data)] == ["a.mid", "sub/b.MIDI", "sub/deep/c.Mid"]
 
 
 def test_parts_that_name_no_program_go_by_their_track_or_by_the_folders_instrument(tmp_path: Path) -> None:
@@ -96,8 +113,9 @@ def test_parts_that_name_no_program_go_by_their_track_or_by_the_folders_instrume
         part(lively(seed=3), number=GUITAR, channel=2),
     )
     data = prepared(tmp_path, {"a.mid": file}, "keys")
-    assert [row.instrument for row in data.parts] == ["bass", "keys", "guitar"]
-    assert [set(data.columns["program"][row.start : row.stop].tolist()) for row in data.parts] == [{33}, {0}, {25}]
+    rows = by_source(data)
+    assert [row.instrument for row in rows] == ["bass", "guitar", "keys"]
+    assert [set(data.column("program")[row.start : row.stop].tolist()) for row in rows] == [{33}, {25}, {0}]
 
 
 # What is left out, and why.
@@ -105,7 +123,7 @@ def test_parts_that_name_no_program_go_by_their_track_or_by_the_folders_instrume
 
 def test_a_part_needs_64_notes(tmp_path: Path) -> None:
     result = summary(tmp_path, {"short.mid": song(part(lively(63))), "long.mid": song(part(lively(64)))})
-    assert result == Summary(parts=2, notes=96 + 64, left_out={"fewer than 64 notes": 1})
+    assert (result.parts, result.notes, result.left_out) == (2, 96 + 64, {"fewer than 64 notes": 1})
 
 
 @pytest.mark.parametrize(
@@ -136,11 +154,20 @@ def test_drums_and_other_instruments_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"MThd\x00\x00"], ids=["empty", "not MIDI", "cut short"])
 def test_unreadable_files_are_counted(content: bytes, tmp_path: Path) -> None:
-    assert summary(tmp_path, {"bad.mid": content}) == Summary(1, 96, {"unreadable file": 1})
+    result = summary(tmp_path, {"bad.mid": content})
+    assert (result.files, result.parts, result.left_out) == (2, 1, {"unreadable file": 1})
 
 
 def test_files_without_notes_are_passed_over(tmp_path: Path) -> None:
-    assert summary(tmp_path, {"none.mid": song(part([]))}) == Summary(1, 96, {})
+    result = summary(tmp_path, {"none.mid": song(part([]))})
+    assert (result.files, result.parts, result.left_out) == (2, 1, {})
+
+
+def test_a_part_that_lasts_for_a_month_is_damage(tmp_path: Path) -> None:
+    notes = lively(65)
+    events = [on(0, *notes[0][1:3]), off(200, notes[0][1]), *(meta(0x0FFFFFFF, 1, b"") for _ in range(9))]
+    events += [event for _, pitch, velocity, _ in notes[1:] for event in (on(40, pitch, velocity), off(200, pitch))]
+    assert summary(tmp_path, {"a.mid": song(track(program(0, GUITAR), *events))}).left_out == {"impossible times": 1}
 
 
 def test_the_same_part_in_another_file_is_dropped_whatever_its_tempo_channel_or_start(tmp_path: Path) -> None:
@@ -151,7 +178,7 @@ def test_the_same_part_in_another_file_is_dropped_whatever_its_tempo_channel_or_
         "c.mid": song(part(later)),
     }
     result = summary(tmp_path, files)
-    assert result == Summary(parts=2, notes=2 * 96, left_out={"duplicate of another part": 2})
+    assert (result.parts, result.notes, result.left_out) == (2, 2 * 96, {"duplicate of another part": 2})
 
 
 def test_one_other_velocity_is_another_performance(tmp_path: Path) -> None:
@@ -203,7 +230,7 @@ def bar(number: int, seed: int, *, louder: int = 0) -> list[Note]:
 def wanted_bars(data: PhraseData, song: int = 0) -> list[bool]:
     """Whether each bar of 16 notes counts; a bar counts as a whole."""
     row = data.parts[song]
-    bars = data.columns["wanted"][row.start : row.stop].reshape(-1, 16)
+    bars = data.column("wanted")[row.start : row.stop].reshape(-1, 16)
     assert (bars == bars[:, :1]).all()
     return bars[:, 0].tolist()
 
@@ -278,6 +305,19 @@ def test_bars_of_few_notes_tell_no_song(tmp_path: Path) -> None:
     }
 
 
+def test_files_that_hold_a_copy_of_one_part_are_one_song_though_the_copy_is_left_out(tmp_path: Path) -> None:
+    shared = part(free(), number=GUITAR)
+    files = {
+        "a.mid": song(shared),
+        "b.mid": song(shared, part(free(), number=PIANO, channel=1), part(lively(), number=BASS, channel=2)),
+    }
+    data = prepared(tmp_path, files)
+    assert {(row.source, row.instrument, row.song) for row in data.parts} == {
+        ("a.mid", "guitar", "pack/a"),
+        ("b.mid", "bass", "pack/a"),
+    }
+
+
 def test_recordings_of_one_piece_are_one_song(tmp_path: Path) -> None:
     names = [
         "Satie, Erik, Gymnopédie, Xm3Aqj8-_uE.mid",
@@ -307,7 +347,7 @@ def test_a_larger_share_holds_out_the_same_songs_and_more(tmp_path: Path) -> Non
     files = {f"song {i}.mid": song(part(lively(64, seed=i))) for i in range(40)}
     held_out = []
     for share in (0.1, 0.3, 0.6):
-        data = prepared(tmp_path, files, valid_share=share)
+        data = prepared(tmp_path, files, valid_share=share, force=True)
         held_out.append({row.source for row in data.parts if row.split == "valid"})
     assert held_out[0] < held_out[1] < held_out[2]
     assert 40 * 0.3 < len(held_out[2]) < 40 * 0.9
@@ -333,30 +373,30 @@ def test_a_table_of_beats_moves_beats_bars_and_tempo(late: int, tmp_path: Path) 
     data = prepared(tmp_path, {"001.mid": on_the_table(late=late)})
     (row,) = data.parts
     assert row.grid
-    np.testing.assert_allclose(data.columns["onset"], 240 * np.arange(80), atol=1)
-    np.testing.assert_allclose(data.columns["duration"], 120, atol=1)
-    assert set(data.columns["tempo"].tolist()) == {100 * 32}
-    assert set(data.columns["bar_beats"].tolist()) == {3 * BEAT}
-    place = data.columns["beat_in_bar"].astype(int) - 240 * np.arange(80)
+    np.testing.assert_allclose(data.column("onset"), 240 * np.arange(80), atol=1)
+    np.testing.assert_allclose(data.column("duration"), 120, atol=1)
+    assert set(data.column("tempo").tolist()) == {100 * 32}
+    assert set(data.column("bar_beats").tolist()) == {3 * BEAT}
+    place = data.column("beat_in_bar").astype(int) - 240 * np.arange(80)
     np.testing.assert_allclose((place + 720) % 1440, 720, atol=1)  # a downbeat may stand at either end of a bar
 
 
 def test_without_its_table_the_same_file_goes_by_its_own_bars(tmp_path: Path) -> None:
     data = prepared(tmp_path, {"001.mid": on_the_table()})
-    assert set(data.columns["bar_beats"].tolist()) == {4 * BEAT}
-    assert set(data.columns["tempo"].tolist()) == {120 * 32}
+    assert set(data.column("bar_beats").tolist()) == {4 * BEAT}
+    assert set(data.column("tempo").tolist()) == {120 * 32}
 
 
 @pytest.mark.parametrize("text", ["", "0.1 1 1\nsilence\n", "0.1 1\n0.2 0\n", "0.1 1 1\n0.1 0 0\n", "0 1 1\nnan 0 0\n"])
 def test_an_unreadable_table_of_beats_leaves_its_file_out(text: str, tmp_path: Path) -> None:
     result = summary(tmp_path, {"001.mid": on_the_table(), "001.beats.txt": text.encode()})
-    assert result == Summary(1, 96, {"unreadable table of beats": 1})
+    assert (result.parts, result.left_out) == (1, {"unreadable table of beats": 1})
 
 
 def test_a_table_too_short_to_tell_anything_is_not_used(tmp_path: Path) -> None:
     write(tmp_path / "pack", {"001.beats.txt": beats_table(0.25, 0.6, 3, bar=3).encode()})
     data = prepared(tmp_path, {"001.mid": on_the_table()})
-    assert set(data.columns["bar_beats"].tolist()) == {4 * BEAT}
+    assert set(data.column("bar_beats").tolist()) == {4 * BEAT}
 
 
 def free(n: int = 200) -> list[Note]:
@@ -370,7 +410,7 @@ def test_a_recording_without_a_grid_is_known_for_one(tmp_path: Path) -> None:
     data = prepared(tmp_path, {"a.mid": song(part(free(), number=None))}, "keys")
     (row,) = data.parts
     assert (row.grid, row.played, row.instrument) == (False, True, "keys")
-    assert data.columns["wanted"].all()
+    assert data.column("wanted").all()
 
 
 def test_without_the_folders_instrument_it_is_left_out(tmp_path: Path) -> None:
@@ -396,16 +436,159 @@ def test_triplets_are_a_grid_and_not_played_by_hand(tmp_path: Path) -> None:
     assert (row.grid, row.played) == (True, False)
 
 
-# Reading with several processes.
+def test_files_with_names_that_tell_nothing_are_songs_of_their_folders(tmp_path: Path) -> None:
+    names = ["a/01.mid", "b/01.mid", "a/Track 2.mid", "b/Track 2.mid", "a/Tune.mid", "b/Tune.mid", "01.mid"]
+    data = prepared(tmp_path, {name: song(part(lively(seed=i))) for i, name in enumerate(names)})
+    assert {row.source: row.song for row in data.parts} == {
+        "a/01.mid": "pack/a/01", "b/01.mid": "pack/b/01", "a/Track 2.mid": "pack/a/Track 2",
+        "b/Track 2.mid": "pack/b/Track 2", "a/Tune.mid": "pack/Tune", "b/Tune.mid": "pack/Tune", "01.mid": "pack/01",
+    }  # fmt: skip
 
 
-def test_several_jobs_write_the_same_bytes_as_one(tmp_path: Path) -> None:
-    files = {
-        f"{i}.mid": song(part(lively(64 + i, seed=i // 2)), part(lively(seed=50 + i), channel=1)) for i in range(20)
-    }
-    write(tmp_path / "pack", files | {"bad.mid": b"?"})
-    results = [prepare([Pack(tmp_path / "pack")], tmp_path / f"out{jobs}", jobs=jobs) for jobs in (1, 2)]
-    assert results[0] == results[1]
-    one, two = ({file.name: file.read_bytes() for file in (tmp_path / f"out{jobs}").iterdir()} for jobs in (1, 2))
-    assert one == two
-    assert "parts.json" in one
+# Where the parts stand.
+
+
+def test_parts_stand_in_a_shuffled_order_that_follows_from_their_files_alone(tmp_path: Path) -> None:
+    files = {f"{i:02}.mid": song(part(lively(64, seed=i))) for i in range(40)}
+    once = [row.source for row in prepared(tmp_path / "1", files).parts]
+    assert once != sorted(once)
+    fewer = {name: content for name, content in files.items() if name < "20.mid"}
+    assert [row.source for row in prepared(tmp_path / "2", fewer).parts] == [name for name in once if name in fewer]
+
+
+def test_folders_of_one_name_are_told_apart_by_the_folders_above(tmp_path: Path) -> None:
+    for folder, seed in (("one/midi", 1), ("two/midi", 2), ("other", 3)):
+        write(tmp_path / folder, {"a.mid": song(part(lively(seed=seed)))})
+    prepare([Pack(tmp_path / name) for name in ("one/midi", "two/midi", "other")], tmp_path / "out")
+    names = {(row.pack, row.song) for row in PhraseData(tmp_path / "out").parts}
+    packs = ("one/midi", "two/midi", f"{tmp_path.name}/other")
+    assert names == {(pack, f"{pack}/a") for pack in packs}
+
+
+def test_the_folder_one_stands_in_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write(tmp_path / "pack", {"a.mid": song(part(lively()))}))
+    prepare([Pack(Path())], "prepared")
+    (row,) = PhraseData("prepared").parts
+    assert (row.pack, row.song) == ("pack", "pack/a")
+
+
+def test_a_folder_given_twice_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "pack", {"a.mid": song(part(lively()))})
+    with pytest.raises(OptionError, match="pack: given 2 times"):
+        prepare([Pack(folder), Pack(folder / "..", "keys"), Pack(folder / ".." / "pack")], tmp_path / "out")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_names_of_files_that_are_no_text_become_some(tmp_path: Path) -> None:
+    folder = write(tmp_path / "pack", {})
+    folder.mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.mid")).write_bytes(song(part(lively())))
+    prepare([Pack(folder)], tmp_path / "out", parquet=True)
+    (row,) = PhraseData(tmp_path / "out").parts
+    assert (row.song, row.source) == ("pack/caf\ufffd", "caf\ufffd.mid")
+
+
+# What is written, and what is not lost.
+
+
+def test_the_index_tells_what_was_read_and_what_was_left_out(tmp_path: Path) -> None:
+    files = {f"{i}.mid": song(part(lively(seed=i)), part(lively(20), channel=2)) for i in range(3)}
+    result = prepare([Pack(write(tmp_path / "pack", files), "keys")], tmp_path / "out", valid_share=0.25)
+    index = json.loads((tmp_path / "out" / DATASET_FILE).read_text(encoding="utf-8"))
+    assert index == {
+        "format": 2, "shards": [{"parts": 3, "notes": 288}], "duvhuman": duvhuman.__version__,
+        "packs": [{"name": "pack", "files": 3, "instrument": "keys"}], "valid_share": 0.25, "songs": 3,
+        "left_out": {"fewer than 64 notes": 3},
+    }  # fmt: skip
+    assert str(tmp_path) not in (tmp_path / "out" / DATASET_FILE).read_text(encoding="utf-8")
+    assert (result.files, result.songs, sum(result.kept["guitar"].values())) == (3, 3, 288)
+
+
+def test_a_data_set_is_replaced_by_force_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    packs = [Pack(write(tmp_path / "pack", {"a.mid": song(part(lively()))}))]
+    prepare(packs, out, parquet=True)
+    before = contents(out)
+    assert {"dataset.json", "0000/pitch.npy", "parquet/notes-00000.parquet"} <= before.keys()
+    with pytest.raises(FileError, match="out: a data set stands there; .* --force"):
+        prepare(packs, out)
+    assert contents(out) == before
+    write(tmp_path / "pack", {"b.mid": song(part(lively(seed=7)))})
+    (out / "notes of mine.txt").write_text("keep", encoding="utf-8")
+    prepare(packs, out, force=True)
+    assert len(PhraseData(out).parts) == 2
+    assert (out / "notes of mine.txt").exists()
+    assert not list((out / "parquet").iterdir())  # tables of what was replaced
+
+
+def test_folders_that_only_look_like_shards_are_never_removed(tmp_path: Path) -> None:
+    pack = write(tmp_path / "pack", {"2004/a.mid": song(part(lively()))})
+    for force in (False, True):
+        with pytest.raises(FileError, match="2004: stands where a shard would be written; choose another --out"):
+            prepare([Pack(pack)], pack, force=force)
+    assert list(contents(pack)) == ["2004/a.mid"]
+
+
+def test_the_data_may_be_written_among_the_files_they_are_from(tmp_path: Path) -> None:
+    pack = write(tmp_path / "pack", {"a.mid": song(part(lively()))})
+    assert [prepare([Pack(pack)], pack / "prepared", force=force).files for force in (False, True)] == [1, 1]
+
+
+def test_if_it_fails_the_old_data_stay_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    packs = [Pack(write(tmp_path / "pack", {"a.mid": song(part(lively()))}))]
+    prepare(packs, out)
+    before = contents(out)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def ended(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for failure, expected in ((full, FileError), (ended, KeyboardInterrupt)):
+        for place in ("duvhuman.train.spool.Spool._write", "duvhuman.train.storage._write_shard"):
+            with monkeypatch.context() as patch:
+                patch.setattr(place, failure)
+                for folder in (out, tmp_path / "new"):
+                    with pytest.raises(expected, match="No space left on device" if failure is full else None):
+                        prepare(packs, folder, force=True)
+            assert contents(out) == before
+            assert not (out / ".prepare").exists()
+            assert not (tmp_path / "new").exists()
+
+
+def test_two_at_once_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    packs = [Pack(write(tmp_path / "pack", {"a.mid": song(part(lively()))}))]
+    (tmp_path / "out" / ".prepare").mkdir(parents=True)
+    with pytest.raises(FileError, match="another prepare is writing there, or was killed .* use --force"):
+        prepare(packs, tmp_path / "out")
+    prepare(packs, tmp_path / "out", force=True)
+    assert not (tmp_path / "out" / ".prepare").exists()
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    files = {f"{i}.mid": song(part(lively(seed=i))) for i in range(70)}
+    told: list[tuple[int, int]] = []
+    prepare([Pack(write(tmp_path / "pack", files))], tmp_path / "out", progress=lambda *now: told.append(now))
+    assert told == [(32, 70), (64, 70), (70, 70)]
+
+
+def test_memory_holds_no_notes_of_parts_that_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare_module, "GROUP_FILES", 1)
+    monkeypatch.setattr(spool, "HELD_BYTES", 1 << 14)
+    notes, files = 4_000, 12
+    for number in range(files):
+        part_of_it = [(40 * i, 50 + i % 24, 40 + (7 * i + number * i // 9) % 61, 200) for i in range(notes)]
+        write(tmp_path / "pack", {f"{number:02}.mid": song(part(part_of_it))})
+    held: list[int] = []
+    tracemalloc.start()
+    try:
+        prepare(
+            [Pack(tmp_path / "pack")], tmp_path / "out",
+            progress=lambda *_: held.append(tracemalloc.get_traced_memory()[0]),
+        )  # fmt: skip
+    finally:
+        tracemalloc.stop()
+    assert len(held) == files
+    assert held[-1] - held[1] < (files - 2) * notes * NOTE_BYTES / 4

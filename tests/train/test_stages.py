@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,31 +12,33 @@ import numpy as np
 import pytest
 import torch
 from builders import GUITAR, part, riff, song
-from toys import columns, same_weights, tiny_config, tiny_network, toy_performance, weights, write_data
+from toys import columns, same_weights, tiny_network, toy_performance, weights, write_data
 
 import duvhuman
 from duvhuman.errors import DataError, ModelError
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
 from duvhuman.train import stages
+from duvhuman.train.checkpoint import stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluate import flat_pairs, model_predictor, score_pairs
+from duvhuman.train.history import History
+from duvhuman.train.loop import Surroundings
 from duvhuman.train.stages import Run, calibrated, grown, has_model, read_record, train_base, train_lora, train_trunk
 
 CPU = torch.device("cpu")
-SHALLOW = TrainConfig(epochs=1, batch_size=4, lr=5e-3, n_layers=1, precision="float32", dropout=0.0)
+TINY = TrainConfig(d_model=16, n_heads=2, d_ff=32, precision="float32", dropout=0.0)
+SHALLOW = replace(TINY, epochs=1, batch_size=4, lr=5e-3, n_layers=1)
 TRUNK = replace(SHALLOW, n_layers=2, lr=4e-3)
 BASE = replace(TRUNK, epochs=3, lr=8e-3, dropout=0.1)
 LORA = replace(TRUNK, epochs=2, lr=1e-2, played_only=True)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def tiny_networks() -> Iterator[None]:
-    """Networks from nothing are tiny."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "ModelConfig", tiny_config)
-        yield
+def run_in(
+    data: PhraseData, folder: Path, *, resume: bool = False, log: Callable[[str], None] = lambda line: None
+) -> Run:
+    return Run(data, Surroundings(folder, CPU, log=log), resume)
 
 
 class Trained:
@@ -49,7 +51,7 @@ class Trained:
         self.go()
 
     def run(self, folder: Path, *, resume: bool = False) -> Run:
-        return Run(self.data, folder, CPU, resume, self.said.append)
+        return run_in(self.data, folder, resume=resume, log=self.said.append)
 
     def go(self, *, resume: bool = False) -> None:
         train_trunk(self.run(self.trunk, resume=resume), SHALLOW, TRUNK)
@@ -74,10 +76,11 @@ def test_the_stages_leave_models_and_an_adapter(trained: Trained) -> None:
     assert read_config(trained.guitar).n_layers == 2
     assert read_config(trained.guitar).d_model == 16
     assert (trained.guitar / "adapter" / "adapter_model.safetensors").is_file()
-    for stage in ("base", "lora"):
-        assert (trained.guitar / stage / "state.pt").is_file()
-        rows = (trained.guitar / stage / "log.jsonl").read_text(encoding="utf-8").splitlines()
-        assert len(rows) == {"base": 3, "lora": 2}[stage]
+    assert [(row["stage"], row["epoch"]) for row in History(trained.guitar).rows()] == [
+        ("base", 1), ("base", 2), ("base", 3), ("lora", 1), ("lora", 2),
+    ]  # fmt: skip
+    assert stage_in_progress(trained.guitar) == "lora"
+    assert (trained.guitar / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_folder_can_be_played_with_and_without_its_adapter(trained: Trained) -> None:
@@ -145,14 +148,14 @@ def test_resuming_goes_on_with_a_stage_that_was_interrupted(data: PhraseData, tm
     start = tmp_path / "start"
     tiny_network(std=0.1).save_pretrained(start)
     with pytest.raises(KilledError):
-        train_base(Run(data, tmp_path / "a", CPU, False, log), "guitar", BASE, start)
+        train_base(run_in(data, tmp_path / "a", log=log), "guitar", BASE, start)
     assert "base" not in read_record(tmp_path / "a")
-    train_base(Run(data, tmp_path / "a", CPU, True, lambda line: None), "guitar", BASE, start)
-    train_base(Run(data, tmp_path / "b", CPU, False, lambda line: None), "guitar", BASE, start)
+    train_base(run_in(data, tmp_path / "a", resume=True), "guitar", BASE, start)
+    train_base(run_in(data, tmp_path / "b"), "guitar", BASE, start)
     one, other = (PhraseTransformer.from_pretrained(tmp_path / name) for name in "ab")
     assert same_weights(weights(one), weights(other))
     assert one.config == other.config
-    assert (tmp_path / "a" / "base" / "log.jsonl").read_text(encoding="utf-8").count("\n") == 3
+    assert [row["epoch"] for row in History(tmp_path / "a").rows()] == [1, 2, 3]
 
 
 def test_a_new_base_forgets_the_adapter_of_the_one_before(data: PhraseData, tmp_path: Path) -> None:
@@ -162,7 +165,7 @@ def test_a_new_base_forgets_the_adapter_of_the_one_before(data: PhraseData, tmp_
     (folder / "adapter" / "adapter_config.json").write_text("{}", encoding="utf-8")
     old = {"shallow": {"old": 1}, "trunk": {"old": 1}, "base": {"old": 1}, "lora": {"old": 1}}
     (folder / "training.json").write_text(json.dumps(old), encoding="utf-8")
-    train_base(Run(data, folder, CPU, False, lambda line: None), "guitar", replace(BASE, epochs=1), None)
+    train_base(run_in(data, folder), "guitar", replace(BASE, epochs=1), None)
     assert list(read_record(folder)) == ["base"]
     assert "old" not in read_record(folder)["base"]
     assert not (folder / "adapter").exists()
@@ -181,7 +184,7 @@ def test_a_new_adapter_is_not_finished_before_it_is(trained: Trained, data: Phra
         raise KilledError
 
     with pytest.raises(KilledError):
-        train_lora(Run(data, folder, CPU, False, killed), "guitar", LORA)
+        train_lora(run_in(data, folder, log=killed), "guitar", LORA)
     assert list(read_record(folder)) == ["base"]
 
 
@@ -206,7 +209,7 @@ def test_a_grown_network_says_finite_things_of_its_own(data: PhraseData) -> None
     shallow = tiny_network(std=0.2, n_layers=2)
     deep = tiny_network(1, n_layers=4)
     deep.load_state_dict(grown(shallow.state_dict(), 4))
-    batch = data.batch(np.array([[0, 128, 0]]), data.parts, np.random.default_rng(0), max_len=128)
+    batch = data.batch(np.array([[0, 128, 0, 0]]), data.parts, seed=0, epoch=0, width=128)
     with torch.inference_mode():
         outs = [net(batch.pitch, batch.program, batch.features, batch.mask) for net in (shallow, deep)]
     assert all(value.isfinite().all() for value in outs[1])
@@ -248,7 +251,7 @@ def test_parts_with_flat_middles_leave_the_gain_alone(tmp_path: Path) -> None:
 
 
 def test_an_instrument_without_parts_is_named(data: PhraseData, tmp_path: Path) -> None:
-    run = Run(data, tmp_path, CPU, False, lambda line: None)
+    run = run_in(data, tmp_path)
     with pytest.raises(DataError, match="0 training and 0 validation parts for strings; prepare more data"):
         train_base(run, "strings", BASE, None)
 
@@ -260,19 +263,19 @@ def test_an_adapter_needs_parts_played_by_hand(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data", programmed)
     tiny_network().save_pretrained(tmp_path / "guitar")
     with pytest.raises(DataError, match="0 training and 0 validation parts played by hand for guitar"):
-        train_lora(Run(data, tmp_path / "guitar", CPU, False, lambda line: None), "guitar", LORA)
+        train_lora(run_in(data, tmp_path / "guitar"), "guitar", LORA)
 
 
 def test_validation_parts_need_dynamics(tmp_path: Path) -> None:
     flat = columns(240 * np.arange(240), velocity=64)
     data = write_data(tmp_path / "data", [({}, toy_performance(0)), ({"split": "valid"}, flat)])
     with pytest.raises(DataError, match="no validation part of guitar has dynamics in its middle"):
-        train_base(Run(data, tmp_path / "guitar", CPU, False, lambda line: None), "guitar", BASE, None)
+        train_base(run_in(data, tmp_path / "guitar"), "guitar", BASE, None)
 
 
 def test_an_adapter_needs_a_base(data: PhraseData, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="config.json: cannot be read"):
-        train_lora(Run(data, tmp_path, CPU, False, lambda line: None), "guitar", LORA)
+        train_lora(run_in(data, tmp_path), "guitar", LORA)
 
 
 def test_weights_to_begin_with_must_know_the_same_features(data: PhraseData, tmp_path: Path) -> None:
@@ -280,4 +283,4 @@ def test_weights_to_begin_with_must_know_the_same_features(data: PhraseData, tmp
         tmp_path / "old"
     )
     with pytest.raises(ModelError, match="old: made for other features"):
-        train_base(Run(data, tmp_path / "new", CPU, False, lambda line: None), "guitar", BASE, tmp_path / "old")
+        train_base(run_in(data, tmp_path / "new"), "guitar", BASE, tmp_path / "old")

@@ -19,8 +19,9 @@ from duvhuman.humanize.score import Score
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.train.dataset import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, PhraseData, save_parts
+from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Performance
+from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 
 Columns = dict[str, np.ndarray]
 PART_NOTES = 240
@@ -36,19 +37,28 @@ def columns(onset: Any, **given: Any) -> Columns:
     return {name: np.broadcast_to(values, onset.shape) for name, values in (defaults | given).items()}
 
 
-def write_data(folder: Path, parts: list[tuple[dict[str, Any], Columns]]) -> PhraseData:
-    """A prepared data set of (what is special about its row, columns) for each part."""
-    rows, position = [], 0
+def numbered(notes: int, **given: object) -> Columns:
+    """Notes whose pitch and velocity tell which they are (up to 128)."""
+    index = np.arange(notes)
+    return columns(240 * index, **({"pitch": index % 128, "velocity": 1 + index % 127} | given))
+
+
+def stored_parts(parts: list[tuple[dict[str, Any], Columns]]) -> list[StoredPart]:
+    """Parts to be stored, of (what is special about its row, columns) for each."""
+    stored = []
     for number, (special, values) in enumerate(parts):
-        stop = position + len(values["pitch"])
         row = {
             "pack": "toys", "song": f"toys/{number}", "source": f"{number}.mid", "instrument": "guitar",
-            "split": "train", "start": position, "stop": stop, "grid": True, "played": True,
+            "split": "train", "start": 0, "stop": 0, "grid": True, "played": True,
             "level": float(np.mean(values["velocity"])), "range": float(np.std(values["velocity"])),
         }  # fmt: skip
-        rows.append(PartRow(**(row | special)))
-        position = stop
-    save_parts(folder, rows, {name: np.concatenate([values[name] for _, values in parts]) for name in parts[0][1]})
+        stored.append(StoredPart(PartRow(**(row | special)), values))
+    return stored
+
+
+def write_data(folder: Path, parts: list[tuple[dict[str, Any], Columns]], **options: Any) -> PhraseData:
+    """A prepared data set of such parts."""
+    write_dataset(folder, stored_parts(parts), **options)
     return PhraseData(folder)
 
 

@@ -1,0 +1,103 @@
+"""``python -m duvhuman.train prepare``: folders of MIDI become a data set to train on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from duvhuman.errors import OptionError
+
+EPILOG = """\
+examples
+  python -m duvhuman.train prepare ~/midi/lakh ~/midi/giantmidi=keys --out prepared
+  python -m duvhuman.train prepare ~/midi/lakh --out lakh --parquet          # tables for other programs, too
+  python -m duvhuman.train prepare /nfs/midi --out /nfs/prepared --ray auto  # on the cluster of this machine
+"""
+SHOWN_SECONDS = 0.2
+
+
+def run(arguments: list[str]) -> None:
+    """Parse the arguments and prepare; any DuvhumanError if that fails."""
+    args = _parser().parse_args(arguments)
+    if not 0.0 < args.valid < 1.0:
+        raise OptionError(f"--valid must be between 0 and 1, not {args.valid}")
+    if args.jobs is not None and args.jobs < 1:
+        raise OptionError(f"--jobs must be at least 1, not {args.jobs}")
+    if args.jobs is not None and args.ray is not None:
+        raise OptionError("--jobs is for this machine, --ray for a cluster: give one of them")
+    from duvhuman.train.prepare import Pack, prepare
+
+    line = _ProgressLine()
+    try:
+        summary = prepare(
+            [Pack.parse(text) for text in args.folders], args.out, valid_share=args.valid,
+            jobs=args.jobs or os.cpu_count() or 1, ray=args.ray, parquet=args.parquet, force=args.force,
+            progress=line.show if sys.stderr.isatty() else None,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        line.end()
+        print(f"interrupted; {args.out} is as it was", file=sys.stderr)
+        raise
+    finally:
+        line.end()
+    print(f"{args.out}: {summary.parts} parts, {summary.notes:,} notes", end="")
+    print(f" of {summary.songs} songs; {summary.files} files read")
+    for instrument, notes in summary.kept.items():
+        print(f"  {instrument:10} {notes['train']:>13,} notes to train on {notes['valid']:>11,} held out")
+    for reason, count in summary.left_out.items():
+        print(f"  left out {count:6} parts: {reason}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m duvhuman.train prepare",
+        description="Read folders of MIDI and write a data set to train on: parts of the four instruments that are "
+        "played with dynamics, without duplicates, split by song.",
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument(
+        "folders", nargs="+", metavar="FOLDER[=INSTRUMENT]",
+        help="a folder of MIDI files; INSTRUMENT is what parts without a program change and a telling name are",
+    )  # fmt: skip
+    parser.add_argument("--out", default="prepared", metavar="DIR", help="where to write (default: prepared)")
+    parser.add_argument("--valid", type=float, default=0.06, metavar="SHARE", help="share of songs held out (0.06)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes on this machine (default: one per core)")
+    parser.add_argument(
+        "--ray", metavar="ADDRESS",
+        help="read on a Ray cluster: HOST:PORT of its head, or auto; its nodes see the folders under the same paths",
+    )  # fmt: skip
+    parser.add_argument("--parquet", action="store_true", help="also write tables of notes to DIR/parquet")
+    parser.add_argument("--force", action="store_true", help="replace the data set that stands in DIR")
+    return parser
+
+
+class _ProgressLine:
+    """A line on the terminal that is written over and over."""
+
+    def __init__(self) -> None:
+        self._began = self._shown = time.monotonic()
+        self._width = 0
+
+    def show(self, done: int, total: int) -> None:
+        """Show how many files are done, how fast, and how long it will take."""
+        now = time.monotonic()
+        if now - self._shown < SHOWN_SECONDS and done < total:
+            return
+        self._shown = now
+        speed = done / max(now - self._began, 1e-3)
+        minutes, seconds = divmod(round((total - done) / speed), 60)
+        text = f"{done:,}/{total:,} files, {speed:,.0f} files/s, {minutes}:{seconds:02} left"
+        if done == total:
+            text = f"{total:,} files read; grouping songs and writing"
+        sys.stderr.write("\r" + text.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(text)
+
+    def end(self) -> None:
+        """Wipe the line."""
+        if self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+            self._width = 0

@@ -1,0 +1,104 @@
+"""From performed phrases to what the network is trained on: a random flat version, its features and its targets.
+
+Conventions
+-----------
+A batch has B phrases of at most T notes, padded at their ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from duvhuman.humanize.features import compute_features
+from duvhuman.humanize.score import Hints, contour, separate_segments
+from duvhuman.train.deadpan import Performance, deadpan
+from duvhuman.train.draws import Draws
+
+BOUNDARY_REST_BEATS = 0.5
+HINT_CHANCES: Mapping[str, float] = {"level": 0.7, "range": 0.7, "contour": 0.35}
+"""How often each hint is given in training."""
+
+
+class Batch(NamedTuple):
+    """B phrases of T notes, padded; all (B, T) but ``features`` (B, T, F).
+
+    ``mask`` is True for real notes, ``weight`` 1 for those that count in the loss; ``velocity`` is MIDI,
+    ``articulation`` log2, ``boundary`` 1 where a rest follows.
+    """
+
+    pitch: Tensor
+    program: Tensor
+    features: Tensor
+    mask: Tensor
+    velocity: Tensor
+    articulation: Tensor
+    boundary: Tensor
+    weight: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+def encode(
+    played: Performance, draws: Draws, *, width: int, hint_chances: Mapping[str, float] = HINT_CHANCES
+) -> Batch:
+    """A random flat version of S phrases and what was played on them.
+
+    Parameters
+    ----------
+    played : the notes of the phrases, a segment each, with those around them (``core`` tells them apart).
+    draws : of S phrases.
+    width : T, to which phrases are padded; at least their longest.
+    """
+    pair = deadpan(played, draws)
+    score, played = pair.score, pair.played
+    features = compute_features(score, random_hints(played, draws, hint_chances))
+    core, segment = played.core, score.segment
+    row = segment[core]
+    column = np.arange(len(row)) - np.searchsorted(row, row, "left")
+
+    def padded(values: NDArray[np.generic], dtype: torch.dtype) -> Tensor:
+        out = np.zeros((len(draws), width, *values.shape[1:]), dtype=values.dtype)
+        out[row, column] = values[core]
+        return torch.from_numpy(out).to(dtype)
+
+    return Batch(
+        pitch=padded(score.pitch, torch.int64),
+        program=padded(score.program, torch.int64),
+        features=padded(features, torch.float32),
+        mask=padded(np.ones(len(score), dtype=np.bool_), torch.bool),
+        velocity=padded(played.velocity, torch.float32),
+        articulation=padded(pair.articulation, torch.float32),
+        boundary=padded(phrase_ends(played), torch.float32),
+        weight=padded(played.wanted, torch.float32),
+    )
+
+
+def random_hints(played: Performance, draws: Draws, chances: Mapping[str, float] = HINT_CHANCES) -> Hints:
+    """The hints of each segment, each given or withheld at random."""
+    segment = played.score.segment
+    given = {name: draws.chance(chance)[segment] for name, chance in chances.items()}
+    swell, accent = contour(played.score.onset_beats, played.velocity, segment, played.level)
+    return Hints(
+        level=np.where(given["level"], played.level, np.nan),
+        range=np.where(given["range"], played.range, np.nan),
+        swell=np.where(given["contour"], swell, np.nan),
+        accent=np.where(given["contour"], accent, np.nan),
+    )
+
+
+def phrase_ends(played: Performance) -> NDArray[np.bool_]:
+    """(N,) whether a note is followed by a rest: nothing sounds for half a beat or more."""
+    score = played.score
+    time = separate_segments(score.onset_beats, score.segment)
+    silence = np.append(time[1:], np.inf) - np.maximum.accumulate(time + played.duration_beats)
+    last = np.append(np.diff(score.segment) != 0, True)
+    ends: NDArray[np.bool_] = (silence >= BOUNDARY_REST_BEATS) & ~last
+    return ends

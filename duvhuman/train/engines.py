@@ -1,0 +1,150 @@
+"""Who reads the files: this process, a pool of processes, or a Ray cluster. All of them run `read_midi.read_group`.
+
+Conventions
+-----------
+Results are taken in the order of the files, whoever is ready first, and each is taken once: what comes out is the same
+whatever reads. Only a bounded number of groups is under way at a time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from duvhuman.errors import DataError
+from duvhuman.train.read_midi import FileGroup, ReadGroup, read_group
+
+AHEAD = 4
+"""So many groups are under way for each process."""
+
+
+class Engine(Protocol):
+    """Something that reads groups of files; used as a context manager."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def under_way(self) -> int:
+        """How many groups may be under way."""
+
+    def submit(self, group: FileGroup) -> Any:
+        """Have a group read; returns what `result` wants."""
+
+    def result(self, handle: Any) -> ReadGroup:
+        """Wait for a group and return it; DataError if it cannot be had."""
+
+
+def read_in_order(engine: Engine, groups: Iterable[FileGroup]) -> Iterator[tuple[FileGroup, ReadGroup]]:
+    """The groups and what they hold, in their order."""
+    waiting: deque[tuple[FileGroup, Any]] = deque()
+    for group in groups:
+        waiting.append((group, engine.submit(group)))
+        if len(waiting) >= engine.under_way():
+            first, handle = waiting.popleft()
+            yield first, engine.result(handle)
+    for group, handle in waiting:
+        yield group, engine.result(handle)
+
+
+class ThisProcess:
+    """Reads here, one group after another."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def under_way(self) -> int:
+        """One: it is read when its result is asked for."""
+        return 1
+
+    def submit(self, group: FileGroup) -> FileGroup:
+        """Nothing is done yet."""
+        return group
+
+    def result(self, handle: FileGroup) -> ReadGroup:
+        """Read the group."""
+        return read_group(handle)
+
+
+class LocalPool:
+    """Reads with processes on this machine.
+
+    They ignore Ctrl-C, which reaches them, too: this process ends them, so that nobody sees a traceback from each. They
+    end themselves if this process is killed.
+
+    Parameters
+    ----------
+    jobs : the number of processes.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def under_way(self) -> int:
+        """A few for each process."""
+        return AHEAD * self._jobs
+
+    def submit(self, group: FileGroup) -> tuple[FileGroup, Future[ReadGroup]]:
+        """Have a group read by whoever is free."""
+        with _no_interrupt():  # a process that is started here must not be interrupted before `_begin`
+            return group, self._pool.submit(read_group, group)
+
+    def result(self, handle: tuple[FileGroup, Future[ReadGroup]]) -> ReadGroup:
+        """Wait for a group; DataError if a process died."""
+        group, future = handle
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            raise DataError(
+                f"a process that read {group.label} or a file near it was killed, perhaps for want of memory; "
+                "try fewer --jobs"
+            ) from None
+
+
+def _begin() -> None:
+    """What each process of the pool does first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Hold Ctrl-C back for this thread and for the processes and threads it starts (not on Windows)."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

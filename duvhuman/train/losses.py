@@ -1,0 +1,66 @@
+"""What training minimises, and the schedule of its learning rate.
+
+Conventions
+-----------
+Shapes are those of `duvhuman.train.encode.Batch` and `duvhuman.models.phrase_transformer.PhraseOutput`. Losses are
+means over the notes that count.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from duvhuman.models.phrase_transformer import VELOCITY_CENTRE, VELOCITY_SCALE, PhraseOutput
+from duvhuman.train.config import TrainConfig
+from duvhuman.train.encode import Batch
+
+TERMS = ("boundary", "vel_value", "dur_value", "vel_bins", "dur_bins", "total")
+FINAL_LR = 0.05
+
+
+def loss_terms(
+    out: PhraseOutput, batch: Batch, config: TrainConfig, duration_edges: Tensor, *, norm: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Each of `TERMS`: the terms of the loss and their weighted ``total``.
+
+    Parameters
+    ----------
+    duration_edges : (15,) inner edges of the articulation bins.
+    norm : what the sums are divided by; by default the number of notes that count in `batch`.
+    """
+    weight = batch.weight
+    divisor = weight.sum().clamp(min=1.0) if norm is None else norm
+
+    def mean(values: Tensor) -> Tensor:
+        return (values * weight).sum() / divisor
+
+    velocity_bin = (batch.velocity.long() * 16) // 128
+    duration_bin = torch.bucketize(batch.articulation, duration_edges, right=True)
+    terms = {
+        "boundary": mean(F.binary_cross_entropy_with_logits(out.boundary_logits, batch.boundary, reduction="none")),
+        "vel_value": mean(
+            F.smooth_l1_loss(out.velocity_value, (batch.velocity - VELOCITY_CENTRE) / VELOCITY_SCALE, reduction="none")
+        ),
+        "dur_value": mean(F.smooth_l1_loss(out.duration_value, batch.articulation, reduction="none")),
+        "vel_bins": mean(F.cross_entropy(out.velocity_logits.transpose(1, 2), velocity_bin, reduction="none")),
+        "dur_bins": mean(F.cross_entropy(out.duration_logits.transpose(1, 2), duration_bin, reduction="none")),
+    }
+    terms["total"] = (
+        config.boundary_weight * terms["boundary"]
+        + config.regression_weight * (terms["vel_value"] + terms["dur_value"])
+        + config.classification_weight * (terms["vel_bins"] + terms["dur_bins"])
+    )
+    return terms
+
+
+def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
+    """Linear warm-up, never more than a tenth of the run, then a cosine down to a twentieth."""
+    warmup = max(min(config.warmup_steps, total_steps // 10), 1)
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    progress = min((step - warmup) / max(total_steps - warmup, 1), 1.0)
+    return config.lr * (FINAL_LR + (1 - FINAL_LR) * 0.5 * (1 + math.cos(math.pi * progress)))

@@ -1,0 +1,169 @@
+"""Which phrases an epoch goes through, and how they reach the device."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toys import numbered, write_data
+
+from duvhuman.train import feed as module
+from duvhuman.train.config import TrainConfig
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.distributed import World
+from duvhuman.train.encode import Batch
+from duvhuman.train.feed import Feed, Plan
+
+CPU = torch.device("cpu")
+CONFIG = TrainConfig(batch_size=4, seed=5)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> PhraseData:
+    """Parts of several lengths in two shards."""
+    parts = [({}, numbered(notes)) for notes in (700, 130, 60, 1000, 333, 90)]
+    return write_data(tmp_path_factory.mktemp("long"), parts, shard_notes=1000)
+
+
+def feed(data: PhraseData, config: TrainConfig = CONFIG, **given: Any) -> Feed:
+    return Feed(data, data.parts, config, max_len=128, device=CPU, **given)
+
+
+def rows_of(plan: Plan) -> list[tuple[int, ...]]:
+    return [tuple(plan.phrases[row].tolist()) for rows in plan.batches for row in rows]
+
+
+def test_an_epoch_goes_through_every_phrase_once(long: PhraseData) -> None:
+    plan = feed(long).plan(3)
+    assert sorted(rows_of(plan)) == sorted(map(tuple, plan.phrases.tolist()))
+    assert [len(rows) for rows in plan.batches[:-1]] == [4] * (len(plan) - 1)
+    assert 1 <= len(plan.batches[-1]) <= 4
+    assert sum(plan.notes(number) for number in range(len(plan))) == (plan.phrases[:, 1] - plan.phrases[:, 0]).sum()
+
+
+def test_the_plan_follows_from_seed_and_epoch(long: PhraseData) -> None:
+    assert rows_of(feed(long).plan(1)) == rows_of(feed(long).plan(1))
+    assert rows_of(feed(long).plan(1)) != rows_of(feed(long).plan(2))
+    assert rows_of(feed(long).plan(1)) != rows_of(feed(long, replace(CONFIG, seed=6)).plan(1))
+
+
+def test_shards_are_gone_through_one_after_another(long: PhraseData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POOL_BATCHES", 1)
+    border = long.parts[3].stop  # 700 + 130 + 60 + 1000 notes are the first shard
+    first_shard = [row[0] < border for row in rows_of(feed(long).plan(0))]
+    assert sum(one != other for one, other in pairwise(first_shard)) <= 5  # but one batch
+
+
+def test_phrases_of_one_length_share_a_batch(long: PhraseData) -> None:
+    one = feed(long)
+    plan = one.plan(0)
+    widths = [batch.pitch.shape[1] for batch in one.batches(plan, 0, 0)]
+    assert set(widths) <= {32, 64, 96, 128}
+    for rows, width in zip(plan.batches, widths, strict=True):
+        lengths = plan.phrases[rows, 1] - plan.phrases[rows, 0]
+        assert width - 32 < lengths.max() <= width
+    assert min(widths) < 128
+
+
+def test_going_on_amid_an_epoch_gives_the_batches_that_were_left(long: PhraseData) -> None:
+    one = feed(long)
+    plan = one.plan(0)
+    whole, rest = list(one.batches(plan, 0, 0)), list(one.batches(plan, 0, 3))
+    assert len(rest) == len(whole) - 3
+    assert all(same(a, b) for a, b in zip(whole[3:], rest, strict=True))
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_only_so_many_phrases_of_all_shards(long: PhraseData) -> None:
+    plans = [feed(long, replace(CONFIG, max_phrases=6)).plan(epoch) for epoch in range(20)]
+    assert all(len(plan.phrases) == 6 for plan in plans)
+    assert {int(part) for plan in plans for part in plan.phrases[:, 2]} == set(range(6))
+
+
+def test_where_code_is_compiled_every_batch_is_full(long: PhraseData) -> None:
+    plan = feed(long, replace(CONFIG, compile=True)).plan(0)
+    assert {len(rows) for rows in plan.batches} == {4}
+    assert len(rows_of(plan)) - len(plan.phrases) < 4
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("versions", [0, 2])
+def test_ranks_share_every_batch(size: int, versions: int, long: PhraseData) -> None:
+    config = replace(CONFIG, versions=versions)
+    alone = feed(long, config)
+    plan = alone.plan(1)
+    whole = list(alone.batches(plan, 1, 0))
+    ranks = [list(feed(long, config, world=World(rank, size)).batches(plan, 1, 0)) for rank in range(size)]
+    for number, batch in enumerate(whole):
+        for rank in range(size):
+            share = ranks[rank][number]
+            if rank < len(batch.pitch):
+                for name in batch._fields:
+                    torch.testing.assert_close(getattr(share, name), getattr(batch, name)[rank::size])
+            else:
+                assert not share.weight.any()  # it has no phrase of its own
+
+
+def test_versions_take_turns_in_another_order(long: PhraseData) -> None:
+    one = feed(long, replace(CONFIG, versions=2))
+    plans = [one.plan(epoch) for epoch in range(3)]
+    assert np.array_equal(plans[0].phrases, plans[2].phrases)
+    assert not np.array_equal(plans[0].phrases, plans[1].phrases)
+    assert rows_of(plans[0]) != rows_of(plans[2])
+
+
+def test_a_version_on_the_device_is_what_is_encoded_batch_by_batch(long: PhraseData) -> None:
+    resident, fresh = feed(long, replace(CONFIG, versions=1)), feed(long)
+    plan = resident.plan(0)
+    for one, other in zip(resident.batches(plan, 0, 0), fresh.batches(plan, 0, 0), strict=True):
+        for name in ("pitch", "program", "mask", "velocity", "boundary", "weight"):
+            assert torch.equal(getattr(one, name), getattr(other, name)), name
+            assert getattr(one, name).dtype == getattr(other, name).dtype
+        torch.testing.assert_close(one.features, other.features, atol=2e-3, rtol=1e-3)  # half precision
+        torch.testing.assert_close(one.articulation, other.articulation, atol=2e-3, rtol=1e-3)
+
+
+def test_several_processes_encode_the_same(long: PhraseData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ENCODED_AT_ONCE", 8)
+    config = replace(CONFIG, versions=1)
+    one, two = feed(long, config), feed(long, config, jobs=2)
+    plan = one.plan(0)
+    assert all(same(a, b) for a, b in zip(one.batches(plan, 0, 0), two.batches(plan, 0, 0), strict=True))
+
+
+def test_data_in_memory_feed_as_those_on_disk_do(long: PhraseData, tmp_path: Path) -> None:
+    from toys import stored_parts
+
+    memory = PhraseData.of_parts(
+        stored_parts([({}, numbered(notes)) for notes in (700, 130, 60, 1000, 333, 90)]), "memory"
+    )
+    disk = write_data(tmp_path, [({}, numbered(notes)) for notes in (700, 130, 60, 1000, 333, 90)])
+    a, b = feed(memory), feed(disk)
+    assert rows_of(a.plan(0)) == rows_of(b.plan(0))
+    assert all(same(x, y) for x, y in zip(a.batches(a.plan(0), 0, 0), b.batches(b.plan(0), 0, 0), strict=True))
+
+
+def test_versions_that_do_not_fit_are_encoded_batch_by_batch(long: PhraseData, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(CONFIG, versions=2)
+    resident = feed(long, config)
+    plan = resident.plan(3)
+    kept = list(resident.batches(plan, 3, 0))
+    monkeypatch.setattr(module, "free_memory", lambda device: 1e6)
+    crowded = feed(long, config)
+    made = list(crowded.batches(crowded.plan(3), 3, 0))
+    for one, other in zip(kept, made, strict=True):
+        assert torch.equal(one.pitch, other.pitch)
+        torch.testing.assert_close(one.features, other.features, atol=2e-3, rtol=1e-3)
+    assert not any(same(one, other) for one, other in zip(kept, made, strict=True))  # not in half precision
+
+
+def test_free_memory_is_told() -> None:
+    assert 1e8 < module.free_memory(CPU) < 1e14
