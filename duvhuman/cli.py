@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from duvhuman import __version__
 from duvhuman.cli_output import Outcome, ProgressBar, collected_warnings, format_table, say, summarize
 from duvhuman.cli_paths import STREAM, Job, check_output, plan_jobs
-from duvhuman.errors import DuvhumanError, FileError, ModelError, OptionError
+from duvhuman.errors import DataError, DuvhumanError, FileError, MidiError, ModelError, OptionError
 from duvhuman.instruments import AUTO, INSTRUMENTS, get_instrument
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
-_LOAD_OPTIONS = ("adapter", "model", "device")
+_LOAD_OPTIONS = ("adapter", "like", "model", "device")
 _PLAY_OPTIONS = ("intensity", "variation", "seed", "dynamics", "velocity", "duration", "tracks", "protect")
 _NOTE_COLUMNS = ("onset_ticks", "pitch", "velocity_bin", "duration_bin", "velocity", "duration_beats", "spread")
 
@@ -44,6 +44,7 @@ _HUMANIZE_EXAMPLES = """\
 examples:
   duvhuman humanize riff.mid -i guitar -o riff.human.mid
   duvhuman humanize songs/ -i auto -o played/ -r --seed 7
+  duvhuman humanize riff.mid -i guitar --like my_take.mid -o riff.mine.mid
   cat riff.mid | duvhuman humanize - -i bass -o - > played.mid
 
 Only note-on velocities and note-off times change; everything else in a file stays byte for byte.
@@ -172,6 +173,10 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     weights = parser.add_argument_group("which weights", argument_default=argparse.SUPPRESS)
     weights.add_argument("--adapter", type=_name_or_none, metavar="NAME|DIR|none", help="the adapter on the base")
+    weights.add_argument(
+        "--like", action="append", metavar="TAKE",
+        help="play as in this MIDI take of a player; give it again for each further take",
+    )  # fmt: skip
     weights.add_argument("--model", metavar="DIR|ORG/NAME", help="another model than the one that comes with duvhuman")
     weights.add_argument("--device", help="auto (default), cpu, cuda, ...")
 
@@ -232,7 +237,7 @@ def _humanize(args: argparse.Namespace) -> int:
             done, failed = done + outcome.ok, failed + (not outcome.ok)
             bar.clear()
             _show(outcome, args)
-    except ModelError as error:  # from the loading; no file can be done
+    except (ModelError, DataError, MidiError, FileError) as error:  # from the loading; no file can be done
         if not args.json:
             raise
         for job in jobs:

@@ -76,7 +76,17 @@ def summarize(source: str, target: str, report: Report) -> str:
         return f"{heading}\n  no notes; left as it was"
     headings = ("tracks", "name", "instrument", "notes", "velocities", "lengths", "velocity range", "left alone")
     rows = [headings, *(_part_row(part) for part in report.parts)]
-    return f"{heading}\n{format_table(rows, indent='  ')}"
+    return "\n".join([heading, format_table(rows, indent="  "), *_like_lines(report)])
+
+
+def _like_lines(report: Report) -> list[str]:
+    """For each set of takes, which parts were played like it, and what that gained where it could be judged."""
+    liked = {part.like: part.instrument for part in report.parts if part.like is not None}
+    return [
+        f"  {instrument} played like {printable(', '.join(like.takes))} (velocity r on {like.held_out_notes} notes, "
+        f"each bar held out once: {like.velocity_r_before:.2f} -> {like.velocity_r_after:.2f})"
+        for like, instrument in liked.items()
+    ]
 
 
 def _part_row(part: PartReport) -> tuple[str, ...]:

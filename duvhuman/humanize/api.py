@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from duvhuman.errors import DuvhumanWarning, ModelError, OptionError
+from duvhuman.errors import DataError, DuvhumanWarning, ModelError, OptionError
 from duvhuman.humanize.decode import duration_bin, velocity_bin
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.lengths import fit_lengths, ticks_until_repeated
+from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
 from duvhuman.humanize.options import DEFAULT_VARIATION, Options
 from duvhuman.humanize.perform import Played, perform
-from duvhuman.humanize.report import PartReport, Prediction, Report
+from duvhuman.humanize.report import LikeReport, PartReport, Prediction, Report
 from duvhuman.humanize.score import BoolArray, IntArray, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, get_instrument
@@ -54,6 +55,7 @@ def humanize(
     tracks: Collection[int] | None = None,
     protect: Collection[int] | None = None,
     adapter: PathName | None = "default",
+    like: object = None,
     model: PathName | None = None,
     device: str = "auto",
 ) -> Any:
@@ -75,6 +77,9 @@ def humanize(
     protect : pitches to leave alone beside those outside the instrument's range (usually key-switches); an empty list
         protects none.
     adapter : "default" (the one that comes with the model), a folder or name, or None for the bare base.
+    like : a take of a player (anything that `midi` may be), or a list of takes: play as in these. A personal adapter is
+        fitted to them on top of `adapter`, in seconds, and kept in a cache for the next time. With "auto" it is fitted
+        for the instruments of the takes; other parts are played without it.
     model : a folder, or ``"org/name@revision"``; None for the one that comes with duvhuman.
     device : "auto", "cpu", "cuda", ...
 
@@ -87,14 +92,16 @@ def humanize(
     ------
     DuvhumanError
         `MidiError` for input that is not MIDI, `FileError` for a path that cannot be read, `OptionError` for an
-        argument out of range, `ModelError` for weights missing or corrupt.
+        argument out of range, `ModelError` for weights missing or corrupt, `DataError` for takes with nothing to learn
+        from (flat, too short, drums only).
 
     Warns
     -----
     DuvhumanWarning
-        If nothing was played (the input then comes back unchanged), or parts of other instruments were.
+        If nothing was played (the input then comes back unchanged), parts of other instruments were, or takes of
+        another instrument were learnt from.
     """
-    player = load(instrument, adapter=adapter, model=model, device=device)
+    player = load(instrument, adapter=adapter, like=like, model=model, device=device)
     return player.humanize(
         midi, intensity=intensity, variation=variation, seed=seed, dynamics=dynamics, velocity=velocity,
         duration=duration, tracks=tracks, protect=protect,
@@ -114,11 +121,12 @@ def predict(
     tracks: Collection[int] | None = None,
     protect: Collection[int] | None = None,
     adapter: PathName | None = "default",
+    like: object = None,
     model: PathName | None = None,
     device: str = "auto",
 ) -> Prediction:
     """What `humanize` would play, as arrays; arguments and errors are those of `humanize`."""
-    player = load(instrument, adapter=adapter, model=model, device=device)
+    player = load(instrument, adapter=adapter, like=like, model=model, device=device)
     return player.predict(
         midi, intensity=intensity, variation=variation, seed=seed, dynamics=dynamics, velocity=velocity,
         duration=duration, tracks=tracks, protect=protect,
@@ -126,16 +134,22 @@ def predict(
 
 
 def load(
-    instrument: str, *, adapter: PathName | None = "default", model: PathName | None = None, device: str = "auto"
+    instrument: str,
+    *,
+    adapter: PathName | None = "default",
+    like: object = None,
+    model: PathName | None = None,
+    device: str = "auto",
 ) -> Humanizer:
     """A player to keep warm: the network is read once; arguments and errors are those of `humanize`."""
-    return Humanizer(instrument, adapter=adapter, model=model, device=device)
+    return Humanizer(instrument, adapter=adapter, like=like, model=model, device=device)
 
 
 class Humanizer:
     """An instrument, or "auto", with its weights in memory; see `humanize` for the arguments.
 
-    The weights of a named instrument are read at once, those of "auto" when the first part needs them.
+    The weights of a named instrument are read at once, those of "auto" when the first part needs them. Personal
+    adapters are fitted at once.
     """
 
     def __init__(
@@ -143,11 +157,13 @@ class Humanizer:
         instrument: str,
         *,
         adapter: PathName | None = "default",
+        like: object = None,
         model: PathName | None = None,
         device: str = "auto",
     ) -> None:
         self.instrument = AUTO if instrument == AUTO else get_instrument(instrument).name
         self._adapter, self._model, self._device = adapter, model, _check_device(device)
+        self._liked = {} if like is None else self._fit(like)
         if self.instrument != AUTO:
             self._network(INSTRUMENTS[self.instrument])
 
@@ -215,21 +231,48 @@ class Humanizer:
             growth = (played.duration_beats / score.nominal_beats) ** float(options.intensity)
             duration[free] = np.round(notes.duration_ticks[free] * growth).astype(np.int64)
             duration = fit_lengths(notes, duration, room)
-        return _PlayedPart(choice, velocity, duration, how=_How(free, played, network.config))
+        liked = self._liked.get(choice.instrument.name)
+        how = _How(free, played, network.config, None if liked is None else liked.report)
+        return _PlayedPart(choice, velocity, duration, how=how)
 
     def _network(self, instrument: Instrument) -> PhraseTransformer:
-        folder = find_model(instrument.name, self._model)
-        adapter = find_adapter(instrument.name, self._adapter, folder)
-        return _load_network(folder, adapter, self._device)
+        liked = self._liked.get(instrument.name)
+        folder, adapter = self._weights(instrument.name)
+        return _load_network(folder, adapter if liked is None else liked.folder, self._device)
+
+    def _weights(self, instrument: str) -> tuple[Path, Path | None]:
+        """The folders of the model and of the adapter that was asked for."""
+        folder = find_model(instrument, self._model)
+        return folder, find_adapter(instrument, self._adapter, folder)
+
+    def _fit(self, like: object) -> dict[str, Liked]:
+        """The personal adapter for each instrument of the takes."""
+        takes = instruments_of(open_takes(like), self.instrument)
+        liked: dict[str, Liked] = {}
+        refused: list[DataError] = []
+        for name, sources in takes.items():
+            folder, adapter = self._weights(name)
+            try:
+                liked[name] = personal_adapter(
+                    sources, INSTRUMENTS[name], model=folder, start=adapter, device=self._device
+                )  # fmt: skip
+            except DataError as error:
+                refused.append(error)
+        if not liked:
+            raise refused[0]
+        for reason in refused:
+            warnings.warn(f"{reason} (it is played without)", DuvhumanWarning, stacklevel=5)
+        return liked
 
 
 @dataclass(frozen=True)
 class _How:
-    """The notes that were played, marked in ``free`` (N,), what was played on them, and the model's tables."""
+    """The notes played, marked in ``free`` (N,), what was played on them, the model's tables, and the takes."""
 
     free: BoolArray
     played: Played
     config: ModelConfig
+    like: LikeReport | None
 
 
 @dataclass(frozen=True)
@@ -269,6 +312,7 @@ class _PlayedPart:
             velocity_before=(int(notes.velocity.min()), int(notes.velocity.max())),
             velocity_after=(int(self.velocity.min()), int(self.velocity.max())),
             skipped=self.skipped,
+            like=self.how.like if self.how else None,
         )
 
 

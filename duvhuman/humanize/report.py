@@ -17,6 +17,23 @@ from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS
 
 
 @dataclass(frozen=True)
+class LikeReport:
+    """The takes that a part was played like.
+
+    Attributes
+    ----------
+    takes : their names.
+    held_out_notes : how many notes the personal adapter was judged by; each while its bar was held out of the fit.
+    velocity_r_before, velocity_r_after : Pearson's r with the player's velocities there, without and with it.
+    """
+
+    takes: tuple[str, ...]
+    held_out_notes: int
+    velocity_r_before: float
+    velocity_r_after: float
+
+
+@dataclass(frozen=True)
 class PartReport:
     """What was done to one part.
 
@@ -28,6 +45,7 @@ class PartReport:
     velocities_changed, durations_changed : how many notes came out different.
     velocity_before, velocity_after : lowest and highest velocity.
     skipped : why the part was left alone; empty if it was played.
+    like : the takes that it was played like; None if it was not.
     """
 
     name: str
@@ -43,6 +61,7 @@ class PartReport:
     velocity_before: tuple[int, int]
     velocity_after: tuple[int, int]
     skipped: str
+    like: LikeReport | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Conventions
 An adapter is a folder with ``adapter_config.json`` and ``adapter_model.safetensors``. Its tensors are named
 ``base_model.model.<module>.lora_A.weight`` (r, in) and ``...lora_B.weight`` (out, r) for a Linear whose weight W is
 (out, in), and ``base_model.model.<module>.weight`` or ``.bias`` for what was trained whole (``modules_to_save``).
+A personal adapter's folder may hold more, see `duvhuman.models.personal`; merging applies that, too.
 Merging does ``W += scale * B @ A``, scale being ``lora_alpha / r``, or ``lora_alpha / sqrt(r)`` where ``use_rslora``
 is set (Hu et al. 2021, arXiv:2106.09685; Kalajdzievski 2023, arXiv:2312.03732). Sums are formed in float32.
 """
@@ -23,6 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from duvhuman.errors import ModelError
+from duvhuman.models.personal import make_personal
+from duvhuman.models.phrase_transformer import PhraseTransformer
 
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
@@ -52,16 +55,22 @@ def merge_adapter(model: nn.Module, folder: str | PathLike[str]) -> None:
         another shape, or if it uses a variant of LoRA that is not merged here.
     """
     source = Path(folder)
-    config = _read_config(source / ADAPTER_CONFIG_FILE)
-    tensors = _read_tensors(source / ADAPTER_WEIGHTS_FILE)
+    config, tensors = read_adapter(source)
     parameters = dict(model.named_parameters())
     try:
         merged = dict(_merged(parameters, tensors, config))
     except ModelError as error:
         raise ModelError(f"{source / ADAPTER_WEIGHTS_FILE}: {error}") from None
+    if isinstance(model, PhraseTransformer):
+        make_personal(model, source)  # before the weights: it raises before it changes anything
     with torch.no_grad():
         for name, value in merged.items():
             parameters[name].copy_(value)
+
+
+def read_adapter(folder: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The configuration and the tensors of the adapter in `folder`; ModelError as of `merge_adapter`."""
+    return _read_config(Path(folder) / ADAPTER_CONFIG_FILE), _read_tensors(Path(folder) / ADAPTER_WEIGHTS_FILE)
 
 
 def _merged(

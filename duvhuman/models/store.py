@@ -3,7 +3,8 @@
 Conventions
 -----------
 A model is a folder with ``config.json`` and ``model.safetensors``, an adapter one with ``adapter_config.json`` and
-``adapter_model.safetensors``. A model's adapters are its sub-folders; the one named ``adapter`` is its default. The
+``adapter_model.safetensors``. A model's adapters are its sub-folders; the one named ``adapter`` is its default. A
+folder ``$DUVHUMAN_MODELS/<instrument>`` may also hold adapters alone, for the model that is found further on. The
 search order is: the folder that was named, ``$DUVHUMAN_MODELS/<instrument>``, the models shipped with the package,
 the Hugging Face cache, and a download only where ``org/name@revision`` was asked for. ``HF_HUB_OFFLINE`` is respected.
 """
@@ -76,7 +77,7 @@ def find_model(instrument: str, model: str | PathLike[str] | None = None) -> Pat
             return _model_from_hub(match["repo"], match["revision"], name)
         raise ModelError(f"{model}: no such folder; name a folder that holds a model, or org/name@revision")
     for _, root in _roots():
-        if (root / name).is_dir():
+        if (root / name).is_dir() and not _holds_adapters_alone(root / name):
             return _checked(root / name, MODEL_FILES, "model")
     raise ModelError(
         f"there is no model for {name}: neither in ${MODELS_VARIABLE} ({os.environ.get(MODELS_VARIABLE) or 'not set'}) "
@@ -155,6 +156,11 @@ def _checked(folder: Path, files: tuple[str, ...], kind: str) -> Path:
     if missing := [file for file in files if not (folder / file).is_file()]:
         raise ModelError(f"{folder}: no {' and no '.join(missing)} there; name a folder that holds a complete {kind}")
     return folder
+
+
+def _holds_adapters_alone(folder: Path) -> bool:
+    """Whether a folder has adapters for a model that lies elsewhere: a user's own, on the one that is shipped."""
+    return bool(_adapters(folder)) and not any((folder / file).exists() for file in MODEL_FILES)
 
 
 def _adapters(folder: Path) -> tuple[str, ...]:

@@ -11,6 +11,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
+from duvhuman.errors import ModelError
+from duvhuman.models.lora import read_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.config import TrainConfig
 
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 LORA_TARGETS = ("q_proj", "v_proj", "out_proj", "ff_in", "ff_out")
+HEAD_TARGETS = ("velocity_head", "duration_head")
+"""What a personal adapter adapts beside them."""
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 
 
@@ -33,6 +39,39 @@ def add_adapter(network: PhraseTransformer, config: TrainConfig) -> PeftModel:
         target_modules=list(LORA_TARGETS),
     )  # fmt: skip
     return get_peft_model(network, lora)
+
+
+def continue_adapter(network: PhraseTransformer, start: Path | None, config: TrainConfig) -> PeftModel:
+    """Wrap `network` in PEFT with an adapter for the heads, too, that begins by playing as the adapter in `start`.
+
+    Parameters
+    ----------
+    start : a folder in PEFT's format; None to begin with the bare network.
+    config : rank, alpha and dropout, of which the first two come from `start` if there is one.
+
+    Raises
+    ------
+    ModelError
+        If the adapter in `start` adapts more than a personal one can.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    settings, tensors = ({"r": config.lora_r, "lora_alpha": config.lora_alpha}, {}) if start is None else (
+        read_adapter(start)
+    )  # fmt: skip
+    lora = LoraConfig(
+        r=int(settings["r"]), lora_alpha=settings["lora_alpha"], lora_dropout=config.lora_dropout,
+        use_rslora=bool(settings.get("use_rslora")), target_modules=[*LORA_TARGETS, *HEAD_TARGETS],
+    )  # fmt: skip
+    model = get_peft_model(network, lora)
+    own = dict(model.named_parameters())
+    with torch.no_grad():
+        for key, tensor in tensors.items():
+            name = key.removesuffix(".weight") + ".default.weight"
+            if name not in own or own[name].shape != tensor.shape:
+                raise ModelError(f"{start}: {key} cannot be continued by a personal adapter; begin with adapter=None")
+            own[name].copy_(tensor)
+    return model
 
 
 def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from toys import same_weights, tiny_network, weights
 
+from duvhuman.errors import ModelError
 from duvhuman.models.lora import merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.train.adapters import LORA_TARGETS, add_adapter, save_adapter
+from duvhuman.train.adapters import LORA_TARGETS, add_adapter, continue_adapter, save_adapter
 from duvhuman.train.config import TrainConfig
-from duvhuman.train.dataset import Batch, PhraseData
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.encode import Batch
 from duvhuman.train.evaluate import flat_pairs
-from duvhuman.train.loop import Task, fit
+from duvhuman.train.loop import Surroundings, Task, fit
 
 CONFIG = TrainConfig(epochs=2, batch_size=4, lr=1e-2, precision="float32", lora_r=4, lora_alpha=8)
 
 
 @pytest.fixture(scope="module")
 def batch(data: PhraseData) -> Batch:
-    import numpy as np
-
-    return data.batch(np.array([[0, 100, 0], [240, 300, 1]]), data.parts, np.random.default_rng(0), max_len=128)
+    return data.batch(np.array([[0, 100, 0, 0], [240, 300, 1, 0]]), data.parts, seed=0, epoch=0, width=128)
 
 
 def hear(network: torch.nn.Module, batch: Batch) -> torch.Tensor:
@@ -33,6 +35,10 @@ def hear(network: torch.nn.Module, batch: Batch) -> torch.Tensor:
     with torch.inference_mode():
         out = network(batch.pitch, batch.program, batch.features, batch.mask)
     return torch.cat([value[batch.mask].reshape(-1) for value in out])
+
+
+def around(folder: Path, log: Callable[[str], None] = lambda line: None) -> Surroundings:
+    return Surroundings(folder, torch.device("cpu"), log=log)
 
 
 class Tuned:
@@ -46,7 +52,7 @@ class Tuned:
         valid = data.select(split="valid", instrument="guitar")
         task = Task(data, data.select(split="train", instrument="guitar"), valid, flat_pairs(data, valid))
         fit(
-            self.model, self.network, task, CONFIG, folder / "lora", device=torch.device("cpu"), log=lambda line: None,
+            self.model, self.network, task, CONFIG, around(folder / "lora"), stage="lora",
             save_best=lambda: save_adapter(self.model, self.folder, "duvhuman/guitar"),
         )  # fmt: skip
         save_adapter(self.model, self.folder, "duvhuman/guitar")
@@ -130,7 +136,7 @@ def test_a_resumed_adapter_run_ends_in_the_same_weights(data: PhraseData, tmp_pa
                 raise KilledError
 
         fit(
-            model, network, task, CONFIG, folder, device=torch.device("cpu"), log=log, resume=resume,
+            model, network, task, CONFIG, around(folder, log), stage="lora", resume=resume,
             save_best=lambda: None,
         )  # fmt: skip
         return weights(model)
@@ -140,3 +146,28 @@ def test_a_resumed_adapter_run_ends_in_the_same_weights(data: PhraseData, tmp_pa
         train(tmp_path / "killed", resume=False, kill=True)
     assert same_weights(train(tmp_path / "killed", resume=True, kill=False), whole)
     assert not math.isclose(sum(value.abs().sum().item() for value in whole.values()), 0.0)
+
+
+def test_a_personal_adapter_begins_by_playing_as_the_one_it_continues(tuned: Tuned, batch: Batch) -> None:
+    network = tiny_network(std=0.2)
+    model = continue_adapter(network, tuned.folder, CONFIG).eval()
+    assert torch.equal(hear(model, batch), hear(tuned.model, batch))
+
+
+def test_a_personal_adapter_lists_the_linears_of_the_two_heads_too(tuned: Tuned, tmp_path: Path) -> None:
+    model = continue_adapter(tiny_network(std=0.2), tuned.folder, CONFIG)
+    save_adapter(model, tmp_path, "duvhuman/guitar")
+    config = json.loads((tmp_path / "adapter_config.json").read_text(encoding="utf-8"))
+    assert set(config["target_modules"]) == {*LORA_TARGETS, "velocity_head", "duration_head"}
+    assert (config["r"], config["lora_alpha"]) == (4, 8)
+
+
+def test_without_an_adapter_to_continue_it_begins_as_the_bare_network(batch: Batch) -> None:
+    network = tiny_network(std=0.2)
+    before = hear(network, batch)
+    assert torch.equal(hear(continue_adapter(network, None, CONFIG).eval(), batch), before)
+
+
+def test_an_adapter_of_another_network_cannot_be_continued(tuned: Tuned) -> None:
+    with pytest.raises(ModelError, match="cannot be continued"):
+        continue_adapter(tiny_network(d_model=24), tuned.folder, CONFIG)

@@ -1,0 +1,156 @@
+"""What a personal adapter gains on bars that its player has not shown: `humanize(..., like=...)`.
+
+Of every validation part the first half is the take. It is judged on those bars of the second half that never occur in
+the first (by pitch and place in the bar), played from a flat score as users' files are, once with the adapter that
+comes with the model and once with the personal one.
+
+Conventions
+-----------
+Of a part at most the middle `--max-notes` notes are used. Parts are drawn with a fixed seed, the same number of each
+pack while they last. Times are those of one fit, without the import of PEFT and the network's reading. SD ratio: the
+velocities' spread over the player's; articulation MAE: of ln(performed / written duration), on the same notes.
+
+    python benchmarks/like_a_take.py --data prepared --max-parts 60
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from duvhuman.humanize.score import BoolArray, gap_to_next_onset
+from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.lora import merge_adapter
+from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.store import find_adapter, find_model
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.deadpan import Pair, Performance, pair_as_written
+from duvhuman.train.evaluate import model_predictor
+from duvhuman.train.metrics import articulation_metrics, bootstrap_interval, velocity_metrics
+from duvhuman.train.personal import fit_personal
+from duvhuman.train.storage import PartRow
+from duvhuman.train.takes import Passage, bar_contents, bars_of
+
+FEWEST_TAKE_NOTES, FEWEST_JUDGED_NOTES = 32, 16
+HEADINGS = (
+    "instrument", "parts", "r before", "r after", "gain (95 %)", "SD ratio before", "after", "articulation MAE before",
+    "after", "take, notes", "seconds (median)", "longest",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """A take, and what is judged: the flat second half with those of its notes (N,) that count."""
+
+    take: Performance
+    rest: Pair
+    fresh: BoolArray
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run it; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
+    parser.add_argument("--instruments", nargs="+", default=list(INSTRUMENTS), choices=list(INSTRUMENTS))
+    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each instrument (60)")
+    parser.add_argument("--max-notes", type=int, default=2048, help="of a part, both halves together (2048)")
+    parser.add_argument("--split", default="valid", choices=["valid", "train"], help="which parts (valid)")
+    parser.add_argument("--threads", type=int, help="torch's threads; by default as many as it chooses")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    data = PhraseData(options.data)
+    print("| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS), sep="\n", flush=True)
+    for instrument in options.instruments:
+        parts = data.select(split=options.split, instrument=instrument)
+        rows = []
+        for case in cases(data, parts, options.max_notes):
+            rows.append(measure(case, instrument))
+            if len(rows) == options.max_parts:
+                break
+        print(line(instrument, rows), flush=True)
+
+
+def cases(data: PhraseData, parts: Sequence[PartRow], max_notes: int) -> Iterator[Case]:
+    """The parts that can be judged, pack after pack in turn."""
+    rng = np.random.default_rng(0)
+    packs: dict[str, list[PartRow]] = defaultdict(list)
+    for index in rng.permutation(len(parts)):
+        packs[parts[index].pack].append(parts[index])
+    for turn in range(max(map(len, packs.values()), default=0)):
+        for pack in sorted(packs):
+            case = halved(data, packs[pack][turn], max_notes) if turn < len(packs[pack]) else None
+            if case is not None:
+                yield case
+
+
+def halved(data: PhraseData, part: PartRow, max_notes: int) -> Case | None:
+    """The part cut in two where a bar begins, or None if a half has too little to fit to or to judge by."""
+    start = part.start + max(part.stop - part.start - max_notes, 0) // 2
+    whole = data.performance(np.array([[start, min(part.stop, start + max_notes), 0]]), [part])
+    bar = bars_of(whole.score)[0]
+    first = bar < bar[len(bar) // 2]
+    content = bar_contents([whole.score])
+    take, rest = whole.select(first), whole.select(~first)
+    fresh = ~np.isin(content[~first], content[first])
+    if len(take) < FEWEST_TAKE_NOTES or fresh.sum() < FEWEST_JUDGED_NOTES:
+        return None
+    if min(take.velocity.std(), rest.velocity[fresh].std()) < 3:
+        return None  # played flat there: nothing to learn, or nothing to judge by
+    level, spread = take.velocity.mean(), take.velocity.std()
+    take = replace(take, level=np.full(len(take), level), range=np.full(len(take), spread))
+    return Case(take, pair_as_written(rest, gap_to_next_onset(rest.score)), fresh)
+
+
+def measure(case: Case, instrument: str) -> dict[str, float]:
+    """The figures of one part, before and after."""
+    folder = find_model(instrument)
+    shipped = find_adapter(instrument, "default", folder)
+    row: dict[str, float] = {"notes": float(len(case.take))}
+    with tempfile.TemporaryDirectory() as personal:
+        fitted = fit_personal([Passage(case.take, 0)], folder, shipped, Path(personal), base_name="benchmark")
+        row["seconds"] = fitted.seconds
+        for name, adapter in (("before", shipped), ("after", Path(personal))):
+            network = PhraseTransformer.from_pretrained(folder)
+            if adapter is not None:
+                merge_adapter(network, adapter)
+            row |= {f"{key} {name}": value for key, value in judged(case, network).items()}
+    return row
+
+
+def judged(case: Case, network: PhraseTransformer) -> dict[str, float]:
+    """How the notes that count are played."""
+    velocity = case.rest.played.velocity
+    flat = np.full(len(velocity), float(np.round(velocity.mean())))
+    played, articulation = model_predictor(network)(case.rest.score, flat)
+    return velocity_metrics(velocity[case.fresh], played[case.fresh]) | articulation_metrics(
+        case.rest.articulation[case.fresh] * np.log(2), articulation[case.fresh] * np.log(2)
+    )
+
+
+def line(instrument: str, rows: Sequence[dict[str, float]]) -> str:
+    """The row of the table for one instrument."""
+    if not rows:
+        return f"| {instrument} | 0 |" + " - |" * (len(HEADINGS) - 2)
+    mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    low, high = bootstrap_interval([row["vel_r after"] - row["vel_r before"] for row in rows])
+    seconds = [row["seconds"] for row in rows]
+    cells = (
+        instrument, str(len(rows)), f"{mean['vel_r before']:.3f}", f"{mean['vel_r after']:.3f}",
+        f"{mean['vel_r after'] - mean['vel_r before']:+.3f} ({low:+.3f} to {high:+.3f})",
+        f"{mean['vel_sd_ratio before']:.2f}", f"{mean['vel_sd_ratio after']:.2f}",
+        f"{mean['art_mae before']:.3f}", f"{mean['art_mae after']:.3f}", f"{mean['notes']:.0f}",
+        f"{np.median(seconds):.1f}", f"{max(seconds):.1f}",
+    )  # fmt: skip
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    main()

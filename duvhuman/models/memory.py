@@ -1,0 +1,170 @@
+"""What a personal adapter remembers of its takes: a correction for notes that resemble those of the takes.
+
+A note of the takes is remembered by its features and by what the player did there that the network would not have
+done. A new note is corrected by what was done on the notes most like it (kernel ridge regression with an exponential
+kernel; Rasmussen and Williams 2006, ch. 2 and 4); one unlike all of them is left as the network plays it.
+
+Conventions
+-----------
+M remembered notes with K feature columns each, standardised over the takes. Two notes at distance d (root of the mean
+squared difference over the columns) are alike by ``exp(-d)``, in 0..1. Corrections are in MIDI velocities and in
+log2(performed / written duration). Tensors have B phrases of T notes.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from duvhuman.errors import ModelError
+from duvhuman.models.config import VELOCITY_BINS, ModelConfig
+from duvhuman.models.phrase_transformer import VELOCITY_SCALE, PhraseOutput, PhraseTransformer
+
+MEMORY_FILE = "memory.safetensors"
+RIDGE = 0.2
+"""How much the notes' own noise is trusted less than what alike notes have in common."""
+SMALLEST_SCALE = 0.3
+"""A column that varies less over the takes than this is not blown up to vary as much as the others."""
+_NAMES = ("columns", "middle", "scale", "notes", "weights", "offset")
+
+
+class Memory(nn.Module):
+    """Corrects what a network says of notes by what was played on notes like them.
+
+    Parameters
+    ----------
+    columns : (K,) int64, the features that are compared.
+    middle, scale : (K,) of the standardisation.
+    notes : (M, K) standardised features of the remembered notes.
+    weights : (M, 2) their weights for velocity and articulation.
+    offset : (2,) corrections of every note.
+    config : of the network.
+    """
+
+    columns: Tensor
+    middle: Tensor
+    scale: Tensor
+    notes: Tensor
+    weights: Tensor
+    offset: Tensor
+    velocity_edges: Tensor
+    duration_edges: Tensor
+
+    def __init__(
+        self, *, columns: Tensor, middle: Tensor, scale: Tensor, notes: Tensor, weights: Tensor, offset: Tensor,
+        config: ModelConfig,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        given = (columns, middle, scale, notes, weights, offset)
+        for name, tensor in zip(_NAMES, given, strict=True):
+            self.register_buffer(name, tensor, persistent=False)  # no part of the network's own weights
+        edges = torch.tensor(config.duration_edges)
+        outer = 2 * edges[[0, -1]] - edges[[1, -2]]
+        self.register_buffer("velocity_edges", 8.0 * torch.arange(VELOCITY_BINS + 1), persistent=False)
+        self.register_buffer("duration_edges", torch.cat([outer[:1], edges, outer[1:]]), persistent=False)
+
+    @classmethod
+    def fit(cls, features: Tensor, residual: Tensor, columns: Tensor, config: ModelConfig, *, offset: Tensor) -> Memory:
+        """Remember M notes.
+
+        Parameters
+        ----------
+        features : (M, F) all features of the notes.
+        residual : (M, 2) what was played minus what the network says: velocity and articulation.
+        columns : (C,) int64, the features that may be compared; those that do not vary tell nothing and are left out.
+        offset : (2,) the part of `residual` that every note is given.
+        """
+        spread = features[:, columns].std(dim=0, correction=0)
+        columns = columns[spread > 1e-3]
+        chosen = features[:, columns].double()
+        middle, scale = chosen.mean(dim=0), chosen.std(dim=0, correction=0).clamp(min=SMALLEST_SCALE)
+        notes = (chosen - middle) / scale
+        system = alike(notes, notes) + RIDGE * torch.eye(len(notes), dtype=torch.float64)
+        weights = torch.linalg.solve(system, residual.double() - offset.double())
+        return cls(
+            columns=columns, middle=middle.float(), scale=scale.float(), notes=notes.float(), weights=weights.float(),
+            offset=offset.float(), config=config,
+        )  # fmt: skip
+
+    def corrections(self, features: Tensor) -> Tensor:
+        """(..., 2) the corrections of velocity and articulation for notes with `features` (..., F)."""
+        notes = (features[..., self.columns].float() - self.middle) / self.scale
+        likeness = alike(notes.reshape(-1, notes.shape[-1]), self.notes)
+        return (likeness @ self.weights + self.offset).reshape(*features.shape[:-1], 2)
+
+    def forward(self, features: Tensor, out: PhraseOutput) -> PhraseOutput:
+        """What the network says, `out`, of notes with `features` (B, T, F), corrected: bins and regressions alike."""
+        velocity, articulation = self.corrections(features).unbind(-1)
+        return out._replace(
+            velocity_logits=moved(out.velocity_logits, self.velocity_edges, velocity),
+            velocity_value=out.velocity_value + velocity / VELOCITY_SCALE,
+            duration_logits=moved(out.duration_logits, self.duration_edges, articulation),
+            duration_value=out.duration_value + articulation,
+        )
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Write `MEMORY_FILE` into the adapter's folder."""
+        from safetensors.torch import save_file
+
+        tensors = {name: getattr(self, name).cpu().contiguous() for name in _NAMES}
+        save_file(tensors, Path(folder) / MEMORY_FILE)
+
+    @classmethod
+    def load(cls, folder: str | PathLike[str], config: ModelConfig) -> Memory:
+        """Read what `save` wrote for a network with this config; ModelError if it is damaged or does not fit."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = Path(folder) / MEMORY_FILE
+        try:
+            tensors = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path}: cannot be read ({error}); get or train the adapter anew") from None
+        if set(tensors) != set(_NAMES) or not _fits(tensors, len(config.feature_names)):
+            raise ModelError(f"{path}: does not fit the network's features; train the adapter anew")
+        return cls(**tensors, config=config)
+
+
+def attach(network: PhraseTransformer, memory: Memory) -> None:
+    """From now on `network` is corrected by `memory` whenever it plays, in place of any other memory."""
+    first = not hasattr(network, "memory")
+    network.add_module("memory", memory)  # so that it moves to another device with the network
+    if first:
+        network.register_forward_hook(_correct)
+
+
+def _correct(network: nn.Module, arguments: tuple[Tensor, ...], out: PhraseOutput) -> PhraseOutput:
+    corrected: PhraseOutput = network.get_submodule("memory")(arguments[2], out)
+    return corrected
+
+
+def alike(one: Tensor, other: Tensor) -> Tensor:
+    """(N, M) how alike notes (N, K) and (M, K) are."""
+    squares = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T
+    return torch.exp(-torch.sqrt(squares.clamp(min=0.0) / max(one.shape[1], 1)))
+
+
+def moved(logits: Tensor, edges: Tensor, by: Tensor) -> Tensor:
+    """Bins (..., K) with K + 1 edges moved by an amount (...): what leaves at one end stays in the last bin there."""
+    below = torch.nn.functional.pad(logits.float().softmax(-1).cumsum(-1), (1, 0))
+    wanted = edges[1:-1] - by[..., None]
+    high = torch.searchsorted(edges, wanted.contiguous()).clamp(1, len(edges) - 1)
+    share = ((wanted - edges[high - 1]) / (edges[high] - edges[high - 1])).clamp(0.0, 1.0)
+    low_value, high_value = below.gather(-1, high - 1), below.gather(-1, high)
+    inner = low_value + share * (high_value - low_value)
+    cumulative = torch.cat([torch.zeros_like(inner[..., :1]), inner, torch.ones_like(inner[..., :1])], -1)
+    return torch.log(cumulative.diff(dim=-1).clamp(min=1e-7))
+
+
+def _fits(tensors: dict[str, Tensor], features: int) -> bool:
+    columns, notes, weights = tensors["columns"], tensors["notes"], tensors["weights"]
+    return (
+        columns.dtype == torch.int64 and columns.ndim == 1 and notes.ndim == 2 and notes.shape[1] == len(columns)
+        and tensors["middle"].shape == tensors["scale"].shape == columns.shape
+        and weights.shape == (len(notes), 2) and tensors["offset"].shape == (2,)
+        and bool(((columns >= 0) & (columns < features)).all())
+        and all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+    )  # fmt: skip

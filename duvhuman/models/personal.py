@@ -1,0 +1,58 @@
+"""What an adapter's folder may hold beside PEFT's two files: the player's own spread, and a memory of the takes.
+
+Conventions
+-----------
+``duvhuman.json`` holds ``config``, the keys of the model's config that this player has otherwise (`PERSONAL`), and
+``held_out``, how well the adapter plays bars it was not fitted to (for people to read). ``memory.safetensors`` is a
+`duvhuman.models.memory.Memory`. Either may be missing; PEFT itself reads neither.
+"""
+
+from __future__ import annotations
+
+import json
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from duvhuman.errors import ModelError
+from duvhuman.models.config import ModelConfig
+from duvhuman.models.memory import MEMORY_FILE, Memory, attach
+from duvhuman.models.phrase_transformer import PhraseTransformer
+
+PERSONAL_FILE = "duvhuman.json"
+PERSONAL = ("velocity_gain", "typical_range")
+
+
+def make_personal(network: PhraseTransformer, folder: str | PathLike[str]) -> None:
+    """Give `network` what the adapter in `folder` holds beside its tensors; nothing if it holds nothing.
+
+    Raises
+    ------
+    ModelError
+        If a file is damaged, or does not fit the network.
+    """
+    changes = read_personal(folder).get("config", {})
+    wrong = not isinstance(changes, dict) or any(
+        key not in PERSONAL or not isinstance(value, (int, float)) for key, value in changes.items()
+    )
+    if wrong:
+        raise ModelError(f"{Path(folder) / PERSONAL_FILE}: config may hold {' and '.join(PERSONAL)}; train it anew")
+    config = ModelConfig.from_dict(network.config.to_dict() | changes)
+    memory = Memory.load(folder, config) if (Path(folder) / MEMORY_FILE).exists() else None
+    network.config = config
+    if memory is not None:
+        attach(network, memory)
+
+
+def read_personal(folder: str | PathLike[str]) -> dict[str, Any]:
+    """What ``duvhuman.json`` of the adapter in `folder` says; empty if there is none; ModelError if it is damaged."""
+    path = Path(folder) / PERSONAL_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); get or train the adapter anew") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: must hold a JSON object; get or train the adapter anew")
+    return values

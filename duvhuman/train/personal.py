@@ -1,0 +1,365 @@
+"""Fit an adapter to a player's takes, in seconds: a few steps of LoRA, and a memory of what LoRA leaves over.
+
+LoRA begins as the adapter that comes with the model, and so plays alike before the first step. It is trained twice,
+each time on half of the bars; each half is judged as the other half's network plays it, with a memory of the three
+folds that the judged notes are not in. So every bar is held out once. The state that plays best, the beginning
+included, is kept: the mean of the two networks' adapters, and a memory of all notes.
+
+Conventions
+-----------
+Arrays are (N,) over the notes of all passages, one after another. Velocities are MIDI, articulation is log2(performed /
+written duration). On a CPU the same takes and seed give the same bytes for the same number of threads. Neither torch's
+random state nor its threads are changed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from duvhuman.errors import DataError
+from duvhuman.humanize.decode import decode_articulation, decode_velocity, local_mean
+from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
+from duvhuman.humanize.perform import hints_of
+from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset
+from duvhuman.humanize.windows import predict_distribution
+from duvhuman.models.config import ModelConfig
+from duvhuman.models.memory import Memory
+from duvhuman.models.personal import PERSONAL_FILE
+from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
+from duvhuman.train.adapters import continue_adapter, save_adapter
+from duvhuman.train.config import TrainConfig
+from duvhuman.train.deadpan import Pair, Performance, pair_as_written
+from duvhuman.train.draws import Draws, phrase_keys
+from duvhuman.train.encode import Batch, encode
+from duvhuman.train.losses import loss_terms
+from duvhuman.train.metrics import correlation
+from duvhuman.train.takes import FOLDS, Passage, folds_of
+
+RECIPE = 1
+"""Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
+STEPS, EVALUATE_EVERY = 20, 10
+BATCH, SHORTEST_WINDOW = 4, 24
+WARMUP_STEPS = 5
+HINTS = {"level": 1.0, "range": 0.7, "contour": 0.1}
+"""How often each hint is given: at inference the level and the range always are."""
+NOT_REMEMBERED = ("nominal", "legato", "level", "range", "swell", "accent")
+"""Features of written lengths, which users write otherwise than they are rebuilt from takes, and of hints."""
+WANTED_SD_RATIO, LARGEST_GAIN = 0.95, 6.0
+CONFIG = TrainConfig(lr=2e-3, boundary_weight=0.0)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How bars that were not fitted to are played, before and after; every bar is held out once.
+
+    Attributes
+    ----------
+    notes : how many notes they have.
+    velocity_r : Pearson's r with the player's velocities, by the shipped adapter and by the personal one.
+    velocity_sd_ratio : SD of the velocities over the player's.
+    articulation_mae : mean absolute error of ln(performed / written duration).
+    """
+
+    notes: int
+    velocity_r: tuple[float, float]
+    velocity_sd_ratio: tuple[float, float]
+    articulation_mae: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was fitted: the notes of the takes, LoRA steps and whether there is a memory, and how it was judged."""
+
+    notes: int
+    steps: int
+    memory: bool
+    held_out: HeldOut
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What a network expects of all notes, (N,) each and not yet stretched."""
+
+    velocity: FloatArray
+    articulation: FloatArray
+
+
+@dataclass(frozen=True)
+class _State:
+    """A state of the fit, how it plays the notes when they are held out, and what it would remember of them.
+
+    Attributes
+    ----------
+    score : Pearson's r of the velocities with the player's.
+    velocity, articulation : (N,) as played.
+    heard : what the networks expect without a memory.
+    """
+
+    step: int
+    memory: bool
+    score: float
+    velocity: FloatArray
+    articulation: FloatArray
+    heard: _Heard
+    config: ModelConfig
+
+
+def fit_personal(
+    passages: Sequence[Passage], model: Path, start: Path | None, out: Path, *, base_name: str, seed: int = 0,
+    device: str = "cpu",
+) -> Fitted:  # fmt: skip
+    """Fit a personal adapter and write it into `out`, in PEFT's format with a memory beside it.
+
+    Parameters
+    ----------
+    passages : what `duvhuman.train.takes.read_takes` gave.
+    model : the folder of the base, which is only read.
+    start : the folder of the adapter to begin with, or None.
+    base_name : what the adapter calls its base.
+
+    Raises
+    ------
+    DataError
+        If there are no passages.
+    ModelError
+        If the base or the adapter to begin with cannot be read.
+    """
+    if not passages:
+        raise DataError("there is no passage to fit an adapter to")
+    started = time.monotonic()
+    fit = _Fit(passages, PhraseTransformer.from_pretrained(model).to(device), seed)
+    cuda = [torch.device(device).index or 0] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        before, best, memory, peft = fit.run(start)
+    out.mkdir(parents=True, exist_ok=True)
+    save_adapter(peft, out, base_name)
+    if memory is not None:
+        memory.save(out)
+    judged = fit.judge(before, best)
+    personal = {
+        "recipe": RECIPE,
+        "config": {"velocity_gain": best.config.velocity_gain, "typical_range": best.config.typical_range},
+        "held_out": {
+            "notes": judged.notes,
+            "velocity_r": [round(value, 4) for value in judged.velocity_r],
+            "velocity_sd_ratio": [round(value, 4) for value in judged.velocity_sd_ratio],
+            "articulation_mae": [round(value, 4) for value in judged.articulation_mae],
+        },
+        "takes": {"notes": fit.notes, "steps": best.step, "memory": memory is not None},
+    }
+    (out / PERSONAL_FILE).write_text(json.dumps(personal, indent=1) + "\n", encoding="utf-8")
+    return Fitted(fit.notes, best.step, memory is not None, judged, time.monotonic() - started)
+
+
+class _Fit:
+    """The takes in the forms that fitting needs, and the network that is fitted."""
+
+    def __init__(self, passages: Sequence[Passage], network: PhraseTransformer, seed: int) -> None:
+        self._network, self._seed = network, seed
+        self._pairs: list[Pair] = [
+            pair_as_written(passage.played, gap_to_next_onset(passage.played.score)) for passage in passages
+        ]  # fmt: skip
+        lengths = [len(pair.score) for pair in self._pairs]
+        self._bounds = np.concatenate([[0], np.cumsum(lengths)])
+        self.notes = int(self._bounds[-1])
+        self._passage = np.repeat(np.arange(len(lengths)), lengths)
+        self._fold = folds_of(passages)
+        self._velocity = np.concatenate([pair.played.velocity for pair in self._pairs])
+        self._articulation = np.concatenate([pair.articulation for pair in self._pairs])
+        features = [compute_features(pair.score, _hints(pair, network.config)) for pair in self._pairs]
+        self._features = torch.from_numpy(np.concatenate(features))
+        self._columns = torch.tensor(
+            [index for index, name in enumerate(feature_names()) if not name.startswith(NOT_REMEMBERED)]
+        )  # fmt: skip
+
+    def run(self, start: Path | None) -> tuple[_State, _State, Memory | None, nn.Module]:
+        """Fit; the state before, the best one, its memory of all notes, and PEFT's model with its adapter."""
+        network = self._network
+        model = continue_adapter(network, start, CONFIG).eval()
+        network.set_dropout(0.0)  # LoRA's own dropout stays
+        before = best = self._state(0, self._heard(), stretch=network.config.velocity_gain)
+        typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))
+        network.config = replace(network.config, typical_range=round(typical, 2))
+        trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        beginning = _copies(trained)
+        halves = []
+        for half in (0, 1):
+            _restore(trained, beginning)
+            halves.append(self._train(model, trained, half))
+        for step in range(0, STEPS + 1, EVALUATE_EVERY):
+            (one, _), (other, _) = (states[step] for states in halves)
+            # Each note as the network plays it that was not trained on its half.
+            heard = _Heard(*(
+                np.where(self._fold % 2 == 0, getattr(other, name), getattr(one, name))
+                for name in ("velocity", "articulation")
+            ))  # fmt: skip
+            candidates = (self._state(step, heard), self._state(step, heard, memory=True))
+            best = max(best, *candidates, key=lambda state: state.score)
+        (_, one_half), (_, other_half) = (states[best.step] for states in halves)
+        _restore(trained, {name: (one_half[name] + other_half[name]) / 2 for name in trained})
+        model.eval()
+        network.config = best.config
+        return before, best, self._memory(best.heard, self._fold >= 0) if best.memory else None, model
+
+    def judge(self, before: _State, after: _State) -> HeldOut:
+        """How the notes are played in two states."""
+        spread = max(float(_centred(self._velocity, self._passage).std()), 1e-9)
+
+        def both(measure: Callable[[_State], float]) -> tuple[float, float]:
+            return measure(before), measure(after)
+
+        return HeldOut(
+            notes=self.notes,
+            velocity_r=both(lambda state: state.score),
+            velocity_sd_ratio=both(lambda state: float(_centred(state.velocity, self._passage).std()) / spread),
+            articulation_mae=both(
+                lambda state: float(np.log(2) * np.abs(state.articulation - self._articulation).mean())
+            ),
+        )  # fmt: skip
+
+    def _train(
+        self, model: nn.Module, trained: dict[str, Tensor], half: int
+    ) -> dict[int, tuple[_Heard, dict[str, Tensor]]]:
+        """Train on the bars of one half; after so many steps, what is expected of all notes, and the adapter."""
+        optimizer = torch.optim.AdamW(trained.values(), lr=CONFIG.lr, weight_decay=CONFIG.weight_decay)
+        edges = torch.tensor(self._network.config.duration_edges, device=next(model.parameters()).device)
+        played = [
+            replace(pair.played, wanted=self._fold[low:high] % 2 == half)
+            for pair, (low, high) in zip(self._pairs, self._spans(), strict=True)
+        ]  # fmt: skip
+        rng = np.random.default_rng((self._seed, half))
+        states = {}
+        for step in range(STEPS + 1):
+            if step % EVALUATE_EVERY == 0:
+                model.eval()
+                states[step] = self._heard(), _copies(trained)
+            if step < STEPS:
+                model.train()
+                batch = self._batch(played, rng, step).to(edges.device)
+                out = PhraseOutput(*model(batch.pitch, batch.program, batch.features, batch.mask))
+                loss_terms(out, batch, CONFIG, edges)["total"].backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(trained.values(), CONFIG.clip)
+                for group in optimizer.param_groups:
+                    group["lr"] = CONFIG.lr * min((step + 1) / WARMUP_STEPS, 1.0)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+        return states
+
+    def _batch(self, played: Sequence[Performance], rng: np.random.Generator, step: int) -> Batch:
+        """Windows at random places of the passages, in a random flat version."""
+        width = self._network.config.max_len
+        index = rng.choice(len(played), BATCH, p=np.diff(self._bounds) / self.notes)
+        parts, spans = [], np.empty((BATCH, 2), dtype=np.int64)
+        for number, passage in enumerate(index):
+            n = len(played[passage])
+            # A window may hang over either end, so that notes there are trained on as often as others.
+            first = int(rng.integers(-(width // 3), max(n - width + width // 3, 0) + 1))
+            low, high = max(min(first, n - SHORTEST_WINDOW), 0), min(max(first + width, SHORTEST_WINDOW), n)
+            spans[number] = low, high
+            rows = np.arange(max(low - CONTEXT_NOTES, 0), min(high + CONTEXT_NOTES, n))
+            part = played[passage].select(rows)
+            core = (rows >= low) & (rows < high)
+            segment = np.full(len(rows), number)
+            parts.append(
+                replace(part, score=part.score.replace(segment=segment), core=core, wanted=part.wanted & core)
+            )  # fmt: skip
+        draws = Draws(phrase_keys(self._seed, step, np.column_stack([np.arange(BATCH), index, spans])))
+        return encode(_joined(parts), draws, width=width, hint_chances=HINTS)
+
+    def _heard(self) -> _Heard:
+        """What the network expects of all notes as it is now."""
+        plain = replace(self._network.config, velocity_gain=1.0, articulation_gain=1.0)
+        velocities, articulations = [], []
+        for pair in self._pairs:
+            said = predict_distribution(self._network, pair.score, _hints(pair, self._network.config))
+            velocities.append(decode_velocity(said, plain)[0])
+            articulations.append(decode_articulation(said, plain))
+        return _Heard(np.concatenate(velocities), np.concatenate(articulations))
+
+    def _memory(self, heard: _Heard, rows: BoolArray) -> Memory:
+        """A memory of the notes marked in `rows` for networks that expect what is `heard`."""
+        residual = np.stack(
+            [_centred(self._velocity - heard.velocity, self._passage), self._articulation - heard.articulation], axis=1
+        )[rows]
+        offset = np.array([0.0, residual[:, 1].mean()])
+        memory = Memory.fit(
+            self._features[rows], torch.from_numpy(residual), self._columns, self._network.config,
+            offset=torch.from_numpy(offset),
+        )  # fmt: skip
+        return memory.to(next(self._network.parameters()).device)
+
+    def _remembered(self, heard: _Heard) -> FloatArray:
+        """(N, 2) the corrections of each note by a memory of the folds that it is not in."""
+        corrections = np.zeros((self.notes, 2))
+        for fold in range(FOLDS):
+            rows = self._fold == fold
+            memory = self._memory(heard, ~rows)
+            corrections[rows] = memory.corrections(self._features[rows].to(memory.notes.device)).cpu().double().numpy()
+        return corrections
+
+    def _state(self, step: int, heard: _Heard, *, memory: bool = False, stretch: float | None = None) -> _State:
+        """The state in which this is expected of the notes; `stretch` is the gain, calibrated if it is None."""
+        correction = self._remembered(heard) if memory else np.zeros((self.notes, 2))
+        velocity = heard.velocity + correction[:, 0]
+        middle = np.concatenate([local_mean(velocity[low:high]) for low, high in self._spans()])
+        gain = self._gain(velocity, middle) if stretch is None else stretch
+        played = np.clip(middle + gain * (velocity - middle), 1, 127)
+        score = correlation(_centred(self._velocity, self._passage), _centred(np.round(played), self._passage))
+        config = replace(self._network.config, velocity_gain=gain)
+        return _State(step, memory, score, played, heard.articulation + correction[:, 1], heard, config)
+
+    def _gain(self, velocity: FloatArray, middle: FloatArray) -> float:
+        """The gain at which velocities vary nearly as much as the player's."""
+        wanted = WANTED_SD_RATIO * float(_centred(self._velocity, self._passage).std())
+        gains = np.linspace(0.5, LARGEST_GAIN, 56)
+        spread = [
+            float(_centred(np.clip(middle + gain * (velocity - middle), 1, 127), self._passage).std()) for gain in gains
+        ]
+        enough = np.flatnonzero(np.array(spread) >= wanted)
+        return round(float(gains[enough[0]] if len(enough) else LARGEST_GAIN), 3)
+
+    def _spans(self) -> list[tuple[int, int]]:
+        return list(itertools.pairwise(self._bounds.tolist()))
+
+
+def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in tensors.items()}
+
+
+def _restore(tensors: dict[str, Tensor], copies: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, value in copies.items():
+            tensors[name].copy_(value)
+
+
+def _hints(pair: Pair, config: ModelConfig) -> Hints:
+    """The hints of a flat input."""
+    level = np.full(len(pair.score), np.round(pair.played.velocity.mean()))
+    return hints_of(pair.score, level, typical_range=config.typical_range, keep=False)
+
+
+def _joined(parts: Sequence[Performance]) -> Performance:
+    """Several performances, segments in order, as one."""
+    names = [name for name in Performance.__dataclass_fields__ if name != "score"]
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    fields = parts[0].score.__dataclass_fields__
+    score = {name: np.concatenate([getattr(part.score, name) for part in parts]) for name in fields}
+    return Performance(score=type(parts[0].score)(**score), **columns)
+
+
+def _centred(values: FloatArray, group: IntArray) -> FloatArray:
+    number = np.unique(group, return_inverse=True)[1]
+    mean = np.bincount(number, values) / np.bincount(number)
+    centred: FloatArray = values - mean[number]
+    return centred

@@ -1,0 +1,172 @@
+"""A player's takes: read from MIDI, checked, and split into folds of bars to fit to and to judge by.
+
+Conventions
+-----------
+Arrays are (N,) over the notes of all passages, one after another. A *passage* is what one part of one take plays. A bar
+is known by what is played in it and where (pitch and place), and never stands in two folds; where a take
+keeps to no beat, four beats of its file's tempo count as a bar.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from duvhuman.errors import DataError, DuvhumanWarning
+from duvhuman.humanize.score import FloatArray, IntArray, Score, score_of
+from duvhuman.humanize.selection import choose_parts
+from duvhuman.instruments import Instrument, get_instrument
+from duvhuman.midi.interop import Source
+from duvhuman.midi.notes import NoteTable, read_parts
+from duvhuman.midi.smf import parse_smf
+from duvhuman.train.deadpan import GRIDLESS_BAR_BEATS, Performance
+
+FEWEST_NOTES = 64
+MOST_NOTES = 4096
+"""Of longer takes the first notes are used."""
+FLAT_SD, FLAT_DISTINCT = 3.0, 5
+FEWEST_PASSAGE_NOTES = 16
+FOLDS = 4
+RUN_OF_BARS = 4
+"""Runs of so many bars are held out together where there are enough: neighbours resemble each other."""
+FEWEST_FOLD_NOTES, SMALLEST_FOLD = 8, 12
+"""A fold holds at least so many notes, and one in so many of all."""
+PLACES_PER_BEAT = 12
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What was played in one part of one take, and the number of the take."""
+
+    played: Performance
+    take: int
+
+
+def read_takes(takes: Sequence[Source], instrument: str) -> list[Passage]:
+    """The passages of an instrument in some takes.
+
+    Raises
+    ------
+    MidiError
+        If a take is not MIDI.
+    DataError
+        If there is nothing to learn from: drums only, flat, or too few notes.
+
+    Warns
+    -----
+    DuvhumanWarning
+        If another instrument's take is used, or some takes are left out.
+    """
+    named = get_instrument(instrument)
+    passages: list[Passage] = []
+    refused: list[str] = []
+    for number, take in enumerate(takes):
+        parts = read_parts(parse_smf(take.data, source=take.name))
+        selection = choose_parts(parts, named.name)
+        tables = [_usable(choice.part.notes, named) for choice in selection.choices if choice.instrument is not None]
+        if selection.notice and any(map(len, tables)):
+            warnings.warn(
+                f"{take.name}: no part is marked as {named.name}; the take of another instrument is learnt from",
+                DuvhumanWarning, stacklevel=2,
+            )  # fmt: skip
+        reasons = [_nothing_to_learn(table) for table in tables]
+        passages += [
+            Passage(_performance(table, named), number)
+            for table, reason in zip(tables, reasons, strict=True) if not reason
+        ]  # fmt: skip
+        if not any(not reason for reason in reasons):
+            nothing = "holds drums only" if parts else "holds no notes"
+            refused.append(f"{take.name} {reasons[0] if reasons else nothing}")
+    notes = sum(len(passage.played) for passage in passages)
+    if notes < FEWEST_NOTES:
+        found = f"only {notes} usable notes, {FEWEST_NOTES} are needed" if passages else ""
+        raise DataError(
+            f"nothing to learn the {named.name} from: {'; '.join([*refused, *([found] if found else [])])}. "
+            "Give a longer take, with the velocities as they were played"
+        )
+    for reason in refused:
+        warnings.warn(f"{reason}; it is left out", DuvhumanWarning, stacklevel=2)
+    return _shortened(passages)
+
+
+def _usable(notes: NoteTable, instrument: Instrument) -> NoteTable:
+    """The notes that say how the instrument is played: no key-switches, and none that nobody ended."""
+    inside = (notes.pitch >= instrument.low) & (notes.pitch <= instrument.high)
+    return notes.select(inside & (notes.off_event >= 0) & (notes.duration_ticks > 0))
+
+
+def _nothing_to_learn(notes: NoteTable) -> str:
+    """Why a part teaches nothing, or an empty string."""
+    if len(notes) < FEWEST_PASSAGE_NOTES:
+        return f"has only {len(notes)} usable notes"
+    if np.std(notes.velocity) < FLAT_SD or len(np.unique(notes.velocity)) < FLAT_DISTINCT:
+        return "is flat: nothing to learn from"
+    return ""
+
+
+def _performance(notes: NoteTable, instrument: Instrument) -> Performance:
+    score = score_of(notes, instrument.default_program)
+    n = len(notes)
+    velocity = notes.velocity.astype(np.float64)
+    return Performance(
+        score.replace(nominal_beats=np.full(n, np.nan)),
+        velocity=velocity,
+        duration_beats=notes.duration_beats,
+        level=np.full(n, velocity.mean()),
+        range=np.full(n, velocity.std()),
+        wanted=np.ones(n, dtype=np.bool_),
+        core=np.ones(n, dtype=np.bool_),
+    )
+
+
+def _shortened(passages: list[Passage]) -> list[Passage]:
+    """At most `MOST_NOTES` notes: the same share of every passage, from its beginning."""
+    share = MOST_NOTES / max(sum(len(passage.played) for passage in passages), MOST_NOTES)
+    return [
+        Passage(passage.played.select(np.arange(max(int(len(passage.played) * share), 1))), passage.take)
+        for passage in passages
+    ]  # fmt: skip
+
+
+def folds_of(passages: Sequence[Passage]) -> IntArray:
+    """(N,) which of `FOLDS` folds each note is in; what is fitted to some of them is judged by the others.
+
+    Takes are dealt out if there are at least as many as folds, else bars. Bars of the same content are in one fold; if
+    that leaves a fold nearly empty, because few bars are repeated throughout, the folds are quarters of the whole.
+    """
+    content = bar_contents([passage.played.score for passage in passages])
+    take = np.concatenate([np.full(len(passage.played), passage.take) for passage in passages])
+    first = np.unique(content, return_index=True)[1]  # where each content appears first
+    number = np.arange(len(first))
+    for group in (np.unique(take[first], return_inverse=True)[1], number // RUN_OF_BARS, number):
+        fold: IntArray = (group % FOLDS)[content]
+        if np.bincount(fold, minlength=FOLDS).min() >= max(FEWEST_FOLD_NOTES, len(content) // SMALLEST_FOLD):
+            return fold
+    return np.arange(len(content)) * FOLDS // len(content)
+
+
+def bar_contents(scores: Sequence[Score]) -> IntArray:
+    """(N,) for each note the number of its bar's content, counted from 0 in the order of first appearance."""
+    known: dict[tuple[tuple[int, int], ...], int] = {}
+    columns: list[IntArray] = []
+    for score in scores:
+        bar, place = bars_of(score)
+        where = np.round(place * PLACES_PER_BEAT).astype(np.int64)
+        edges = np.append(np.flatnonzero(np.append(True, np.diff(bar) != 0)), len(score))
+        for start, stop in itertools.pairwise(edges):
+            notes = tuple(sorted(zip(where[start:stop].tolist(), score.pitch[start:stop].tolist(), strict=True)))
+            columns.append(np.full(stop - start, known.setdefault(notes, len(known))))
+    return np.concatenate(columns)
+
+
+def bars_of(score: Score) -> tuple[IntArray, FloatArray]:
+    """(N,) the number of each note's bar, which never falls, and (N,) beats since it began."""
+    if score.grid_known.all():
+        start = score.onset_beats - score.beat_in_bar
+        return np.cumsum(np.append(True, np.abs(np.diff(start)) > 1 / PLACES_PER_BEAT)) - 1, score.beat_in_bar
+    bar = np.floor(score.onset_beats / GRIDLESS_BAR_BEATS).astype(np.int64)
+    return bar - bar[0], score.onset_beats - GRIDLESS_BAR_BEATS * bar
