@@ -18,7 +18,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Protocol, Self
 
 from duvhuman.errors import DataError
@@ -94,8 +94,9 @@ class LocalPool:
 
     def __init__(self, jobs: int) -> None:
         self._jobs = jobs
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
+        with _no_interrupt():
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
 
     def __enter__(self) -> Self:
         return self
@@ -139,12 +140,21 @@ def _end_with(parent: BaseProcess) -> None:
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Hold Ctrl-C back for this thread and for the processes and threads it starts (not on Windows)."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Hold Ctrl-C back until the end, in this thread and in the processes and threads that it starts.
+
+    Blocking the signal is not enough: another thread may take it, and Python then raises KeyboardInterrupt here, where
+    an import or a weak reference's callback may swallow it. (On Windows and off the main thread Ctrl-C is not held.)
+    """
+    if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
         yield
         return
+    came: list[tuple[int, FrameType | None]] = []
+    handler = signal.signal(signal.SIGINT, lambda *call: came.append(call))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+    if came and callable(handler):
+        handler(*came[0])

@@ -223,6 +223,11 @@ _PANELS: Mapping[str, Sequence[_Curve]] = {
 _PERFECT = {"velocity SD, model / player": 1.0}
 
 
+def can_draw() -> bool:
+    """Whether matplotlib is there."""
+    return find_spec("matplotlib") is not None
+
+
 def draw_curves(folder: Path) -> bool:
     """Draw ``metrics.csv`` as ``curves.png`` beside it, stages one after another; failed epochs are shaded.
 

@@ -25,7 +25,7 @@ from duvhuman.train.checkpoint import load_state, save_state
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.distributed import ALONE, World
 from duvhuman.train.feed import Feed, Plan
-from duvhuman.train.history import EventWriter, History
+from duvhuman.train.history import EventWriter, History, can_draw, draw_curves
 from duvhuman.train.losses import learning_rate
 from duvhuman.train.progress import ProgressLine
 from duvhuman.train.step import Stepper, choose_precision, speaking_of_memory
@@ -34,6 +34,8 @@ from duvhuman.train.validate import Task, Validator, floors, no_phrase, summary_
 CHECKPOINT_SECONDS = 120.0
 CHECKPOINT_STEPS = 1000
 """Several ranks cannot agree on the time without waiting for each other, and save after so many steps."""
+SECONDS_BETWEEN_PICTURES = 30.0
+"""``curves.png`` is drawn anew after an epoch when so much time has passed, and when a stage ends."""
 MAY_CHANGE = ("epochs", "stop_after", "early_stopping", "precision", "compile")
 """What a resumed run may do otherwise than it began; with anything else changed it would be another run."""
 
@@ -170,15 +172,16 @@ class _Fit:
         )
         if self.world.is_main:
             self.log(summary_of(self.floors))
-            if not self.events.available:
-                self.log("curves.png and TensorBoard events are left out: pip install 'duvhuman[train]'")
+            pictures = {"curves.png": can_draw(), "TensorBoard events": self.events.available}
+            if missing := [name for name, there in pictures.items() if not there]:
+                self.log(f"{' and '.join(missing)} left out: pip install 'duvhuman[train]'")
 
     @property
     def last_epoch(self) -> int:
         return min(self.config.stop_after or self.config.epochs, self.config.epochs)
 
     def run(self) -> Result:
-        self.started = self.last_saved = time.monotonic()
+        self.started = self.last_saved = self.last_drawn = time.monotonic()
         self.line: ProgressLine | None = None
         if self.around.progress is not None and self.world.is_main:
             self.line = ProgressLine(
@@ -286,6 +289,9 @@ class _Fit:
             "notes_seen": at.notes_seen, "notes_per_s": self.speed, "seconds": self._seconds(),
         }  # fmt: skip
         self.history.append(row)
+        if time.monotonic() - self.last_drawn > SECONDS_BETWEEN_PICTURES:
+            draw_curves(self.folder)
+            self.last_drawn = time.monotonic()
         self.events.add(self.stage, at.epoch + 1, row)
         if self.line is not None:
             self.line.clear()

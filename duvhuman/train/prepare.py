@@ -30,14 +30,13 @@ from duvhuman.train.parts import fraction_of
 from duvhuman.train.read_midi import FileGroup, Pack, ReadGroup, find_files
 from duvhuman.train.songs import group_songs
 from duvhuman.train.spool import Spool
-from duvhuman.train.storage import DATASET_FILE, PARTS_FILE, PartRow, StoredPart, write_dataset
+from duvhuman.train.storage import DATASET_FILE, SHARDS, PartRow, StoredPart, is_shard, write_dataset
 
 __all__ = ["Pack", "Summary", "prepare"]
 
 GROUP_FILES = 32
 """So many files are read in one go."""
 VALID_SHARE = 0.06
-SHARDS = "[0-9][0-9][0-9][0-9]"
 PARQUET_FOLDER, PARQUET_FILES = "parquet", "notes-*.parquet"
 WORK_FOLDER = ".prepare"
 DUPLICATE = "duplicate of another part"
@@ -249,7 +248,7 @@ def _check_target(out: Path, *, force: bool) -> None:
     if not force and ((out / DATASET_FILE).exists() or any((out / PARQUET_FOLDER).glob(PARQUET_FILES))):
         raise FileError(f"{out}: a data set stands there; choose another --out, or replace it with --force")
     for folder in out.glob(SHARDS):
-        if not (folder / PARTS_FILE).exists():
+        if not is_shard(folder):
             raise FileError(f"{folder}: stands where a shard would be written; choose another --out")
 
 

@@ -32,6 +32,7 @@ COLUMNS: Mapping[str, type] = {
 SHARD_NOTES = 4_000_000
 """A shard is closed once it holds this many notes: some 70 MB."""
 DATASET_FILE, PARTS_FILE = "dataset.json", "parts.json"
+SHARDS = "[0-9][0-9][0-9][0-9]"
 FORMAT = 2
 OPEN_SHARDS = 2
 Columns = Mapping[str, NDArray[np.generic]]
@@ -162,9 +163,9 @@ def write_dataset(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / DATASET_FILE).unlink(missing_ok=True)
-        for old in folder.glob("[0-9][0-9][0-9][0-9]"):
-            if {path.name for path in old.iterdir()} <= {PARTS_FILE, *(f"{name}.npy" for name in COLUMNS)}:
-                shutil.rmtree(old)  # anything else is not ours to remove
+        for old in folder.glob(SHARDS):
+            if is_shard(old):
+                shutil.rmtree(old)
         held = 0
         for part in number_notes(parts):
             shard.append(part)
@@ -204,6 +205,12 @@ def read_dataset(folder: Path) -> tuple[list[PartRow], DiskShards]:
         rows += parts
         shards.columns(number)
     return rows, shards
+
+
+def is_shard(folder: Path) -> bool:
+    """Whether a folder holds a shard, or what a killed process left of one, and nothing that is not ours to remove."""
+    ours = {PARTS_FILE, *(f"{name}.npy" for name in COLUMNS)}
+    return folder.is_dir() and {path.name for path in folder.iterdir()} <= ours
 
 
 def _read_json(path: Path) -> Any:

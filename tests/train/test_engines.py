@@ -115,6 +115,22 @@ def test_ctrl_c_ends_all_processes_without_tracebacks_and_leaves_nothing(wait: s
     until(lambda: not in_session(running.pid))
 
 
+def test_ctrl_c_is_held_back_while_the_processes_start_and_not_lost() -> None:
+    after = []
+
+    def start() -> None:
+        with engines._no_interrupt():
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # multiprocessing does so when it starts
+            after.append("reached")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert after == ["reached"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_if_the_command_is_killed_its_processes_end_themselves(tmp_path: Path) -> None:
     folder = midi_folder(tmp_path / "pack", 8)

@@ -529,6 +529,15 @@ def test_folders_that_only_look_like_shards_are_never_removed(tmp_path: Path) ->
     assert list(contents(pack)) == ["2004/a.mid"]
 
 
+def test_what_a_killed_process_left_of_a_shard_is_replaced(tmp_path: Path) -> None:
+    pack, out = write(tmp_path / "pack", {"a.mid": song(part(lively()))}), tmp_path / "out"
+    prepare([Pack(pack)], out)
+    for name in ("dataset.json", "0000/parts.json"):
+        (out / name).unlink()
+    prepare([Pack(pack)], out)
+    assert len(PhraseData(out).parts) == 1
+
+
 def test_the_data_may_be_written_among_the_files_they_are_from(tmp_path: Path) -> None:
     pack = write(tmp_path / "pack", {"a.mid": song(part(lively()))})
     assert [prepare([Pack(pack)], pack / "prepared", force=force).files for force in (False, True)] == [1, 1]

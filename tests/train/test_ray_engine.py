@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -83,21 +84,31 @@ class TestOnACluster:
         read_there, log = ray_engine._read_there, tmp_path / "log"
         log.mkdir()
 
-        def read_slowly(group: FileGroup, version: str) -> ReadGroup:
+        second, killed = cluster.second.node_id, tmp_path / "killed"
+
+        def read_until_killed(group: FileGroup, version: str) -> ReadGroup:
+            """The second node stands still in its third group until it is killed, and only then the head reads on."""
             import ray
 
-            entry = f"{group.files[0]} {ray.get_runtime_context().get_node_id()} {time.monotonic_ns()}"
-            (log / entry).touch()
-            time.sleep(0.1)
+            node = ray.get_runtime_context().get_node_id()
+            (log / f"{group.files[0]} {node} {time.monotonic_ns()}").touch()
+            end = time.monotonic() + 60
+            if node != second or len(list(log.glob(f"* {second} *"))) == 3:
+                while not killed.exists() and time.monotonic() < end:
+                    time.sleep(0.05)
             return read_there(group, version)
 
-        def kill_halfway(done: int, total: int) -> None:
-            if done == total // 8 * 4:
-                os.kill(cluster.second.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        def kill_the_second() -> None:
+            while len(list(log.glob(f"* {second} *"))) < 3:
+                time.sleep(0.05)
+            os.kill(cluster.second.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+            cluster.second.all_processes["raylet"][0].process.wait()
+            killed.touch()
 
-        monkeypatch.setattr(ray_engine, "_read_there", read_slowly)
-        result = prepare([Pack(folder)], tmp_path / "there", ray=cluster.address, progress=kill_halfway)
-        assert cluster.second.all_processes["raylet"][0].process.poll() is not None
+        threading.Thread(target=kill_the_second, daemon=True).start()
+        monkeypatch.setattr(ray_engine, "_read_there", read_until_killed)
+        result = prepare([Pack(folder)], tmp_path / "there", ray=cluster.address)
+        assert killed.exists()
         reads = [entry.name.split() for entry in log.iterdir()]
         assert len({node for _, node, _ in reads}) == 2
         times = Counter(group for group, _, _ in reads)
