@@ -1,0 +1,69 @@
+"""Fitting to takes: what is held out is held out, what is kept is never worse, and the base stays as it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from builders import GUITAR, part, song
+
+from duvhuman.errors import DataError
+from duvhuman.midi.interop import open_midi
+from duvhuman.models.memory import MEMORY_FILE
+from duvhuman.models.personal import PERSONAL_FILE
+from duvhuman.train import personal
+from duvhuman.train.personal import Fitted, fit_personal
+from duvhuman.train.takes import Passage, read_takes
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(personal, "STEPS", 4)
+    monkeypatch.setattr(personal, "EVALUATE_EVERY", 2)
+
+
+def takes(*, noise: float, accent: float, seed: int = 0) -> list[Passage]:
+    """Eighths whose every other one is louder by `accent`, each with a random part of its own."""
+    rng = np.random.default_rng(seed)
+    velocity = np.clip(70 + accent * (np.arange(192) % 2) + noise * rng.standard_normal(192), 1, 127).round()
+    rows = [(240 * i, 45 + int(rng.integers(24)), int(velocity[i]), 150) for i in range(192)]
+    return read_takes([open_midi(song(part(rows, number=GUITAR)))], "guitar")
+
+
+def fitted(passages: list[Passage], models: Path, out: Path) -> Fitted:
+    return fit_personal(passages, models / "guitar", None, out, base_name="duvhuman/guitar")
+
+
+def test_a_habit_is_found_again_in_bars_that_were_held_out(tiny: Path, tmp_path: Path) -> None:
+    done = fitted(takes(noise=3, accent=30), tiny, tmp_path)
+    before, after = done.held_out.velocity_r
+    assert before < 0.5
+    assert after > 0.9
+    assert 0.7 < done.held_out.velocity_sd_ratio[1] < 1.2
+    told = json.loads((tmp_path / PERSONAL_FILE).read_text(encoding="utf-8"))
+    assert told["held_out"]["velocity_r"] == [round(before, 4), round(after, 4)]
+    assert told["takes"]["memory"] is done.memory is (tmp_path / MEMORY_FILE).exists()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_there_is_no_habit_none_is_claimed_and_nothing_gets_worse(seed: int, tiny: Path, tmp_path: Path) -> None:
+    before, after = fitted(takes(noise=15, accent=0, seed=seed), tiny, tmp_path).held_out.velocity_r
+    assert before <= after < 0.35  # a memory of the judged notes themselves would come near 1
+
+
+def test_the_base_and_the_random_state_stay_as_they_are(tiny: Path, tmp_path: Path) -> None:
+    def contents() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in sorted((tiny / "guitar").rglob("*")) if file.is_file()}
+
+    before, state = contents(), torch.random.get_rng_state()
+    fitted(takes(noise=3, accent=30), tiny, tmp_path / "out")
+    assert contents() == before
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_without_a_passage_there_is_nothing_to_fit_to(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no passage"):
+        fitted([], tiny, tmp_path)
