@@ -16,7 +16,7 @@ from duvhuman.humanize.score import SHORTEST_BEATS, FloatArray, IntArray, Score,
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import VELOCITY_BINS, ModelConfig
 
-STRETCH_NOTES = 192
+STRETCH_NOTES = 512
 """How many notes to either side the mean is taken of that velocities are stretched about."""
 STACCATO_SHARE = 0.75
 """A note written shorter than this share of the gap to the next onset is staccato ..."""
@@ -54,8 +54,8 @@ def decode_velocity(
 ) -> tuple[FloatArray, FloatArray]:
     """Velocities and their spread.
 
-    The expected velocity is the mean of what the bins and the regression head say. It varies less than a player does,
-    so it is stretched about its local mean by ``config.velocity_gain``.
+    The expected velocity is the mean of the bins, which agrees better with players than the regression does. It varies
+    less than a player does, so it is stretched about its local mean by ``config.velocity_gain``.
 
     Parameters
     ----------
@@ -70,9 +70,8 @@ def decode_velocity(
     centres = velocity_centres()
     mean = said.velocity_probabilities @ centres
     spread = np.sqrt(np.maximum(said.velocity_probabilities @ centres**2 - mean**2, 0.0))
-    expected = (mean + said.velocity) / 2
-    middle = local_mean(expected)
-    velocity = middle + config.velocity_gain * (expected - middle)
+    middle = local_mean(mean)
+    velocity = middle + config.velocity_gain * (mean - middle)
     if variation > 0 and uniform is not None:
         edges = np.append(8.0 * np.arange(VELOCITY_BINS), 128.0)
         drawn = inverse_cdf(said.velocity_probabilities, edges, uniform)
@@ -85,14 +84,14 @@ def decode_articulation(
 ) -> FloatArray:
     """(N,) log2(performed / written duration); parameters as in `decode_velocity`.
 
-    The expected articulation is the mean of the bins' expectation, their median and the regression: the error is
-    least at the median, the correlation highest at the mean.
+    The expected articulation lies between the median of the bins, where the error is least, and the regression, where
+    the correlation is highest.
     """
     centres = duration_centres(config)
     edges = np.concatenate([[2 * centres[0] - config.duration_edges[0]], config.duration_edges])
     edges = np.append(edges, 2 * centres[-1] - config.duration_edges[-1])
     median = inverse_cdf(said.duration_probabilities, edges, np.full(len(said.articulation), 0.5))
-    expected = (said.duration_probabilities @ centres + median + said.articulation) / 3
+    expected = (median + said.articulation) / 2
     middle = local_mean(expected)
     articulation = middle + config.articulation_gain * (expected - middle)
     if variation > 0 and uniform is not None:

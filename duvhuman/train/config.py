@@ -22,13 +22,14 @@ from duvhuman.errors import OptionError
 
 STAGES = ("shallow", "trunk", "base", "lora")
 """A trunk of few layers, the full trunk grown from it (both over all instruments), one instrument, its adapter."""
+OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "bf16", "float32")
 _RANGES = (
     (("epochs", "batch_size", "lora_r", "lora_alpha"), 1, math.inf),
     (("n_layers", "d_model", "n_heads", "d_ff", "max_len"), 1, math.inf),
     (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions", "seed"), 0, math.inf),
     (("lr", "weight_decay", "clip"), 0, math.inf),
-    (("boundary_weight", "regression_weight", "classification_weight"), 0, math.inf),
+    (("boundary_weight", "regression_weight", "classification_weight", "shape_weight"), 0, math.inf),
     (("dropout", "lora_dropout"), 0, 1),
 )
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -43,10 +44,11 @@ class TrainConfig:
     epochs, batch_size, lr, warmup_steps, weight_decay, clip : as everywhere; the schedule is a cosine to a twentieth
         of `lr`, and the warm-up is never more than a tenth of the run.
         `batch_size` counts the phrases of all processes together.
+    optimizer : "adamw", or "muon": Muon for the matrices of the blocks, AdamW for all else.
     dropout : of the network while this stage trains.
     n_layers, d_model, n_heads, d_ff, max_len : the network. With weights to start from theirs hold, but for `n_layers`:
         more layers than they have are grown by repeating theirs.
-    boundary_weight, regression_weight, classification_weight : of the loss terms.
+    boundary_weight, regression_weight, classification_weight, shape_weight : of the loss terms.
     precision : "bf16", "float32" or "auto": bf16 on CUDA, on a CPU whichever multiplies matrices faster.
     early_stopping : epochs without a better validation loss after which training ends; 0 is never.
     stop_after : epochs after which this stage ends before its schedule does, for the next one to go on; 0 is never.
@@ -69,6 +71,7 @@ class TrainConfig:
     batch_size: int = 16
     lr: float = 3e-4
     warmup_steps: int = 500
+    optimizer: str = "adamw"
     weight_decay: float = 0.01
     clip: float = 1.0
     dropout: float = 0.1
@@ -80,6 +83,7 @@ class TrainConfig:
     boundary_weight: float = 1.0
     regression_weight: float = 1.0
     classification_weight: float = 0.5
+    shape_weight: float = 0.0
     precision: str = "auto"
     early_stopping: int = 0
     stop_after: int = 0
@@ -101,6 +105,8 @@ class TrainConfig:
                     raise OptionError(f"{name} must be {limits}, not {value!r}")
         if self.precision not in PRECISIONS:
             raise OptionError(f"precision must be one of {', '.join(PRECISIONS)}, not {self.precision!r}")
+        if self.optimizer not in OPTIMIZERS:
+            raise OptionError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         self.pack_passes()
 
     def pack_passes(self) -> dict[str, float]:

@@ -40,8 +40,8 @@ from duvhuman.train.config import TrainConfig
 from duvhuman.train.deadpan import Pair, Performance, pair_as_written
 from duvhuman.train.draws import Draws, phrase_keys
 from duvhuman.train.encode import Batch, encode
+from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.losses import loss_terms
-from duvhuman.train.metrics import correlation
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 
 RECIPE = 1

@@ -31,7 +31,7 @@ from duvhuman.train.checkpoint import stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair
-from duvhuman.train.evaluate import flat_pairs, model_predictor, score_pairs
+from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs
 from duvhuman.train.history import draw_curves
 from duvhuman.train.loop import Result, Surroundings, fit
 from duvhuman.train.storage import PartRow
@@ -39,6 +39,8 @@ from duvhuman.train.validate import Task
 
 RECORD_FILE = "training.json"
 TRUNK = "trunk"
+EARLIER = "earlier"
+"""Under this name a record lists the stages of the trunk that its own trunk was begun with."""
 PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
 CALIBRATION_PARTS = 48
 WANTED_SD_RATIO = 0.95
@@ -66,6 +68,7 @@ def train_trunk(run: Run, shallow: TrainConfig | None, config: TrainConfig, star
     ----------
     start : a model to begin with instead.
     """
+    given = start
     if shallow is not None and start is None:
         start = run.folder / "shallow"
         if not _finished(run, "shallow"):
@@ -75,6 +78,8 @@ def train_trunk(run: Run, shallow: TrainConfig | None, config: TrainConfig, star
     if not _finished(run, TRUNK):
         if not _in_progress(run, TRUNK):
             _forget_stage(run, TRUNK)
+            if given is not None:
+                _remember(run, {EARLIER: earlier_stages(given)})
         _fit(run, TRUNK, _network(config, TRUNK, start), config, "all", save=run.folder)
 
 
@@ -242,8 +247,22 @@ def _begin_model(run: Run, start: Path | None) -> None:
     """Forget the model that the folder held, with the adapter made for it, and keep the history of `start`."""
     if run.around.world.is_main:
         history = {} if start is None else read_record(start)
-        _write_record(run.folder, {name: entry for name, entry in history.items() if name in ("shallow", TRUNK)})
+        kept = {name: entry for name, entry in history.items() if name in (EARLIER, "shallow", TRUNK)}
+        _write_record(run.folder, kept)
         shutil.rmtree(run.folder / "adapter", ignore_errors=True)
+
+
+def _remember(run: Run, entries: Mapping[str, Any]) -> None:
+    """Add to the record of the run's folder."""
+    if run.around.world.is_main:
+        _write_record(run.folder, read_record(run.folder) | dict(entries))
+
+
+def earlier_stages(folder: Path) -> list[dict[str, Any]]:
+    """The stages that made the trunk in `folder`, in the order of training, each with its name as ``stage``."""
+    record = read_record(folder)
+    before: list[dict[str, Any]] = record.get(EARLIER, [])
+    return before + [{"stage": name} | record[name] for name in ("shallow", TRUNK) if name in record]
 
 
 def _write_record(folder: Path, record: Mapping[str, Any]) -> None:

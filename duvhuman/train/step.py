@@ -23,6 +23,7 @@ from duvhuman.train.config import PRECISIONS, TrainConfig
 from duvhuman.train.distributed import ALONE, World
 from duvhuman.train.encode import Batch
 from duvhuman.train.losses import TERMS, loss_terms
+from duvhuman.train.optimizer import make_optimizer
 
 
 def choose_precision(name: str, device: torch.device) -> str:
@@ -64,11 +65,7 @@ class Stepper:
         self._config, self._device, self._precision, self._world = config, device, precision, world
         self._edges = edges
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        groups = [
-            {"params": [p for p in self.trained if p.ndim >= 2], "weight_decay": config.weight_decay},
-            {"params": [p for p in self.trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=True)
+        self.optimizer = make_optimizer(model, config)
         compiled = config.compile and _can_compile(device, log)
         alone = world.size == 1
         if compiled and not alone:

@@ -21,9 +21,10 @@ from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import FEWEST_WANTED, SHORTEST_PHRASE, PhraseData
 from duvhuman.train.deadpan import Pair
 from duvhuman.train.encode import Batch
-from duvhuman.train.evaluate import RidgeFloor, flat_pairs, flat_predictor, quick_metrics, score_pairs
+from duvhuman.train.evaluation.metrics import mean_over_parts
+from duvhuman.train.evaluation.predictors import flat_pairs, flat_predictor, quick_metrics, score_pairs
+from duvhuman.train.evaluation.ridge import RidgeFloor
 from duvhuman.train.losses import loss_terms
-from duvhuman.train.metrics import mean_over_parts
 from duvhuman.train.storage import PartRow
 
 VALIDATION_PHRASES = 192

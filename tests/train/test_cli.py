@@ -95,14 +95,15 @@ def test_from_midi_to_a_model_that_plays(tmp_path: Path, config: str, capsys: py
     assert f"duvhuman humanize IN.mid -i guitar -o OUT.mid --model {runs / 'guitar'}" in out
     assert isinstance(duvhuman.load("guitar", model=runs / "guitar", device="cpu"), duvhuman.Humanizer)
 
-    report = tmp_path / "report.json"
-    given = ["evaluate", "guitar", "--data", data, "--model", str(runs / "guitar"), "--report", str(report), "--cards"]
-    assert main(given) == 0
+    found = tmp_path / "found"
+    model = str(runs / "guitar")
+    assert main(["evaluate", "guitar", "--data", data, "--model", model, "--out", str(found), "--cards"]) == 0
     out = capsys.readouterr().out
-    rows = json.loads(report.read_text(encoding="utf-8"))["guitar"]
-    assert list(rows) == ["flat", "jitter", "ridge floor", "base", "base and adapter"]
+    rows = json.loads((found / "report.json").read_text(encoding="utf-8"))["guitar"]["table"]
+    assert list(rows)[:5] == ["flat", "jitter", "ridge floor", "base", "base and adapter"]
     for name, row in rows.items():
-        assert f"| guitar | {name} | {row['vel_r']:.3f} (" in out
+        assert f"| {name} | {row['vel_r']:.3f} (" in out
+    assert (found / "guitar_velocity.png").is_file()
     assert rows["base"] != rows["base and adapter"]
     card = (runs / "guitar" / "README.md").read_text(encoding="utf-8")
     assert f"Velocity r {rows['base and adapter']['vel_r']:.2f}" in card
@@ -303,15 +304,28 @@ def test_bad_devices_models_and_tables_are_told(
     assert (code, "0 training and 0 validation parts for strings" in said) == (1, True)
 
 
+def test_where_the_report_goes_is_checked_before_anything_is_measured(
+    tmp_path: Path, prepared: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_network(std=0.2).save_pretrained(tmp_path / "guitar")
+    (tmp_path / "taken").write_text("a file")
+    given = ["evaluate", "guitar", "--data", prepared, "--model", str(tmp_path / "guitar")]
+    assert main([*given, "--out", str(tmp_path / "taken")]) == 1
+    said = capsys.readouterr()
+    assert "taken: no folder can be made there" in said.err
+    assert "| base |" not in said.out
+
+
 def test_a_report_that_cannot_be_written_does_not_cost_the_numbers(
     tmp_path: Path, prepared: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tiny_network(std=0.2).save_pretrained(tmp_path / "guitar")
+    (tmp_path / "found" / "report.json").mkdir(parents=True)
     given = ["evaluate", "guitar", "--data", prepared, "--model", str(tmp_path / "guitar")]
-    assert main([*given, "--report", str(tmp_path / "no" / "report.json")]) == 1
+    assert main([*given, "--out", str(tmp_path / "found")]) == 1
     said = capsys.readouterr()
     assert "report.json: the report cannot be written there" in said.err
-    assert "| guitar | base | " in said.out
+    assert "| base | " in said.out
     assert "base and adapter" not in said.out
 
 

@@ -20,7 +20,7 @@ from duvhuman.train import loop, validate
 from duvhuman.train.checkpoint import load_state, save_state, stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluate import flat_pairs
+from duvhuman.train.evaluation.predictors import flat_pairs
 from duvhuman.train.history import History
 from duvhuman.train.loop import Result, Surroundings, fit
 from duvhuman.train.step import Stepper

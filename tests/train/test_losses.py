@@ -15,7 +15,7 @@ from duvhuman.models.phrase_transformer import PhraseOutput
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.encode import Batch
-from duvhuman.train.losses import learning_rate, loss_terms
+from duvhuman.train.losses import learning_rate, loss_terms, phrase_correlation
 
 CONFIG = TrainConfig()
 EDGES = torch.tensor(DURATION_EDGES)
@@ -60,6 +60,28 @@ def test_notes_that_do_not_count_change_nothing() -> None:
     assert terms["vel_bins"].item() == pytest.approx(math.log(2))
     assert terms["dur_bins"].item() == pytest.approx(math.log(16))
     assert all(value.item() == 0.0 for value in loss_terms(*two_notes([0.0, 0.0]), CONFIG, EDGES).values())
+
+
+def test_the_shape_is_pearsons_r_within_each_phrase_whatever_its_range() -> None:
+    rng = np.random.default_rng(0)
+    played = torch.from_numpy(rng.normal(64, 30, (3, 50)))
+    predicted = played * torch.tensor([[1.0], [0.1], [-2.0]]) + torch.from_numpy(rng.normal(0, 3, (3, 50)))
+    weight = torch.ones(3, 50, dtype=torch.float64)
+    r = phrase_correlation(predicted, played, weight)
+    assert r.tolist() == pytest.approx([np.corrcoef(predicted[i], played[i])[0, 1] for i in range(3)], rel=0.01)
+    weight[:, 20:] = 0  # notes that do not count change nothing
+    assert phrase_correlation(predicted, played, weight).tolist() == pytest.approx(
+        phrase_correlation(predicted[:, :20], played[:, :20], weight[:, :20]).tolist()
+    )
+    flat = phrase_correlation(predicted, torch.full((3, 50), 64.0, dtype=torch.float64), weight)
+    assert flat.tolist() == [0.0] * 3
+
+
+def test_the_shape_counts_as_much_as_it_is_told() -> None:
+    terms = loss_terms(*two_notes([1.0, 1.0]), CONFIG, EDGES)
+    weighed = loss_terms(*two_notes([1.0, 1.0]), TrainConfig(shape_weight=2.0), EDGES)
+    assert 0 < terms["vel_shape"].item() < 1  # the louder note is predicted louder
+    assert weighed["total"].item() == pytest.approx(terms["total"].item() + 2 * terms["vel_shape"].item())
 
 
 def test_terms_are_weighed_as_configured() -> None:

@@ -22,7 +22,7 @@ from duvhuman.train import stages
 from duvhuman.train.checkpoint import stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluate import flat_pairs, model_predictor, score_pairs
+from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs
 from duvhuman.train.history import History
 from duvhuman.train.loop import Surroundings
 from duvhuman.train.stages import Run, calibrated, grown, has_model, read_record, train_base, train_lora, train_trunk
@@ -111,6 +111,19 @@ def test_the_record_tells_the_history_of_the_weights(trained: Trained) -> None:
     text = (trained.guitar / "training.json").read_text(encoding="utf-8")
     assert str(trained.root) not in text
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_a_trunk_that_goes_on_from_another_keeps_its_history(trained: Trained, tmp_path: Path) -> None:
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    train_trunk(run_in(trained.data, once), None, replace(TRUNK, seed=1), trained.trunk)
+    train_trunk(run_in(trained.data, twice), None, replace(TRUNK, seed=2), once)
+    record = read_record(twice)
+    assert [entry["stage"] for entry in record["earlier"]] == ["shallow", "trunk", "trunk"]
+    assert [entry["config"]["seed"] for entry in record["earlier"]] == [0, 0, 1]
+    assert record["trunk"]["config"]["seed"] == 2
+    bass = run_in(trained.data, tmp_path / "bass")
+    train_base(bass, "bass", replace(BASE, epochs=1), twice)
+    assert list(read_record(bass.folder)) == ["earlier", "trunk", "base"]
 
 
 def test_the_trunk_is_of_all_instruments_and_the_base_of_one(trained: Trained) -> None:

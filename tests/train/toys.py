@@ -20,7 +20,7 @@ from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Performance
+from duvhuman.train.deadpan import Pair, Performance
 from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 
 Columns = dict[str, np.ndarray]
@@ -119,3 +119,9 @@ def performance(score: Score, *, velocity: Any = 64, duration: Any = 0.25) -> Pe
         wanted=np.ones(n, dtype=np.bool_),
         core=np.ones(n, dtype=np.bool_),
     )
+
+
+def pair(line: Score, velocity: object, *, duration: object = 0.5) -> Pair:
+    """A part written as `line` says and played so."""
+    played = performance(line, velocity=velocity, duration=duration)
+    return Pair(line, played, np.log2(played.duration_beats / line.nominal_beats))

@@ -1,4 +1,4 @@
-"""``python -m duvhuman.train evaluate``: a model's validation figures beside the floors'."""
+"""``python -m duvhuman.train evaluate``: a model's validation figures beside the floors' and the ceiling's."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from duvhuman.errors import FileError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 
 ALL = "all"
+REPORT_FILE = "report.json"
 
 
 def run(arguments: list[str]) -> None:
-    """Parse the arguments and print the table; OptionError, DataError, ModelError or FileError if that fails."""
+    """Parse the arguments and print the tables; OptionError, DataError, ModelError or FileError if that fails."""
     parser = argparse.ArgumentParser(
         prog="python -m duvhuman.train evaluate",
-        description="Play the flattened validation parts and compare with the players, beside flat, jitter and the "
-        "ridge floor.",
+        description="Play the flattened validation parts and compare with the players, beside flat, jitter, the ridge "
+        "floor and the players' own repetitions. Writes report.json and plots.",
         allow_abbrev=False,
     )
     parser.add_argument("instruments", nargs="+", help=f"{', '.join(INSTRUMENTS)}, or {ALL}")
@@ -27,32 +28,54 @@ def run(arguments: list[str]) -> None:
     )  # fmt: skip
     parser.add_argument("--model", metavar="DIR", help="a model, or a folder of models (default: the bundled ones)")
     parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
-    parser.add_argument("--report", metavar="FILE", help="write the numbers here as JSON")
+    parser.add_argument("--out", metavar="DIR", default="evaluation", help=f"for {REPORT_FILE} and plots (evaluation)")
     parser.add_argument("--cards", action="store_true", help="rewrite the model card beside each model")
     args = parser.parse_args(arguments)
     names = list(INSTRUMENTS) if args.instruments == [ALL] else [get_instrument(n).name for n in args.instruments]
+    if args.max_parts < 1:
+        parser.error(f"--max-parts must be 1 or more, not {args.max_parts}")
+    out = _folder(args.out)
     from duvhuman.models.lora import merge_adapter
     from duvhuman.models.phrase_transformer import PhraseTransformer
     from duvhuman.models.store import find_adapter, find_model
-    from duvhuman.train.card import write_card
     from duvhuman.train.commands.common import open_data
-    from duvhuman.train.evaluate import evaluate_instrument, format_report
+    from duvhuman.train.evaluation.card import write_card
+    from duvhuman.train.evaluation.plots import can_draw, draw_evaluation
+    from duvhuman.train.evaluation.report import ADAPTER, BASE, evaluate_instrument, format_report
 
     data = open_data(args.data, print)
-    report = {}
+    reports = {}
     for name in names:
         folder = find_model(name, args.model)
         adapter = find_adapter(name, "default", folder)
-        models = {"base": PhraseTransformer.from_pretrained(folder)}
+        models = {BASE: PhraseTransformer.from_pretrained(folder)}
         if adapter is not None:
-            models["base and adapter"] = PhraseTransformer.from_pretrained(folder)
-            merge_adapter(models["base and adapter"], adapter)
-        report[name] = evaluate_instrument(data, name, models, max_parts=args.max_parts)
+            models[ADAPTER] = PhraseTransformer.from_pretrained(folder)
+            merge_adapter(models[ADAPTER], adapter)
+        report = evaluate_instrument(data, name, models, max_parts=args.max_parts, log=print)
+        print(format_report(report), end="\n\n", flush=True)
+        reports[name] = report.to_dict()
+        _write(out / REPORT_FILE, json.dumps(reports, indent=1) + "\n")
+        if can_draw():
+            draw_evaluation(report, models[BASE].config, out)
+        else:
+            print("no plots: they need matplotlib (pip install 'duvhuman[train]')")
         if args.cards:
-            write_card(folder, name, report[name])
-    print(format_report(report))
-    if args.report:
-        try:
-            Path(args.report).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise FileError(f"{args.report}: the report cannot be written there ({error}); name another file") from None
+            write_card(folder, report)
+    print(f"{out / REPORT_FILE} holds all figures")
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{name}: no folder can be made there ({error}); name another with --out") from None
+    return folder
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"{path}: the report cannot be written there ({error}); name another folder") from None

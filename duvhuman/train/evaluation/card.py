@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-Every figure comes from ``training.json`` or from `duvhuman.train.evaluate`; nothing is typed in by hand.
+Every figure comes from ``training.json`` or from `duvhuman.train.evaluation`; nothing is typed in by hand.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from duvhuman.models.phrase_transformer import read_config
-from duvhuman.train.evaluate import format_report
-from duvhuman.train.stages import read_record
+from duvhuman.train.evaluation.report import FLAT, RIDGE, Report, format_report, shipped_row
+from duvhuman.train.stages import EARLIER, read_record
 
 CREDITS = """\
 - Lakh MIDI Dataset, CC BY 4.0 (the collection; the sequencers granted nothing separately). Colin Raffel,
@@ -37,27 +37,29 @@ STAGE_NAMES = {
 }
 
 
-def write_card(folder: Path, instrument: str, table: Mapping[str, Mapping[str, float]]) -> None:
-    """Write ``README.md`` into the model's folder from its record and the evaluation `table` (row -> metrics)."""
+def write_card(folder: Path, report: Report) -> None:
+    """Write ``README.md`` into the model's folder from its record and its evaluation."""
+    instrument = report.instrument
     record, shape = read_record(folder), read_config(folder)
     adapter = ", and a LoRA adapter in PEFT's format" if (folder / "adapter").is_dir() else ""
     lines = [
         "---", "license: apache-2.0", "library_name: duvhuman", "tags: [midi, music, expressive-performance]", "---",
-        "", f"# duvhuman {instrument}", "", _headline(table), "",
+        "", f"# duvhuman {instrument}", "", _headline(report), "",
         (
             f"PhraseTransformer v3 ({shape.n_layers} layers, d_model {shape.d_model}) in float16{adapter}. "
             "It predicts the velocity and the articulation of every note of a written part."
         ), "",
         "## Measured", "",
         (
-            f"On {int(next(iter(table.values()))['parts'])} validation parts of songs that were not trained on, "
+            f"On {report.parts} validation parts of songs that were not trained on, "
             "flattened to one velocity and written up to the next onset; mean over parts. Command: "
             f"`python -m duvhuman.train evaluate {instrument}`."
         ), "",
-        format_report({instrument: table}), "",
+        format_report(report), "",
         "## Trained", "",
         "| stage | notes seen | epochs (best) | batch | learning rate | seed | minutes | on |",
         "|---|---|---|---|---|---|---|---|",
+        *(_stage_row(entry["stage"], entry) for entry in record.get(EARLIER, [])),
         *(_stage_row(name, record[name]) for name in STAGE_NAMES if name in record), "",
         "Data, with thanks:", "", CREDITS, "",
         "## Limits", "",
@@ -69,9 +71,8 @@ def write_card(folder: Path, instrument: str, table: Mapping[str, Mapping[str, f
     (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
-def _headline(table: Mapping[str, Mapping[str, float]]) -> str:
-    name = list(table)[-1]
-    best, floor, flat = table[name], table["ridge floor"], table["flat"]
+def _headline(report: Report) -> str:
+    best, floor, flat = (report.table[name] for name in (shipped_row(report.table), RIDGE, FLAT))
     return (
         f"Velocity r {best['vel_r']:.2f} (ridge floor {floor['vel_r']:.2f}), SD ratio {best['vel_sd_ratio']:.2f}, "
         f"articulation MAE {best['art_mae']:.2f} (as written {flat['art_mae']:.2f})"
@@ -80,7 +81,8 @@ def _headline(table: Mapping[str, Mapping[str, float]]) -> str:
 
 def _stage_row(name: str, entry: Mapping[str, Any]) -> str:
     config = entry["config"]
+    rate = f"{config['lr']:g} ({config.get('optimizer', 'adamw')})"
     return (
         f"| {STAGE_NAMES[name]} | {entry['notes_seen']:,} | {config['epochs']} ({entry['best_epoch']}) "
-        f"| {config['batch_size']} | {config['lr']:g} | {config['seed']} | {entry['minutes']:.0f} | {entry['device']} |"
+        f"| {config['batch_size']} | {rate} | {config['seed']} | {entry['minutes']:.0f} | {entry['device']} |"
     )

@@ -11,12 +11,13 @@ from toys import tiny_network
 
 from duvhuman.errors import ModelError
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.train.card import write_card
 from duvhuman.train.config import TrainConfig
+from duvhuman.train.evaluation.card import write_card
+from duvhuman.train.evaluation.report import Report
 
 ROW = {
     "vel_r": 0.271, "vel_r_low": 0.25, "vel_r_high": 0.29, "vel_mae": 9.87, "vel_mae_centred": 9.1,
-    "vel_sd_ratio": 0.96, "vel_js": 0.31, "art_r": 0.33, "art_mae": 0.41, "parts": 57.0,
+    "vel_sd_ratio": 0.96, "vel_js": 0.31, "art_r": 0.33, "art_mae": 0.41, "parts": 57.0, "auc": 0.87,
 }  # fmt: skip
 TABLE = {
     "flat": ROW | {"vel_r": 0.0, "art_mae": 0.58},
@@ -50,8 +51,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def report(instrument: str = "bass") -> Report:
+    return Report(instrument, 57, TABLE, {"lakh": TABLE}, {}, [], {})
+
+
 def card(folder: Path, instrument: str = "bass") -> str:
-    write_card(folder, instrument, TABLE)
+    write_card(folder, report(instrument))
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
@@ -64,16 +69,25 @@ def test_the_headline_is_the_models_beside_the_floors(folder: Path) -> None:
 def test_every_row_of_the_evaluation_is_shown(folder: Path) -> None:
     text = card(folder)
     for name, r in (("flat", "0.000"), ("jitter", "0.011"), ("ridge floor", "0.174"), ("base", "0.231")):
-        assert f"| bass | {name} | {r} (0.250 to 0.290) | 9.87 | 0.96 | 0.31 | 0.330 | " in text
+        assert f"| {name} | {r} (0.250 to 0.290) | 9.87 | 0.96 | 0.31 | 0.330 | " in text
     assert "On 57 validation parts" in text
 
 
 def test_every_stage_of_the_record_is_shown_in_the_order_of_training(folder: Path) -> None:
     text = card(folder)
-    trunk = "| trunk (all instruments) | 1,234,567 | 3 (2) | 16 | 0.0003 | 7 | 12 | 2 CPU threads |"
-    lora = "| LoRA adapter (parts played by hand) | 98,765 | 6 (4) | 64 | 0.0002 | 5 | 12 | H200 |"
+    trunk = "| trunk (all instruments) | 1,234,567 | 3 (2) | 16 | 0.0003 (adamw) | 7 | 12 | 2 CPU threads |"
+    lora = "| LoRA adapter (parts played by hand) | 98,765 | 6 (4) | 64 | 0.0002 (adamw) | 5 | 12 | H200 |"
     assert 0 < text.index(trunk) < text.index(lora)
     assert "| base (this instrument) |" not in text
+
+
+def test_what_the_trunk_was_begun_with_is_shown_first(folder: Path) -> None:
+    record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    first = entry(epochs=9, batch_size=48, lr=6e-4, seed=1, notes_seen=28_000_000)
+    record["earlier"] = [{"stage": "trunk"} | first]
+    (folder / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    text = card(folder)
+    assert 0 < text.index("| trunk (all instruments) | 28,000,000 |") < text.index("| 1,234,567 |")
 
 
 def test_the_shape_is_that_of_the_model(folder: Path) -> None:
@@ -105,4 +119,4 @@ def test_a_model_without_a_record_has_a_card_without_stages(folder: Path) -> Non
 
 def test_a_card_needs_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
-        write_card(tmp_path, "bass", TABLE)
+        write_card(tmp_path, report())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from duvhuman.train.metrics import (
+from duvhuman.train.evaluation.metrics import (
     articulation_metrics,
     bootstrap_interval,
     correlation,

@@ -1,0 +1,165 @@
+"""What the ways of decoding are worth: from the same predictions, other velocities and lengths.
+
+Every validation part is predicted once; what follows is arithmetic. The first table tells which of the network's two
+answers agrees best with the players, and about what mean they are best stretched; the second what `variation` costs and
+buys; the third which side a classifier tells players from us by.
+
+Conventions
+-----------
+r and MAE are means over parts; MAE is of ln(performed / written length). AUC: see `duvhuman.train.evaluation.two_sample`.
+
+    python benchmarks/decoding.py --data prepared guitar bass keys strings
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from duvhuman.humanize.decode import (
+    decode_articulation,
+    decode_velocity,
+    duration_centres,
+    inverse_cdf,
+    keyed_uniform,
+    local_mean,
+    velocity_centres,
+)
+from duvhuman.humanize.score import FloatArray
+from duvhuman.humanize.windows import Distribution
+from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.config import ModelConfig
+from duvhuman.models.lora import merge_adapter
+from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.store import find_adapter, find_model
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.deadpan import Pair
+from duvhuman.train.evaluation.metrics import mean_over_parts
+from duvhuman.train.evaluation.predictors import Prediction, flat_pair, metrics_of, model_predictor, written_flat
+from duvhuman.train.evaluation.report import sample_parts
+from duvhuman.train.evaluation.two_sample import two_sample_auc
+
+REACHES = (48, 192, 512, 2048)
+VARIATIONS = (0.0, 0.25, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Said:
+    """The parts of an instrument, the songs they are from, and what the network says of each."""
+
+    pairs: list[Pair]
+    songs: list[str]
+    said: list[Distribution]
+    config: ModelConfig
+
+    def scores(self, velocities: Sequence[FloatArray], articulations: Sequence[FloatArray]) -> dict[str, float]:
+        """The mean metrics of these performances."""
+        played = [Prediction(*both) for both in zip(velocities, articulations, strict=True)]
+        return mean_over_parts([metrics_of(*both) for both in zip(self.pairs, played, strict=True)])
+
+    def auc(self, velocities: Sequence[FloatArray], articulations: Sequence[FloatArray]) -> float:
+        """How well these performances are told from the players'."""
+        played = [Prediction(np.round(v), a) for v, a in zip(velocities, articulations, strict=True)]
+        return two_sample_auc(self.pairs, played, self.songs)
+
+
+def main() -> None:
+    """Run it; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
+    parser.add_argument("--model", metavar="DIR", help="a model, or a folder of models (default: the bundled ones)")
+    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
+    options = parser.parse_args()
+    data = PhraseData(options.data)
+    for instrument in options.instruments:
+        said = ask(data, instrument, options.model, options.max_parts)
+        print(f"\n{instrument}, {len(said.pairs)} parts, gain {said.config.velocity_gain}", flush=True)
+        answers(said)
+        variations(said)
+
+
+def ask(data: PhraseData, instrument: str, where: str | None, max_parts: int) -> Said:
+    """What a model says of the flat validation parts of an instrument."""
+    folder = find_model(instrument, where)
+    model = PhraseTransformer.from_pretrained(folder)
+    adapter = find_adapter(instrument, "default", folder)
+    if adapter is not None:
+        merge_adapter(model, adapter)
+    predict, found = model_predictor(model), Said([], [], [], model.config)
+    for part in sample_parts(data.select(split="valid", instrument=instrument), max_parts):
+        pair = flat_pair(data, part)
+        if pair is not None and (said := predict(pair.score, written_flat(pair)).said) is not None:
+            found.pairs.append(pair)
+            found.songs.append(f"{part.pack}/{part.song}")
+            found.said.append(said)
+    return found
+
+
+def answers(all_said: Said) -> None:
+    """Which of the network's answers agrees best with the players."""
+    velocity: dict[str, Callable[[Distribution], FloatArray]] = {
+        "bins": lambda s: s.velocity_probabilities @ velocity_centres(),
+        "regression": lambda s: s.velocity,
+        "mean of both": lambda s: (s.velocity_probabilities @ velocity_centres() + s.velocity) / 2,
+    }
+    centres = duration_centres(all_said.config)
+    edges = np.array(all_said.config.duration_edges)
+    edges = np.concatenate([[2 * centres[0] - edges[0]], edges, [2 * centres[-1] - edges[-1]]])
+
+    def median(s: Distribution) -> FloatArray:
+        return inverse_cdf(s.duration_probabilities, edges, np.full(len(s.velocity), 0.5))
+
+    lengths: dict[str, Callable[[Distribution], FloatArray]] = {
+        "as written": lambda s: np.zeros(len(s.velocity)),
+        "bins' mean": lambda s: s.duration_probabilities @ centres,
+        "bins' median": median,
+        "regression": lambda s: s.articulation,
+        "median and regression": lambda s: (median(s) + s.articulation) / 2,
+    }
+    said, gain = all_said.said, all_said.config.velocity_gain
+    nothing = [np.zeros(len(s.velocity)) for s in said]
+    for name, how in velocity.items():
+        expected = [how(s) for s in said]
+        cells = [f"{all_said.scores(expected, nothing)['vel_r']:.3f}"]
+        for reach in REACHES:
+            stretched = [stretch(values, gain, reach) for values in expected]
+            cells.append(f"{reach}: {all_said.scores(stretched, nothing)['vel_r']:.3f}")
+        print(f"  velocity r by {name:14} {cells[0]}; stretched about the mean of notes within {', '.join(cells[1:])}")
+    for name, how in lengths.items():
+        m = all_said.scores([s.velocity for s in said], [how(s) for s in said])
+        print(f"  articulation by {name:22} r {m['art_r']:.3f}, MAE {m['art_mae']:.3f}", flush=True)
+
+
+def stretch(values: FloatArray, gain: float, reach: int) -> FloatArray:
+    """Velocities stretched about the mean of the notes within `reach`."""
+    middle = local_mean(values, reach)
+    stretched: FloatArray = np.clip(middle + gain * (values - middle), 1, 127)
+    return stretched
+
+
+def variations(all_said: Said) -> None:
+    """What `variation` costs and buys, and which side tells us from the players."""
+    ours: tuple[list[FloatArray], list[FloatArray]] = ([], [])
+    for variation in reversed(VARIATIONS):
+        ours = ([], [])
+        for pair, said in zip(all_said.pairs, all_said.said, strict=True):
+            draws = [keyed_uniform(pair.score, 0, salt) for salt in (1, 2)]
+            velocity, _ = decode_velocity(said, all_said.config, variation=variation, uniform=draws[0])
+            ours[0].append(velocity)
+            ours[1].append(decode_articulation(said, all_said.config, variation=variation, uniform=draws[1]))
+        m = all_said.scores(*ours)
+        print(
+            f"  variation {variation:.2f}: velocity r {m['vel_r']:.3f}, SD ratio {m['vel_sd_ratio']:.2f}, "
+            f"articulation MAE {m['art_mae']:.3f}, AUC {all_said.auc(*ours):.3f}", flush=True,
+        )  # fmt: skip
+    played = [pair.played.velocity for pair in all_said.pairs], [pair.articulation for pair in all_said.pairs]
+    print(f"  AUC with our velocities and the players' lengths {all_said.auc(ours[0], played[1]):.3f}")
+    print(f"  AUC with the players' velocities and our lengths {all_said.auc(played[0], ours[1]):.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

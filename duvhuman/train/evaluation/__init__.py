@@ -1,0 +1,1 @@
+"""How good a model is: metrics, floors, ceilings, the table, its plots and the model card."""

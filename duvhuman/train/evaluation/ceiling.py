@@ -1,0 +1,64 @@
+"""The ceiling: how well a player's own repetition of a bar tells how they play it.
+
+Conventions
+-----------
+Bars are compared that hold the same pitches at the same places. A repetition with the very same velocities and lengths
+is a copy, not a performance, and tells nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from duvhuman.humanize.score import IntArray
+from duvhuman.train.deadpan import Pair
+from duvhuman.train.evaluation.metrics import articulation_metrics, mean_over_parts, velocity_metrics
+from duvhuman.train.takes import bar_contents, bars_of
+
+FEWEST_NOTES = 32
+"""Parts with fewer repeated notes are left out."""
+
+
+def repetition_ceiling(pairs: Sequence[Pair]) -> dict[str, float]:
+    """The mean metrics of a bar "predicted" by the same player's previous playing of it, and ``parts``.
+
+    Empty if no part repeats itself. Only parts on a grid have bars.
+    """
+    rows = []
+    for pair in pairs:
+        earlier, later = repeated_notes(pair)
+        if len(later) < FEWEST_NOTES or pair.played.velocity[later].std() < 1:
+            continue
+        velocity, articulation = pair.played.velocity, pair.articulation * np.log(2)
+        rows.append(
+            velocity_metrics(velocity[later], velocity[earlier])
+            | articulation_metrics(articulation[later], articulation[earlier])
+        )
+    return mean_over_parts(rows) | {"parts": float(len(rows))} if rows else {}
+
+
+def repeated_notes(pair: Pair) -> tuple[IntArray, IntArray]:
+    """Indices (K,) of notes and (K,) of the same notes in the next bar of the same content that is no copy."""
+    score, played = pair.score, pair.played
+    nothing = np.zeros(0, dtype=np.int64)
+    if not score.grid_known.all():
+        return nothing, nothing
+    bar, content = bars_of(score)[0], bar_contents([score])
+    edges = np.append(np.flatnonzero(np.append(True, np.diff(bar) != 0)), len(bar))
+    alike: dict[int, list[IntArray]] = defaultdict(list)
+    for start, stop in itertools.pairwise(edges):
+        notes = np.arange(start, stop)
+        place = np.round(score.beat_in_bar[notes] * 12)
+        alike[int(content[start])].append(notes[np.lexsort((score.pitch[notes], place))])
+    earlier, later = [nothing], [nothing]
+    for bars in alike.values():
+        for one, other in itertools.pairwise(bars):
+            same_velocity = np.array_equal(played.velocity[one], played.velocity[other])
+            if not (same_velocity and np.allclose(played.duration_beats[one], played.duration_beats[other])):
+                earlier.append(one)
+                later.append(other)
+    return np.concatenate(earlier), np.concatenate(later)

@@ -1,0 +1,145 @@
+"""Pictures of an evaluation: what the players did, what the model does, and whether its probabilities hold.
+
+Conventions
+-----------
+Needs matplotlib (the extra ``train``). Pictures are PNG files named after the instrument.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from duvhuman.humanize.decode import duration_bin, velocity_bin
+from duvhuman.humanize.score import FloatArray, IntArray
+from duvhuman.models.config import ModelConfig
+from duvhuman.train.evaluation.report import FLAT, Report, shipped_row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+HUMAN, OURS, WRITTEN = "#1f4e79", "#d9662b", "#9a9a9a"
+SHOWN_NOTES, SHOWN_PARTS = 160, 6
+
+
+def can_draw() -> bool:
+    """Whether matplotlib is there."""
+    return find_spec("matplotlib") is not None
+
+
+def draw_evaluation(report: Report, config: ModelConfig, folder: Path) -> list[Path]:
+    """Draw the four pictures of a report into `folder`, and return their paths."""
+    from matplotlib.figure import Figure
+
+    paths = []
+    for name, size, grid, draw in (
+        ("velocity", (13, 12), (SHOWN_PARTS, 1), _draw_parts),
+        ("scatter", (11, 5), (1, 2), _draw_scatter),
+        ("articulation", (9, 5), (1, 1), _draw_articulation),
+        ("calibration", (11, 5), (1, 2), _draw_calibration),
+    ):
+        figure = Figure(figsize=size, dpi=100, layout="constrained")
+        axes = list(np.ravel(figure.subplots(*grid)))
+        figure.suptitle(draw(axes, report, config), fontsize=12)
+        paths.append(folder / f"{report.instrument}_{name}.png")
+        figure.savefig(paths[-1])
+    return paths
+
+
+def calibration(probabilities: FloatArray, happened: IntArray) -> tuple[FloatArray, FloatArray, IntArray]:
+    """How often bins came true that were given a certain probability.
+
+    Parameters
+    ----------
+    probabilities : (N, K), rows sum to 1.
+    happened : (N,) the bin that came true.
+
+    Returns
+    -------
+    Mean probability, share that came true, and count of each tenth of the probabilities that holds any.
+    """
+    said = probabilities.ravel()
+    true = (np.arange(probabilities.shape[1]) == happened[:, None]).ravel()
+    tenth = np.minimum((said * 10).astype(np.int64), 9)
+    count = np.bincount(tenth, minlength=10)
+    some = count > 0
+    mean = np.bincount(tenth, said, minlength=10)[some] / count[some]
+    share = np.bincount(tenth, true, minlength=10)[some] / count[some]
+    return mean, share, count[some]
+
+
+def _draw_parts(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
+    """Velocity over time: parts from the best to the worst played, evenly spaced."""
+    ours = report.performances[shipped_row(report.table)]
+    r = [np.corrcoef(p.played.velocity, o.velocity)[0, 1] for p, o in zip(report.pairs, ours, strict=True)]
+    order = np.argsort(-np.nan_to_num(r))
+    shown = order[np.linspace(0, len(order) - 1, min(len(axes), len(order))).round().astype(int)]
+    for axis, index in zip(axes, shown, strict=False):
+        pair, played = report.pairs[index], ours[index]
+        notes = slice(0, SHOWN_NOTES)
+        time = pair.score.onset_beats[notes]
+        axis.plot(time, report.performances[FLAT][index].velocity[notes], color=WRITTEN, lw=1, label="flat")
+        axis.plot(time, pair.played.velocity[notes], ".-", color=HUMAN, lw=0.9, ms=4, label="human")
+        axis.plot(time, played.velocity[notes], ".-", color=OURS, lw=0.9, ms=4, label="ours")
+        axis.set_ylim(0, 128)
+        axis.margins(x=0.01)
+        axis.set_ylabel("velocity")
+        axis.set_title(f"r = {r[index]:.2f}", fontsize=9, loc="right", pad=2)
+    axes[-1].set_xlabel("beats")
+    axes[0].legend(ncols=3, loc="upper left", frameon=False, bbox_to_anchor=(0, 1.25))
+    return f"{report.instrument}: six held-out parts, from the best to the worst correlated"
+
+
+def _draw_scatter(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
+    """Played against predicted, all notes, each minus its part's mean."""
+    ours = report.performances[shipped_row(report.table)]
+    velocity = [(p.played.velocity, o.velocity) for p, o in zip(report.pairs, ours, strict=True)]
+    lengths = [(p.articulation, o.articulation) for p, o in zip(report.pairs, ours, strict=True)]
+    for axis, sides, label, limit in zip(
+        axes, (velocity, lengths), ("velocity minus the part's mean", "log2(performed / written length)"), (60, 4),
+        strict=True,
+    ):  # fmt: skip
+        middle = limit == 60
+        x = np.concatenate([a - a.mean() * middle for a, _ in sides])
+        y = np.concatenate([b - b.mean() * middle for _, b in sides])
+        axis.hexbin(x, y, gridsize=60, bins="log", cmap="Blues", extent=(-limit, limit, -limit, limit), mincnt=1)
+        axis.plot([-limit, limit], [-limit, limit], color=WRITTEN, lw=1)
+        axis.set_xlabel(f"human: {label}")
+        axis.set_ylabel("ours")
+    return f"{report.instrument}: {sum(len(a) for a, _ in velocity):,} notes of {len(report.pairs)} held-out parts"
+
+
+def _draw_articulation(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
+    ours = report.performances[shipped_row(report.table)]
+    bins = list(np.linspace(-4, 2, 91))
+    played = [pair.articulation for pair in report.pairs]
+    for values, colour, label in ((played, HUMAN, "human"), ([one.articulation for one in ours], OURS, "ours")):
+        every = np.clip(np.concatenate(values), -4, 2)
+        axes[0].hist(every, bins, color=colour, alpha=0.55, label=label, density=True)
+    axes[0].axvline(0, color=WRITTEN, lw=1)
+    axes[0].set_xlabel("log2(performed / written length); 0: exactly as written")
+    axes[0].set_ylabel("density of notes")
+    axes[0].legend(frameon=False)
+    return f"{report.instrument}: articulation"
+
+
+def _draw_calibration(axes: list[Axes], report: Report, config: ModelConfig) -> str:
+    said = [one.said for one in report.performances[shipped_row(report.table)]]
+    known = [(pair, one) for pair, one in zip(report.pairs, said, strict=True) if one is not None]
+    panels = (
+        ("velocity bins", [one.velocity_probabilities for _, one in known],
+         [velocity_bin(pair.played.velocity) for pair, _ in known]),
+        ("articulation bins", [one.duration_probabilities for _, one in known],
+         [duration_bin(pair.articulation, config) for pair, _ in known]),
+    )  # fmt: skip
+    for axis, (label, probabilities, happened) in zip(axes, panels, strict=True):
+        mean, share, count = calibration(np.concatenate(probabilities), np.concatenate(happened))
+        axis.plot([0, 1], [0, 1], color=WRITTEN, lw=1)
+        axis.plot(mean, share, "o-", color=OURS)
+        for x, y, n in zip(mean, share, count, strict=True):
+            axis.annotate(f"{n:,}", (x, y), textcoords="offset points", xytext=(6, -10), fontsize=7, color="#555555")
+        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"probability given to {label}", ylabel="share that came true")
+    return f"{report.instrument}: do the bins' probabilities hold?"

@@ -1,0 +1,132 @@
+"""What is scored: held-out parts made flat, and what turns them into a performance.
+
+Conventions
+-----------
+The input of every part is flat: all velocities are the part's mean, and every note is written up to the next onset at
+least 1/8 beat later. Notes in repeated bars count as often as they are played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from duvhuman.humanize.perform import perform
+from duvhuman.humanize.score import FloatArray, Score, contour, gap_to_next_onset
+from duvhuman.humanize.windows import Distribution
+from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.deadpan import Pair, pair_as_written
+from duvhuman.train.evaluation.metrics import articulation_metrics, mean_over_parts, velocity_metrics
+from duvhuman.train.parts import ALIVE_SD
+from duvhuman.train.storage import PartRow
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is played on one part.
+
+    Attributes
+    ----------
+    velocity : (N,) MIDI.
+    articulation : (N,) log2(performed / written duration).
+    said : what the network said, if one was asked.
+    """
+
+    velocity: FloatArray
+    articulation: FloatArray
+    said: Distribution | None = None
+
+
+Predictor = Callable[[Score, FloatArray], Prediction]
+"""From a flat score and its written velocities (N,) to what is played."""
+
+
+def flat_pair(data: PhraseData, part: PartRow, *, max_notes: int = 1024) -> Pair | None:
+    """The middle `max_notes` notes of a part as a flat score and what was played on it; None if played flat there."""
+    start = part.start + max(part.stop - part.start - max_notes, 0) // 2
+    played = data.performance(np.array([[start, min(part.stop, start + max_notes), 0]]), [part])
+    if played.velocity.std() < ALIVE_SD:
+        return None
+    return pair_as_written(played, gap_to_next_onset(played.score))
+
+
+def flat_pairs(data: PhraseData, parts: Sequence[PartRow], *, max_notes: int = 1024) -> list[Pair]:
+    """`flat_pair` of every part whose middle is not played flat."""
+    pairs = (flat_pair(data, part, max_notes=max_notes) for part in parts)
+    return [pair for pair in pairs if pair is not None]
+
+
+def written_flat(pair: Pair) -> FloatArray:
+    """(N,) the velocities of the flat input: the player's mean, rounded."""
+    velocity = pair.played.velocity
+    return np.full(len(velocity), float(np.round(velocity.mean())))
+
+
+def play_pairs(pairs: Sequence[Pair], predict: Predictor) -> list[Prediction]:
+    """What `predict` plays on the flat input of every pair."""
+    return [predict(pair.score, written_flat(pair)) for pair in pairs]
+
+
+def metrics_of(pair: Pair, predicted: Prediction) -> dict[str, float]:
+    """The metrics of one part."""
+    return velocity_metrics(pair.played.velocity, predicted.velocity) | articulation_metrics(
+        pair.articulation * np.log(2), predicted.articulation * np.log(2)
+    )
+
+
+def score_pairs(pairs: Sequence[Pair], predict: Predictor) -> list[dict[str, float]]:
+    """The metrics of every part."""
+    return [metrics_of(pair, said) for pair, said in zip(pairs, play_pairs(pairs, predict), strict=True)]
+
+
+def model_predictor(model: PhraseTransformer, *, variation: float = 0.0, seed: int = 0) -> Predictor:
+    """A model as users meet it: rounded velocities, and a written staccato stays one."""
+
+    def predict(score: Score, velocity: FloatArray) -> Prediction:
+        played = perform(model, score, velocity, variation=variation, seed=seed)
+        articulation = np.log2(played.duration_beats / score.nominal_beats)
+        return Prediction(np.round(played.velocity), articulation, played.said)
+
+    return predict
+
+
+def flat_predictor(score: Score, velocity: FloatArray) -> Prediction:
+    """The input itself: flat, and as written."""
+    return Prediction(velocity, np.zeros(len(score)))
+
+
+def jitter_predictor(seed: int = 0) -> Predictor:
+    """What most humanizers do: normal noise of SD 10 on velocities, of a tenth on lengths."""
+    rng = np.random.default_rng(seed)
+
+    def predict(score: Score, velocity: FloatArray) -> Prediction:
+        jittered = np.clip(np.round(velocity + rng.normal(0, 10, len(score))), 1, 127)
+        return Prediction(jittered, np.log2(np.maximum(1 + rng.normal(0, 0.1, len(score)), 0.1)))
+
+    return predict
+
+
+def play_with_contour(pairs: Sequence[Pair], model: PhraseTransformer) -> list[Prediction]:
+    """What a model plays when the user has written the player's dynamics, of which it sees but the contour."""
+    predict = model_predictor(model)
+    return [predict(pair.score, pair.played.velocity) for pair in pairs]
+
+
+def contour_alone(pair: Pair) -> Prediction:
+    """The contour hint itself as a performance: the swell, and 12 more or less for an accent."""
+    played = pair.played
+    level = np.full(len(played), played.velocity.mean())
+    swell, accent = contour(played.score.onset_beats, played.velocity, played.score.segment, level)
+    return Prediction(np.clip(np.round(level + swell + 12 * accent), 1, 127), np.zeros(len(played)))
+
+
+def quick_metrics(model: PhraseTransformer, pairs: Sequence[Pair]) -> dict[str, float]:
+    """The mean metrics over `pairs`, and ``failed``: 1 if predictions are constant or not numbers."""
+    rows = score_pairs(pairs, model_predictor(model))
+    metrics = mean_over_parts(rows)
+    constant = all(row["vel_sd_ratio"] < 1e-3 for row in rows)
+    metrics["failed"] = float(constant or not all(np.isfinite(value) for value in metrics.values()))
+    return metrics
