@@ -6,7 +6,7 @@ buys; the third which side a classifier tells players from us by.
 
 Conventions
 -----------
-r and MAE are means over parts; MAE is of ln(performed / written length). AUC: see `duvhuman.train.evaluation.two_sample`.
+r and MAE are means over parts; MAE is of ln(performed / written length). AUC: `duvhuman.train.evaluation.two_sample`.
 
     python benchmarks/decoding.py --data prepared guitar bass keys strings
 """

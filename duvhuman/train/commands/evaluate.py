@@ -41,10 +41,10 @@ def run(arguments: list[str]) -> None:
     from duvhuman.train.commands.common import open_data
     from duvhuman.train.evaluation.card import write_card
     from duvhuman.train.evaluation.plots import can_draw, draw_evaluation
-    from duvhuman.train.evaluation.report import ADAPTER, BASE, evaluate_instrument, format_report
+    from duvhuman.train.evaluation.report import ADAPTER, BASE, evaluate_instrument, format_report, format_summary
 
     data = open_data(args.data, print)
-    reports = {}
+    reports = []
     for name in names:
         folder = find_model(name, args.model)
         adapter = find_adapter(name, "default", folder)
@@ -54,15 +54,15 @@ def run(arguments: list[str]) -> None:
             merge_adapter(models[ADAPTER], adapter)
         report = evaluate_instrument(data, name, models, max_parts=args.max_parts, log=print)
         print(format_report(report), end="\n\n", flush=True)
-        reports[name] = report.to_dict()
-        _write(out / REPORT_FILE, json.dumps(reports, indent=1) + "\n")
+        reports.append(report)
+        _write(out / REPORT_FILE, json.dumps({one.instrument: one.to_dict() for one in reports}, indent=1) + "\n")
         if can_draw():
             draw_evaluation(report, models[BASE].config, out)
         else:
             print("no plots: they need matplotlib (pip install 'duvhuman[train]')")
         if args.cards:
             write_card(folder, report)
-    print(f"{out / REPORT_FILE} holds all figures")
+    print(format_summary(reports), f"{out / REPORT_FILE} holds all figures", sep="\n\n")
 
 
 def _folder(name: str) -> Path:

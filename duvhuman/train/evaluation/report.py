@@ -146,6 +146,27 @@ def format_report(report: Report) -> str:
     return "\n".join([*lines, "", *_notes(report)])
 
 
+def format_summary(reports: Sequence[Report]) -> str:
+    """One row per instrument in Markdown: the model that is shipped beside floor and ceiling."""
+    columns = (
+        "instrument", "parts", "velocity r (95 %)", "ridge floor", "ceiling", "SD ratio", "articulation MAE (ln)",
+        "as written", "r with contour hint", "AUC", "flat",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for report in reports:
+        table = report.table
+        best, unknown = table[shipped_row(table)], float("nan")
+        cells = (
+            report.instrument, str(report.parts),
+            f"{best['vel_r']:.3f} ({best['vel_r_low']:.3f} to {best['vel_r_high']:.3f})",
+            _number(table[RIDGE]["vel_r"], 3), _number(table.get(CEILING, {}).get("vel_r", unknown), 3),
+            _number(best["vel_sd_ratio"], 2), _number(best["art_mae"], 3), _number(table[FLAT]["art_mae"], 3),
+            _number(table[CONTOUR]["vel_r"], 3), _number(best["auc"], 2), _number(table[FLAT]["auc"], 2),
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def shipped_row(table: Mapping[str, Metrics]) -> str:
     """The row of the model that is shipped: with its adapter, if there is one."""
     return ADAPTER if ADAPTER in table else BASE
