@@ -50,17 +50,20 @@ def duration_centres(config: ModelConfig) -> FloatArray:
 
 
 def decode_velocity(
-    said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None
-) -> tuple[FloatArray, FloatArray]:
+    said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None,
+    contour_given: bool = False,
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Velocities and their spread.
 
     The expected velocity is the mean of the bins, which agrees better with players than the regression does. It varies
-    less than a player does, so it is stretched about its local mean by ``config.velocity_gain``.
+    less than a player does, so it is stretched about its local mean by ``config.velocity_gain``, or by
+    ``config.contour_gain`` where the network was told the contour of what the user wrote.
 
     Parameters
     ----------
     variation : 0 is the expected performance, 1 a draw from the predicted bins.
     uniform : (N,) the draws in 0..1, needed if `variation` is not 0.
+    contour_given : whether the network was given the contour hint.
 
     Returns
     -------
@@ -71,7 +74,8 @@ def decode_velocity(
     mean = said.velocity_probabilities @ centres
     spread = np.sqrt(np.maximum(said.velocity_probabilities @ centres**2 - mean**2, 0.0))
     middle = local_mean(mean)
-    velocity = middle + config.velocity_gain * (mean - middle)
+    gain = config.contour_gain if contour_given else config.velocity_gain
+    velocity = middle + gain * (mean - middle)
     if variation > 0 and uniform is not None:
         edges = np.append(8.0 * np.arange(VELOCITY_BINS), 128.0)
         drawn = inverse_cdf(said.velocity_probabilities, edges, uniform)

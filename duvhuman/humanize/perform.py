@@ -73,7 +73,9 @@ def perform(
     hints = hints_of(score, written_velocity, typical_range=model.config.typical_range, keep=keep_dynamics)
     said = predict_distribution(model, score, hints)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
-    velocity, spread = decode_velocity(said, model.config, variation=variation, uniform=draws[0])
+    velocity, spread = decode_velocity(
+        said, model.config, variation=variation, uniform=draws[0], contour_given=bool(np.isfinite(hints.swell).any())
+    )
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
     duration = limit_durations(score, score.nominal_beats * 2.0**articulation)
     return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)

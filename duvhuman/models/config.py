@@ -35,6 +35,7 @@ class ModelConfig:
     duration_edges : 15 inner edges of the articulation bins.
     velocity_gain, articulation_gain : factors that restore the players' spread to an expected velocity or articulation
         (an expectation varies less than what it is the expectation of). Measured on the training split.
+    contour_gain : takes the place of `velocity_gain` where the user's dynamics are kept, which tell most of the spread.
     typical_range : velocity SD within a part, median over the training parts; what the range hint defaults to.
 
     Raises
@@ -54,6 +55,7 @@ class ModelConfig:
     duration_edges: tuple[float, ...] = DURATION_EDGES
     velocity_gain: float = 1.0
     articulation_gain: float = 1.0
+    contour_gain: float = 1.0
     typical_range: float = 14.0
 
     def __post_init__(self) -> None:
@@ -62,7 +64,7 @@ class ModelConfig:
                 raise ModelError(f"{name} must be 1 or more, not {size}")
         if not 0 <= self.dropout < 1:
             raise ModelError(f"dropout must be from 0 to below 1, not {self.dropout}")
-        for name in ("velocity_gain", "articulation_gain", "typical_range"):
+        for name in ("velocity_gain", "articulation_gain", "contour_gain", "typical_range"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ModelError(f"{name} must be a number from 0, not {value}")
         if not all(isinstance(name, str) for name in self.feature_names):

@@ -31,7 +31,13 @@ from duvhuman.train.checkpoint import stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair
-from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs
+from duvhuman.train.evaluation.predictors import (
+    flat_pairs,
+    model_predictor,
+    score_pairs,
+    written_as_played,
+    written_flat,
+)
 from duvhuman.train.history import draw_curves
 from duvhuman.train.loop import Result, Surroundings, fit
 from duvhuman.train.storage import PartRow
@@ -42,7 +48,7 @@ TRUNK = "trunk"
 EARLIER = "earlier"
 """Under this name a record lists the stages of the trunk that its own trunk was begun with."""
 PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
-CALIBRATION_PARTS = 48
+CALIBRATION_PARTS = 160
 WANTED_SD_RATIO = 0.95
 LARGEST_GAIN = 6.0
 
@@ -127,23 +133,30 @@ def grown(tensors: Mapping[str, Tensor], n_layers: int) -> dict[str, Tensor]:
 
 
 def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) -> PhraseTransformer:
-    """`network` with the range and the velocity gain of its instrument's players, measured on training parts.
+    """`network` with the range and the velocity gains of its instrument's players, measured on training parts.
 
-    The gain is chosen so that the velocity SD of flat parts played through the inference path is on average
-    `WANTED_SD_RATIO` of the players'; it stays 1 if the middle of no part has dynamics.
+    The gains are chosen so that the velocity SD of parts played through the inference path, once flat and once with the
+    player's own dynamics written, is on average `WANTED_SD_RATIO` of the players'; they stay 1 if the middle of no part
+    has dynamics.
     """
     parts = data.select(split="train", instrument=instrument)
     rng = np.random.default_rng(7)
     sample = [parts[i] for i in rng.permutation(len(parts))[:CALIBRATION_PARTS]]
     pairs = flat_pairs(data, sample, max_notes=PAIR_NOTES)
     network.config = replace(network.config, typical_range=float(np.median([part.range for part in parts])))
-    gain = 1.0
-    for _ in range(3 if pairs else 0):  # clipping at 1 and 127 makes the ratio a little less than proportional
-        network.config = replace(network.config, velocity_gain=gain)
-        ratio = float(np.mean([row["vel_sd_ratio"] for row in score_pairs(pairs, model_predictor(network))]))
-        gain = round(min(gain * WANTED_SD_RATIO / max(ratio, 1e-3), LARGEST_GAIN), 3)
-    network.config = replace(network.config, velocity_gain=gain)
+    for name, written in (("velocity_gain", written_flat), ("contour_gain", written_as_played)):
+        gain = 1.0
+        for _ in range(3 if pairs else 0):  # clipping at 1 and 127 makes the ratio a little less than proportional
+            network.config = _with_gain(network.config, name, gain)
+            rows = score_pairs(pairs, model_predictor(network), written)
+            ratio = float(np.mean([row["vel_sd_ratio"] for row in rows]))
+            gain = round(min(gain * WANTED_SD_RATIO / max(ratio, 1e-3), LARGEST_GAIN), 3)
+        network.config = _with_gain(network.config, name, gain)
     return network
+
+
+def _with_gain(config: ModelConfig, name: str, gain: float) -> ModelConfig:
+    return ModelConfig.from_dict(config.to_dict() | {name: gain})
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -82,6 +82,13 @@ def test_gain_stretches_about_the_local_mean() -> None:
     assert np.ptp(articulation) == pytest.approx(0, abs=0.01)
 
 
+def test_dynamics_that_the_user_wrote_are_not_blown_up() -> None:
+    config, said = ModelConfig(velocity_gain=4.0, contour_gain=1.25), certain([7, 9] * 20)
+    flat, kept = (decode_velocity(said, config, contour_given=given)[0] for given in (False, True))
+    assert np.ptp(flat) == pytest.approx(4 * 16, rel=0.05)
+    assert np.ptp(kept) == pytest.approx(1.25 * 16, rel=0.05)
+
+
 def test_velocities_stay_midi_velocities() -> None:
     wide = decode_velocity(certain([0, 15] * 20), ModelConfig(velocity_gain=5.0))[0]
     assert (wide.min(), wide.max()) == (1, 127)

@@ -22,7 +22,7 @@ from duvhuman.train import stages
 from duvhuman.train.checkpoint import stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs
+from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs, written_as_played
 from duvhuman.train.history import History
 from duvhuman.train.loop import Surroundings
 from duvhuman.train.stages import Run, calibrated, grown, has_model, read_record, train_base, train_lora, train_trunk
@@ -246,6 +246,14 @@ def test_the_gain_brings_the_spread_near_the_players(std: float, data: PhraseDat
     calibrated(network, data, "guitar")
     after = score_pairs(flat_pairs(data, data.select(split="train", instrument="guitar")), model_predictor(network))
     assert np.mean([row["vel_sd_ratio"] for row in after]) == pytest.approx(0.95, abs=0.05)
+
+
+def test_the_gain_for_written_dynamics_is_measured_with_them(data: PhraseData) -> None:
+    network = calibrated(tiny_network(std=0.3), data, "guitar")
+    assert network.config.contour_gain != network.config.velocity_gain
+    pairs = flat_pairs(data, data.select(split="train", instrument="guitar"))
+    rows = score_pairs(pairs, model_predictor(network), written_as_played)
+    assert np.mean([row["vel_sd_ratio"] for row in rows]) == pytest.approx(0.95, abs=0.05)
 
 
 def test_a_network_that_says_next_to_nothing_is_not_blown_up(data: PhraseData) -> None:

@@ -65,9 +65,16 @@ def written_flat(pair: Pair) -> FloatArray:
     return np.full(len(velocity), float(np.round(velocity.mean())))
 
 
-def play_pairs(pairs: Sequence[Pair], predict: Predictor) -> list[Prediction]:
-    """What `predict` plays on the flat input of every pair."""
-    return [predict(pair.score, written_flat(pair)) for pair in pairs]
+def written_as_played(pair: Pair) -> FloatArray:
+    """(N,) the player's own velocities, as if the user had written them: a model sees their contour only."""
+    return pair.played.velocity
+
+
+def play_pairs(
+    pairs: Sequence[Pair], predict: Predictor, written: Callable[[Pair], FloatArray] = written_flat
+) -> list[Prediction]:
+    """What `predict` plays on every pair, flat or with the velocities that `written` gives."""
+    return [predict(pair.score, written(pair)) for pair in pairs]
 
 
 def metrics_of(pair: Pair, predicted: Prediction) -> dict[str, float]:
@@ -77,9 +84,11 @@ def metrics_of(pair: Pair, predicted: Prediction) -> dict[str, float]:
     )
 
 
-def score_pairs(pairs: Sequence[Pair], predict: Predictor) -> list[dict[str, float]]:
-    """The metrics of every part."""
-    return [metrics_of(pair, said) for pair, said in zip(pairs, play_pairs(pairs, predict), strict=True)]
+def score_pairs(
+    pairs: Sequence[Pair], predict: Predictor, written: Callable[[Pair], FloatArray] = written_flat
+) -> list[dict[str, float]]:
+    """The metrics of every part, played as `play_pairs` says."""
+    return [metrics_of(pair, said) for pair, said in zip(pairs, play_pairs(pairs, predict, written), strict=True)]
 
 
 def model_predictor(model: PhraseTransformer, *, variation: float = 0.0, seed: int = 0) -> Predictor:
@@ -107,12 +116,6 @@ def jitter_predictor(seed: int = 0) -> Predictor:
         return Prediction(jittered, np.log2(np.maximum(1 + rng.normal(0, 0.1, len(score)), 0.1)))
 
     return predict
-
-
-def play_with_contour(pairs: Sequence[Pair], model: PhraseTransformer) -> list[Prediction]:
-    """What a model plays when the user has written the player's dynamics, of which it sees but the contour."""
-    predict = model_predictor(model)
-    return [predict(pair.score, pair.played.velocity) for pair in pairs]
 
 
 def contour_alone(pair: Pair) -> Prediction:

@@ -30,7 +30,7 @@ from duvhuman.train.evaluation.predictors import (
     metrics_of,
     model_predictor,
     play_pairs,
-    play_with_contour,
+    written_as_played,
 )
 from duvhuman.train.evaluation.ridge import RidgeFloor
 from duvhuman.train.evaluation.two_sample import can_classify, two_sample_auc
@@ -102,7 +102,7 @@ def evaluate_instrument(
     predictors |= {name: model_predictor(model) for name, model in models.items()}
     performances = {name: play_pairs(pairs, predict) for name, predict in predictors.items()}
     performances[CONTOUR_ALONE] = [contour_alone(pair) for pair in pairs]
-    performances[CONTOUR] = play_with_contour(pairs, list(models.values())[-1])
+    performances[CONTOUR] = play_pairs(pairs, model_predictor(list(models.values())[-1]), written_as_played)
 
     each = {
         name: [metrics_of(pair, one) for pair, one in zip(pairs, played, strict=True)]
