@@ -129,9 +129,9 @@ def judged(case: Case, network: PhraseTransformer) -> dict[str, float]:
     """How the notes that count are played."""
     velocity = case.rest.played.velocity
     flat = np.full(len(velocity), float(np.round(velocity.mean())))
-    played, articulation = model_predictor(network)(case.rest.score, flat)
-    return velocity_metrics(velocity[case.fresh], played[case.fresh]) | articulation_metrics(
-        case.rest.articulation[case.fresh] * np.log(2), articulation[case.fresh] * np.log(2)
+    predicted = model_predictor(network)(case.rest.score, flat)
+    return velocity_metrics(velocity[case.fresh], predicted.velocity[case.fresh]) | articulation_metrics(
+        case.rest.articulation[case.fresh] * np.log(2), predicted.articulation[case.fresh] * np.log(2)
     )
 
 

@@ -129,7 +129,7 @@ def plain_loop(device: torch.device) -> Callable[[], int]:
         out: PhraseOutput = network(batch.pitch, batch.program, batch.features, batch.mask)
         loss = loss_terms(out, batch, V3, edges)["total"]
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), V3.clip)
         optimizer.step()
         return batch.mask.numel()
