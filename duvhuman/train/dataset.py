@@ -180,4 +180,4 @@ class PhraseData:
     def batch(self, phrases: IntArray, parts: Sequence[PartRow], *, seed: int, epoch: int, width: int) -> Batch:
         """A random flat version of some phrases, which follows from `seed`, `epoch` and each phrase alone."""
         played = self.performance(phrases, parts, context=CONTEXT_NOTES)
-        return encode(played, Draws(phrase_keys(seed, epoch, phrases)), width=width)
+        return encode(played, Draws(phrase_keys(seed, epoch, phrases)), width=width, rescale=True)

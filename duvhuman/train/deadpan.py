@@ -18,6 +18,7 @@ from duvhuman.humanize.score import (
     FloatArray,
     IntArray,
     Score,
+    chord_starts,
     gap_to_next_onset,
     separate_segments,
 )
@@ -26,6 +27,12 @@ from duvhuman.train.draws import Draws
 VOICE_SEMITONES = 7
 VOICE_LOOKAHEAD = 16
 GRIDLESS_BAR_BEATS = 4.0
+STRAIGHTEN_CHORDS = 8
+"""Half the width, in chords, of the neighbourhood in which gaps are made alike ..."""
+STRAIGHTEN_OCTAVES = 0.3
+"""... if they differ by about so many octaves."""
+NOTE_VALUES = np.array([1 / 8, 1 / 6, 1 / 4, 1 / 2, 3 / 4, 1, 3 / 2, 2, 3, 4])
+"""Gaps, in beats, that a straightened performance is written with."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +106,11 @@ def pair_as_written(played: Performance, gap_beats: FloatArray) -> Pair:
 def deadpan(played: Performance, draws: Draws) -> Pair:
     """A random flat version of each of the S segments of `played`, with what was played on it.
 
-    The segments are thinned out, transposed, their tempo changed, onsets quantised or left alone, the grid forgotten,
-    and lengths written up to the next onset of the part or of the voice; sometimes staccato, sometimes unknown. The
-    result is sorted anew by segment, onset and pitch.
+    The segments are thinned out, transposed, their tempo changed, onsets quantised, straightened or left alone, the
+    grid forgotten, and lengths written up to the next onset of the part or of the voice; sometimes staccato, sometimes
+    unknown. The result is sorted anew by segment, onset and pitch.
     """
-    played = _drop_notes(played, draws)
+    played = _straighten(_drop_notes(played, draws), draws)
     score = played.score
     per_note = score.segment
 
@@ -131,6 +138,73 @@ def deadpan(played: Performance, draws: Draws) -> Pair:
     order = np.lexsort((changed.pitch, quantised, per_note))
     played = replace(played, score=changed, duration_beats=played.duration_beats * stretch).select(order)
     return _write(played, draws)
+
+
+def _straighten(played: Performance, draws: Draws) -> Performance:
+    """What there is of a score in some of the segments that have no beat; the others stay as they are.
+
+    Chords begin together, and gaps between chords that are nearly alike in a neighbourhood become alike (a bilateral
+    filter: Tomasi and Manduchi 1998), as they would be written: a score says nothing of the melody's lead in a chord or
+    of a ritardando, both of which go along with loudness. Half of these segments are then written down with a tempo and
+    a metre in which the gaps are note values; where a bar begins is a guess. Note-offs move along.
+    """
+    score = played.score
+    straight = draws.chance(0.5)[score.segment] & ~score.grid_known
+    written = straight & draws.chance(0.5)[score.segment]
+    target_bpm = 100.0 * 2.0 ** draws.uniform(-0.4, 0.4)
+    phase, triple = draws.integers(0, 4)[score.segment], draws.chance(0.3)[score.segment]
+    if not straight.any():
+        return played
+    time = separate_segments(score.onset_beats, score.segment)
+    starts = chord_starts(score)
+    chord, first = np.cumsum(starts) - 1, np.flatnonzero(starts)
+    segment = score.segment[first]  # (C,) of each chord
+    within = np.append(np.diff(segment) == 0, False)  # (C,) a gap to a chord of the same segment follows
+    gap = np.append(np.diff(time[first]), 1.0)
+    log_even = _smoothed(np.log2(np.maximum(gap, 1e-3)), segment, within)
+
+    # The usual gap becomes a sixteenth, an eighth or a beat, whichever is nearest to the tempo drawn.
+    usual = np.zeros(len(draws))
+    for number in np.unique(segment[within]):
+        usual[number] = np.median(log_even[within & (segment == number)])
+    notional_bpm = np.ones(len(draws))
+    notional_bpm[score.segment] = score.tempo_bpm
+    beats_of_usual = np.clip(np.round(np.log2(target_bpm / notional_bpm) + usual), -2, 0)
+    scale = beats_of_usual - usual  # (S,) log2 of written beats to a notional one
+    in_beats = (log_even + scale[segment])[:, None]
+    value = NOTE_VALUES[np.abs(in_beats - np.log2(NOTE_VALUES)).argmin(axis=1)]
+    even = np.where(written[first], value, 2.0**log_even)
+    even = np.where(within & straight[first], even, gap)
+    begins = time[0] + np.concatenate([[0.0], np.cumsum(even[:-1])])  # (C,) when chords begin now
+
+    off = time + played.duration_beats
+    after_last = np.maximum(off - time[first[-1]], 0.0)
+    duration = np.interp(off, time[first], begins) + after_last - begins[chord]
+    segment_start = np.searchsorted(score.segment, score.segment)
+    since_start = begins[chord] - begins[chord[segment_start]]
+    bar = np.where(triple, 3.0, 4.0)
+    changed = score.replace(
+        onset_beats=np.where(straight, score.onset_beats[segment_start] + since_start, score.onset_beats),
+        tempo_bpm=np.where(written, score.tempo_bpm * 2.0 ** scale[score.segment], score.tempo_bpm),
+        bar_beats=np.where(written, bar, score.bar_beats),
+        beat_in_bar=np.where(written, np.mod(since_start + phase, bar), score.beat_in_bar),
+        grid_known=score.grid_known | written,
+    )
+    duration = np.where(straight, np.maximum(duration, 1e-3), played.duration_beats)
+    return replace(played, score=changed, duration_beats=duration)
+
+
+def _smoothed(log_gap: FloatArray, segment: IntArray, within: BoolArray) -> FloatArray:
+    """(C,) each gap as the mean of those gaps around it, of its segment, that are nearly as long."""
+    index = np.arange(len(log_gap))
+    total, weight = np.zeros(len(log_gap)), np.zeros(len(log_gap))
+    for step in range(-STRAIGHTEN_CHORDS, STRAIGHTEN_CHORDS + 1):
+        other = np.clip(index + step, 0, len(log_gap) - 1)
+        alike = np.exp(-(((log_gap[other] - log_gap) / STRAIGHTEN_OCTAVES) ** 2))
+        alike *= within[other] & (segment[other] == segment)
+        total, weight = total + alike * log_gap[other], weight + alike
+    smoothed: FloatArray = total / np.maximum(weight, 1e-9)
+    return smoothed
 
 
 def _write(played: Performance, draws: Draws) -> Pair:

@@ -8,6 +8,7 @@ A batch has B phrases of at most T notes, padded at their ends.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,11 @@ from duvhuman.train.draws import Draws
 BOUNDARY_REST_BEATS = 0.5
 HINT_CHANCES: Mapping[str, float] = {"level": 0.7, "range": 0.7, "contour": 0.35}
 """How often each hint is given in training."""
+USUAL_RANGE = 14.0
+RANGE_OCTAVES = 0.7
+"""Velocity SDs that parts are rescaled to: within so many octaves of the usual one."""
+NARROWEST_RANGE = 4.0
+"""A part whose velocities vary less is taken for one that varies so much: its noise is not blown up."""
 
 
 class Batch(NamedTuple):
@@ -47,8 +53,9 @@ class Batch(NamedTuple):
 
 
 def encode(
-    played: Performance, draws: Draws, *, width: int, hint_chances: Mapping[str, float] = HINT_CHANCES
-) -> Batch:
+    played: Performance, draws: Draws, *, width: int, hint_chances: Mapping[str, float] = HINT_CHANCES,
+    rescale: bool = False,
+) -> Batch:  # fmt: skip
     """A random flat version of S phrases and what was played on them.
 
     Parameters
@@ -56,8 +63,9 @@ def encode(
     played : the notes of the phrases, a segment each, with those around them (``core`` tells them apart).
     draws : of S phrases.
     width : T, to which phrases are padded; at least their longest.
+    rescale : whether to play every phrase as a player of some other range would (`with_random_range`).
     """
-    pair = deadpan(played, draws)
+    pair = deadpan(with_random_range(played, draws) if rescale else played, draws)
     score, played = pair.score, pair.played
     features = compute_features(score, random_hints(played, draws, hint_chances))
     core, segment = played.core, score.segment
@@ -79,6 +87,18 @@ def encode(
         boundary=padded(phrase_ends(played), torch.float32),
         weight=padded(played.wanted, torch.float32),
     )
+
+
+def with_random_range(played: Performance, draws: Draws) -> Performance:
+    """The phrases with their velocities stretched about the level of their parts to SDs drawn from one distribution.
+
+    All players then weigh the same in the loss, those of a wide range and those of a narrow one, and the range hint
+    comes to mean a factor.
+    """
+    wanted = USUAL_RANGE * 2.0 ** draws.uniform(-RANGE_OCTAVES, RANGE_OCTAVES)[played.score.segment]
+    factor = wanted / np.maximum(played.range, NARROWEST_RANGE)
+    stretched = np.clip(played.level + factor * (played.velocity - played.level), 1, 127)
+    return replace(played, velocity=stretched, range=factor * played.range)
 
 
 def random_hints(played: Performance, draws: Draws, chances: Mapping[str, float] = HINT_CHANCES) -> Hints:

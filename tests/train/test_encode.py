@@ -18,7 +18,15 @@ from duvhuman.train import encode as module
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair, Performance, pair_as_written
 from duvhuman.train.draws import Draws
-from duvhuman.train.encode import HINT_CHANCES, Batch, phrase_ends, random_hints
+from duvhuman.train.encode import (
+    HINT_CHANCES,
+    RANGE_OCTAVES,
+    USUAL_RANGE,
+    Batch,
+    phrase_ends,
+    random_hints,
+    with_random_range,
+)
 
 NO_HINTS = dict.fromkeys(HINT_CHANCES, 0.0)
 ALL_HINTS = dict.fromkeys(HINT_CHANCES, 1.0)
@@ -33,6 +41,7 @@ def as_written(played: Performance, draws: Draws) -> Pair:
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches without chance: no hints, nothing changed but the velocities and lengths taken off."""
     monkeypatch.setattr(module, "deadpan", as_written)
+    monkeypatch.setattr(module, "with_random_range", lambda played, draws: played)
     for name in HINT_CHANCES:
         monkeypatch.setitem(HINT_CHANCES, name, 0.0)
 
@@ -101,6 +110,38 @@ def test_batches_follow_from_their_seed_alone(data: PhraseData) -> None:
 
     assert all(one.equal(other) for one, other in zip(drawn(1), drawn(1), strict=True))
     assert not drawn(1).features.equal(drawn(2).features)
+
+
+# Players of a wide and of a narrow range.
+
+
+def wide_and_narrow(spread: float) -> Performance:
+    """A thousand phrases whose notes lie so many velocities over and under 64 in turn."""
+    line = score(np.tile([0.0, 1.0], 1000), segment=np.repeat(np.arange(1000), 2))
+    return replace(performance(line, velocity=np.tile([64 - spread, 64 + spread], 1000)), level=np.full(2000, 64.0))
+
+
+@pytest.mark.parametrize("spread", [6.0, 14.0, 30.0])
+def test_every_player_is_given_ranges_from_the_same_distribution(spread: float) -> None:
+    after = with_random_range(wide_and_narrow(spread), Draws.seeded(0, 1000))
+    octaves = np.log2(after.range / USUAL_RANGE)
+    assert np.abs(octaves).max() <= RANGE_OCTAVES
+    assert np.std(octaves) == pytest.approx(2 * RANGE_OCTAVES / np.sqrt(12), rel=0.05)
+    np.testing.assert_allclose(after.velocity, 64 + np.tile([-1, 1], 1000) * after.range)  # the hint tells the truth
+
+
+def test_a_part_that_is_nearly_flat_is_not_blown_up() -> None:
+    after = with_random_range(wide_and_narrow(1.0), Draws.seeded(0, 1000))
+    assert after.range.max() <= USUAL_RANGE * 2**RANGE_OCTAVES / 4
+    assert np.array_equal(np.sign(after.velocity - 64), np.tile([-1, 1], 1000))
+
+
+def test_rescaled_velocities_stay_midi_velocities() -> None:
+    loud = replace(wide_and_narrow(30.0), level=np.full(2000, 120.0))
+    loud = replace(loud, velocity=loud.velocity + 56, range=np.full(2000, 6.0))
+    after = with_random_range(loud, Draws.seeded(0, 1000))
+    assert after.velocity.min() >= 1
+    assert after.velocity.max() == 127
 
 
 # Hints and phrase ends.

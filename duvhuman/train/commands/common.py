@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     import torch
 
     from duvhuman.train.dataset import PhraseData
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Keys of glibc's ``mallopt`` (malloc.h)."""
 
 
 def open_data(paths: Sequence[str], log: Callable[[str], None]) -> PhraseData:
@@ -59,4 +64,16 @@ def choose_device(name: str) -> torch.device:
         raise OptionError(f"there is no {name!r}: this machine has {torch.cuda.device_count()} GPUs, from cuda:0")
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(os.cpu_count() or 1)
+    if device.type == "cpu":
+        _keep_freed_memory()
     return device
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse large blocks rather than give them back to the kernel, which clears each anew.
+
+    Steps of 128 phrases went 1.7 times as fast on a CPU with AMX (7,000 and 11,900 notes/s).
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
