@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,15 @@ from duvhuman.errors import DataError, FileError
 from duvhuman.train.history import METRICS, EventWriter, History, draw_curves
 
 HEADER = ",".join(METRICS)
+
+
+@pytest.fixture(autouse=True)
+def first_events_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard orders files of one second by name, in which number 10 stands before 9: count from 0 in each test."""
+    if find_spec("tensorboard") is not None:
+        from tensorboard.summary.writer import event_file_writer
+
+        monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
 
 
 def row(stage: str = "base", epoch: int = 1, **given: float) -> dict[str, float | str]:
