@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duvhuman.humanize.keyed import mix, normal, normal_cdf
-from duvhuman.humanize.score import SHORTEST_BEATS, FloatArray, IntArray, Score, chord_starts, gap_to_next_onset
+from duvhuman.humanize.score import (
+    SHORTEST_BEATS,
+    FloatArray,
+    IntArray,
+    Score,
+    chord_starts,
+    gap_to_next_onset,
+    gap_to_same_pitch,
+)
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import VELOCITY_BINS, ModelConfig
 
@@ -146,8 +154,12 @@ def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
 
 
 def limit_durations(score: Score, duration_beats: FloatArray) -> FloatArray:
-    """Keep a written staccato short: it grows by at most a tenth of its length."""
+    """Keep a written staccato short, so that it grows by at most a tenth of its length, and end every note before its
+    pitch begins again; notes of one pitch that begin together do not bound each other.
+    """
     gap = gap_to_next_onset(score)
     staccato = score.nominal_beats < STACCATO_SHARE * np.where(np.isnan(gap), 0.0, np.maximum(gap, SHORTEST_BEATS))
     longest = np.where(staccato, STACCATO_GROWTH * score.nominal_beats, np.inf)
-    return np.minimum(duration_beats, longest)
+    until_repeated = gap_to_same_pitch(score)
+    room = np.where(until_repeated > 0, until_repeated, np.inf)
+    return np.minimum(duration_beats, np.minimum(longest, room))

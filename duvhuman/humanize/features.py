@@ -18,6 +18,7 @@ from duvhuman.humanize.score import (
     IntArray,
     Score,
     chord_starts,
+    gap_to_same_pitch,
     neighbours,
     separate_segments,
     window_mean,
@@ -103,7 +104,7 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
         columns[f"voice_{name}_beats"] = _log_time(gap) * grid
         columns[f"voice_{name}_seconds"] = _log_time(gap * seconds_per_beat)
         columns[f"voice_{name}_interval"] = interval / VOICE_SEMITONES
-        gap = _same_pitch_gap(score.pitch, time, score.segment, direction)
+        gap = gap_to_same_pitch(score, direction, none=16.0)
         columns[f"pitch_{name}_beats"] = _log_time(gap) * grid
         columns[f"pitch_{name}_seconds"] = _log_time(gap * seconds_per_beat)
 
@@ -190,13 +191,3 @@ def _voice(
         interval[found] = distance[found]
         open_ &= ~found
     return gap, interval
-
-
-def _same_pitch_gap(pitch: IntArray, time: FloatArray, segment: IntArray, direction: int) -> FloatArray:
-    """Beats to the previous or next onset of the same pitch in the segment (16 if there is none)."""
-    order = np.lexsort((time, pitch, segment))
-    same = (np.diff(pitch[order]) == 0) & (np.diff(segment[order]) == 0)
-    gaps = np.where(same, np.diff(time[order]), 16.0)
-    result = np.empty(len(pitch))
-    result[order] = np.append(16.0, gaps) if direction < 0 else np.append(gaps, 16.0)
-    return result

@@ -27,7 +27,7 @@ class Played:
     Attributes
     ----------
     velocity : (N,) 1..127, not rounded.
-    duration_beats : (N,) after the rule that a written staccato stays one.
+    duration_beats : (N,) within what `limit_durations` allows.
     spread : (N,) SD of the predicted velocity bins.
     said : what the network said.
     """

@@ -174,6 +174,17 @@ def gap_to_next_onset(score: Score) -> FloatArray:
     return gap
 
 
+def gap_to_same_pitch(score: Score, direction: int = 1, *, none: float = np.inf) -> FloatArray:
+    """(N,) beats to the next (`direction` 1) or previous (-1) onset of the same pitch in the segment, or `none`."""
+    time = separate_segments(score.onset_beats, score.segment)
+    order = np.lexsort((time, score.pitch, score.segment))
+    same = (np.diff(score.pitch[order]) == 0) & (np.diff(score.segment[order]) == 0)
+    gaps = np.where(same, np.diff(time[order]), none)
+    result = np.empty(len(score))
+    result[order] = np.append(none, gaps) if direction < 0 else np.append(gaps, none)
+    return result
+
+
 def grid_share(onset_beats: FloatArray, unit: int) -> float:
     """The share of onsets within a tenth of a grid unit of the grid with `unit` notes per beat."""
     position = np.asarray(onset_beats) * unit

@@ -219,7 +219,7 @@ def test_where_in_the_bar_a_note_is_does_not_matter_without_a_grid() -> None:
 
 
 def test_a_written_staccato_grows_by_at_most_a_tenth() -> None:
-    part = score([0, 1, 2, 3], length=[0.5, 0.74, 0.76, 0.5])
+    part = score([0, 1, 2, 3], [60, 61, 62, 63], length=[0.5, 0.74, 0.76, 0.5])
     assert limit_durations(part, np.full(4, 3.0)) == pytest.approx([0.55, 0.814, 3, 3])  # nothing follows the last
 
 
@@ -228,5 +228,21 @@ def test_a_written_staccato_may_shrink() -> None:
 
 
 def test_the_gap_of_a_strummed_note_is_that_of_its_chord() -> None:
-    strum = score([0, 0.05, 0.1, 1], length=[1, 0.95, 0.9, 1])
-    assert limit_durations(strum, np.full(4, 2.0)) == pytest.approx([2, 2, 2, 2])
+    strum = score([0, 0.05, 0.1, 1], [40, 47, 52, 40], length=[1, 0.95, 0.9, 1])
+    assert limit_durations(strum, np.full(4, 2.0)) == pytest.approx([1, 2, 2, 2])  # 40 is played again
+
+
+def test_a_note_ends_before_its_pitch_begins_again() -> None:
+    part = score([0, 1, 1.5, 3], [60, 62, 60, 62], length=[1, 0.5, 1.5, 1])
+    assert limit_durations(part, np.full(4, 9.0)) == pytest.approx([1.5, 2, 9, 9])
+    assert limit_durations(part, np.full(4, 0.3)) == pytest.approx([0.3] * 4)
+
+
+def test_notes_of_one_pitch_that_begin_together_do_not_bound_each_other() -> None:
+    unison = score([0, 0, 2], [60, 60, 60], length=2.0)
+    assert limit_durations(unison, np.array([3.0, 3.0, 3.0])) == pytest.approx([3, 2, 3])
+
+
+def test_repeated_pitches_of_another_segment_bound_nothing() -> None:
+    two = score([0, 1], [60, 60], length=1.0, segment=[0, 1])
+    assert limit_durations(two, np.array([5.0, 5.0])) == pytest.approx([5, 5])
