@@ -70,10 +70,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc reuse large blocks rather than give them back to the kernel, which clears each anew.
-
-    Steps of 128 phrases went 1.7 times as fast on a CPU with AMX (7,000 and 11,900 notes/s).
-    """
+    """Let glibc reuse large blocks, instead of giving them back to the kernel, which clears them anew in every step."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
