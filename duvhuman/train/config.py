@@ -30,7 +30,7 @@ _RANGES = (
     (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions", "seed"), 0, math.inf),
     (("lr", "weight_decay", "clip"), 0, math.inf),
     (("boundary_weight", "regression_weight", "classification_weight", "shape_weight"), 0, math.inf),
-    (("dropout", "lora_dropout"), 0, 1),
+    (("dropout", "channel_dropout", "lora_dropout"), 0, 1),
 )
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -45,7 +45,8 @@ class TrainConfig:
         of `lr`, and the warm-up is never more than a tenth of the run.
         `batch_size` counts the phrases of all processes together.
     optimizer : "adamw", or "muon": Muon for the matrices of the blocks, AdamW for all else.
-    dropout : of the network while this stage trains.
+    dropout, channel_dropout : of the network while this stage trains; the latter silences channels for whole phrases,
+        and costs no time on a CPU, where the former nearly halves its speed.
     n_layers, d_model, n_heads, d_ff, max_len : the network. With weights to start from theirs hold, but for `n_layers`:
         more layers than they have are grown by repeating theirs.
     boundary_weight, regression_weight, classification_weight, shape_weight : of the loss terms.
@@ -75,6 +76,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     dropout: float = 0.1
+    channel_dropout: float = 0.0
     n_layers: int = 4
     d_model: int = 512
     n_heads: int = 8

@@ -127,7 +127,7 @@ def deadpan(played: Performance, draws: Draws) -> Pair:
     step = np.where(chance(0.7), 1 / 4, 1 / 12)
     quantised = np.where(chance(0.4) & score.grid_known, np.round(onset / step) * step, onset)
     late_bar = np.where(chance(0.08), np.floor(uniform(1, 4)), 0.0)
-    shift = np.where(chance(0.5), draws.integers(-4, 5)[per_note], 0)
+    shift = np.where(chance(0.7), draws.integers(-6, 7)[per_note], 0)
     changed = score.replace(
         onset_beats=quantised,
         pitch=np.clip(score.pitch + shift, 0, 127),

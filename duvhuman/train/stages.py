@@ -104,7 +104,7 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
     if _finished(run, "lora"):
         return
     network = PhraseTransformer.from_pretrained(run.folder)
-    network.set_dropout(config.dropout)
+    network.set_dropout(config.dropout, config.channel_dropout)
     network.to(run.around.device)
     torch.manual_seed(config.seed)
     model = add_adapter(network, config)
@@ -179,7 +179,7 @@ def _network(config: TrainConfig, instrument: str, start: Path | None) -> Phrase
     if before is not None:
         wanted = replace(wanted, duration_edges=before.config.duration_edges)
     network = PhraseTransformer(wanted)
-    network.set_dropout(config.dropout)
+    network.set_dropout(config.dropout, config.channel_dropout)
     if before is not None:
         network.load_state_dict(grown(before.state_dict(), config.n_layers))
     return network

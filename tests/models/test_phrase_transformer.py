@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from duvhuman.errors import ModelError
 from duvhuman.models.config import ModelConfig
-from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer, read_config
+from duvhuman.models.phrase_transformer import ChannelDropout, PhraseOutput, PhraseTransformer, read_config
 
 TINY = ModelConfig("guitar", d_model=32, n_heads=4, n_layers=2, d_ff=64, max_len=16, feature_names=("a", "b", "c"))
 
@@ -120,6 +120,29 @@ def test_dropout_is_for_training_alone(network: PhraseTransformer) -> None:
     assert torch.equal(hear(network, *phrase()), hear(network, *phrase()))
     network.train()
     assert not torch.equal(hear(network, *phrase()), hear(network, *phrase()))
+
+
+def test_channel_dropout_silences_channels_for_whole_phrases() -> None:
+    drop = ChannelDropout().train()
+    drop.p = 0.25
+    torch.manual_seed(0)
+    out = drop(torch.full((200, 7, 32), 3.0))
+    assert torch.equal(out, out[:, :1].expand_as(out))  # every note of a phrase alike
+    assert set(out.unique().tolist()) == {0.0, 4.0}  # 3 / (1 - 0.25)
+    assert (out[:, 0] == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert not torch.equal(out[0], out[1])
+
+
+def test_channel_dropout_is_set_by_its_own_argument_and_for_training_alone(network: PhraseTransformer) -> None:
+    inputs = phrase()
+    usual = hear(network, *inputs)
+    network.set_dropout(0.0, channels=0.5)
+    assert torch.equal(hear(network, *inputs), usual)
+    network.train()
+    assert not torch.equal(hear(network, *inputs), hear(network, *inputs))
+    network.set_dropout(0.0)
+    torch.testing.assert_close(hear(network, *inputs), usual)
+
 
 
 def test_every_weight_learns(network: PhraseTransformer) -> None:

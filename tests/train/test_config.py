@@ -60,6 +60,7 @@ def test_a_stage_without_a_table_has_the_defaults(file: Path) -> None:
         (["lr=-0.1"], "lr must be 0 or more"),
         (["lr=nan"], "lr must be 0 or more, not nan"),
         (["dropout=1"], "dropout must be from 0 to below 1, not 1.0"),
+        (["channel_dropout=1"], "channel_dropout must be from 0 to below 1, not 1.0"),
         (["precision=fp8"], "precision must be one of auto, bf16, float32, not 'fp8'"),
         (["passes=lakh"], "passes must look like 'lakh=1,giantmidi=0.1', not 'lakh'"),
         (["passes=lakh=-1"], "passes must look like"),

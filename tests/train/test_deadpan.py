@@ -224,7 +224,7 @@ def test_pitches_are_transposed_as_a_whole_and_stay_midi_pitches() -> None:
         pitch = flat(eighths(), seed).score.pitch.reshape(40, 24)
         assert (pitch == pitch[:, :1]).all()
         shifts |= set((pitch[:, 0] - 60).tolist())
-    assert shifts == set(range(-4, 5))
+    assert shifts == set(range(-6, 7))
     high = replace(eighths(), score=eighths().score.replace(pitch=np.full(40 * 24, 126)))
     assert max(flat(high, seed).score.pitch.max() for seed in SEEDS) == 127
 
