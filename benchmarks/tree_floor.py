@@ -98,6 +98,8 @@ def gather(data: PhraseData, instrument: str, split: str, max_parts: int, max_no
     """The notes of the parts of a split that are not played flat."""
     parts = sample_parts(data.select(split=split, instrument=instrument), max_parts)
     pairs = [pair for part in parts if (pair := flat_pair(data, part, max_notes=max_notes)) is not None]
+    if not pairs:
+        raise SystemExit(f"{data.name}: no {instrument} part of the split {split!r} has dynamics; prepare more data")
 
     def column(value: Callable[[Pair], FloatArray]) -> FloatArray:
         return np.concatenate([value(pair) for pair in pairs])

@@ -2,8 +2,9 @@
 
 Conventions
 -----------
-Arrays are (N,) over the notes of one part. Nothing here looks further than `STRETCH_NOTES` notes to either side, and
-random draws are keyed to what is played: an edit elsewhere changes nothing, and equal bars are played alike.
+Arrays are (N,) over the notes of one part. Nothing here looks further than `STRETCH_NOTES` notes to either side, but
+for the next onset of a note's own pitch, wherever that is. Random draws are keyed to what is played: an edit elsewhere
+changes nothing, and equal bars are played alike.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from duvhuman.humanize.score import (
     IntArray,
     Score,
     chord_starts,
+    gap_to_later_same_pitch,
     gap_to_next_onset,
-    gap_to_same_pitch,
 )
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import VELOCITY_BINS, ModelConfig
@@ -160,6 +161,4 @@ def limit_durations(score: Score, duration_beats: FloatArray) -> FloatArray:
     gap = gap_to_next_onset(score)
     staccato = score.nominal_beats < STACCATO_SHARE * np.where(np.isnan(gap), 0.0, np.maximum(gap, SHORTEST_BEATS))
     longest = np.where(staccato, STACCATO_GROWTH * score.nominal_beats, np.inf)
-    until_repeated = gap_to_same_pitch(score)
-    room = np.where(until_repeated > 0, until_repeated, np.inf)
-    return np.minimum(duration_beats, np.minimum(longest, room))
+    return np.minimum(duration_beats, np.minimum(longest, gap_to_later_same_pitch(score)))

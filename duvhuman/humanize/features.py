@@ -104,7 +104,7 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
         columns[f"voice_{name}_beats"] = _log_time(gap) * grid
         columns[f"voice_{name}_seconds"] = _log_time(gap * seconds_per_beat)
         columns[f"voice_{name}_interval"] = interval / VOICE_SEMITONES
-        gap = gap_to_same_pitch(score, direction, none=16.0)
+        gap = gap_to_same_pitch(score, direction)
         columns[f"pitch_{name}_beats"] = _log_time(gap) * grid
         columns[f"pitch_{name}_seconds"] = _log_time(gap * seconds_per_beat)
 

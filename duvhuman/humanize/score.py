@@ -174,15 +174,26 @@ def gap_to_next_onset(score: Score) -> FloatArray:
     return gap
 
 
-def gap_to_same_pitch(score: Score, direction: int = 1, *, none: float = np.inf) -> FloatArray:
-    """(N,) beats to the next (`direction` 1) or previous (-1) onset of the same pitch in the segment, or `none`."""
+def gap_to_same_pitch(score: Score, direction: int) -> FloatArray:
+    """(N,) beats to the next (`direction` 1) or previous (-1) note of the same pitch in the segment, 16 if there is
+    none; 0 between notes that begin together.
+    """
     time = separate_segments(score.onset_beats, score.segment)
     order = np.lexsort((time, score.pitch, score.segment))
     same = (np.diff(score.pitch[order]) == 0) & (np.diff(score.segment[order]) == 0)
-    gaps = np.where(same, np.diff(time[order]), none)
+    gaps = np.where(same, np.diff(time[order]), 16.0)
     result = np.empty(len(score))
-    result[order] = np.append(none, gaps) if direction < 0 else np.append(gaps, none)
+    result[order] = np.append(16.0, gaps) if direction < 0 else np.append(gaps, 16.0)
     return result
+
+
+def gap_to_later_same_pitch(score: Score) -> FloatArray:
+    """(N,) beats until the note's pitch begins again in its segment, later than the note itself; infinite if never."""
+    voices = np.stack([score.segment, score.pitch, score.onset_beats], axis=1)
+    onsets, note = np.unique(voices, axis=0, return_inverse=True)  # sorted
+    same = (np.diff(onsets[:, :2], axis=0) == 0).all(axis=1)
+    gaps: FloatArray = np.append(np.where(same, np.diff(onsets[:, 2]), np.inf), np.inf)
+    return gaps[note.ravel()]
 
 
 def grid_share(onset_beats: FloatArray, unit: int) -> float:

@@ -47,6 +47,10 @@ class ChannelDropout(nn.Module):
     """Silences channels at random while training, each for a whole phrase (Gal and Ghahramani 2016).
 
     Unlike `nn.Dropout` it draws one number for a channel of a phrase, not for each note, which costs next to nothing.
+
+    Attributes
+    ----------
+    p : the probability, 0..1; `PhraseTransformer.set_dropout` sets it.
     """
 
     def __init__(self) -> None:
@@ -54,7 +58,7 @@ class ChannelDropout(nn.Module):
         self.p = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` (B, T, d), its silenced channels 0 and the others made up for it."""
+        """`x` (B, T, d), its silenced channels 0 and the others over ``1 - p``."""
         if not self.training or not self.p:
             return x
         return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.p)
@@ -142,7 +146,7 @@ class PhraseTransformer(nn.Module):
         self.apply(self._init_weights)
 
     def set_dropout(self, probability: float, channels: float = 0.0) -> None:
-        """Train with another dropout, 0..1, than the config's, and with a `ChannelDropout` of `channels`, 0..1."""
+        """Train with another dropout, 0..1, than the config's, and a `ChannelDropout` of `channels`, 0..1 (0: none)."""
         for module in self.modules():
             if isinstance(module, ChannelDropout):
                 module.p = channels

@@ -31,8 +31,9 @@ STRAIGHTEN_CHORDS = 8
 """Half the width, in chords, of the neighbourhood in which gaps are made alike ..."""
 STRAIGHTEN_OCTAVES = 0.3
 """... if they differ by about so many octaves."""
-NOTE_VALUES = np.array([1 / 8, 1 / 6, 1 / 4, 1 / 2, 3 / 4, 1, 3 / 2, 2, 3, 4])
-"""Gaps, in beats, that a straightened performance is written with."""
+NOTE_VALUES = np.array([1 / 8, 1 / 4, 1 / 2, 3 / 4, 1, 3 / 2, 2, 3, 4])
+"""Gaps, in beats, that a straightened performance is written with; the shortest are ornaments."""
+SIXTEENTH = 1 / 4
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ def deadpan(played: Performance, draws: Draws) -> Pair:
     tempo = score.tempo_bpm * stretch * np.where(score.grid_known & chance(0.5), 2 ** uniform(-0.3, 0.3), 1.0)
     onset = score.onset_beats * stretch
     step = np.where(chance(0.7), 1 / 4, 1 / 12)
-    quantised = np.where(chance(0.4) & score.grid_known, np.round(onset / step) * step, onset)
+    to_grid = np.round(score.beat_in_bar / step) * step - score.beat_in_bar
+    quantised = np.where(chance(0.4) & score.grid_known, onset + to_grid, onset)
     late_bar = np.where(chance(0.08), np.floor(uniform(1, 4)), 0.0)
     shift = np.where(chance(0.7), draws.integers(-6, 7)[per_note], 0)
     changed = score.replace(
@@ -143,68 +145,89 @@ def deadpan(played: Performance, draws: Draws) -> Pair:
 def _straighten(played: Performance, draws: Draws) -> Performance:
     """What there is of a score in some of the segments that have no beat; the others stay as they are.
 
-    Chords begin together, and gaps between chords that are nearly alike in a neighbourhood become alike (a bilateral
-    filter: Tomasi and Manduchi 1998), as they would be written: a score says nothing of the melody's lead in a chord or
-    of a ritardando, both of which go along with loudness. Half of these segments are then written down with a tempo and
-    a metre in which the gaps are note values; where a bar begins is a guess. Note-offs move along.
+    Chords begin together, and gaps between chords that are nearly alike in a neighbourhood become alike, as they would
+    be written: a score says nothing of the melody's lead in a chord or of a ritardando, both of which go along with
+    loudness. Half of these segments are then written down with a tempo and a metre in which the gaps are note values;
+    where a bar begins is a guess. Note-offs move along.
     """
-    score = played.score
-    straight = draws.chance(0.5)[score.segment] & ~score.grid_known
-    written = straight & draws.chance(0.5)[score.segment]
-    target_bpm = 100.0 * 2.0 ** draws.uniform(-0.4, 0.4)
-    phase, triple = draws.integers(0, 4)[score.segment], draws.chance(0.3)[score.segment]
+    score, number = played.score, played.score.segment
+    straight = draws.chance(0.5)[number] & ~score.grid_known
+    written = straight & draws.chance(0.5)[number]
+    wanted_bpm = 100.0 * 2.0 ** draws.uniform(-0.4, 0.4)
+    phase, triple = draws.integers(0, 4)[number], draws.chance(0.3)[number]
     if not straight.any():
         return played
-    time = separate_segments(score.onset_beats, score.segment)
+    time = separate_segments(score.onset_beats, number)
     starts = chord_starts(score)
     chord, first = np.cumsum(starts) - 1, np.flatnonzero(starts)
-    segment = score.segment[first]  # (C,) of each chord
+    segment = number[first]  # (C,) of each chord
     within = np.append(np.diff(segment) == 0, False)  # (C,) a gap to a chord of the same segment follows
     gap = np.append(np.diff(time[first]), 1.0)
     log_even = _smoothed(np.log2(np.maximum(gap, 1e-3)), segment, within)
 
     # The usual gap becomes a sixteenth, an eighth or a beat, whichever is nearest to the tempo drawn.
-    usual = np.zeros(len(draws))
-    for number in np.unique(segment[within]):
-        usual[number] = np.median(log_even[within & (segment == number)])
-    notional_bpm = np.ones(len(draws))
-    notional_bpm[score.segment] = score.tempo_bpm
-    beats_of_usual = np.clip(np.round(np.log2(target_bpm / notional_bpm) + usual), -2, 0)
-    scale = beats_of_usual - usual  # (S,) log2 of written beats to a notional one
-    in_beats = (log_even + scale[segment])[:, None]
-    value = NOTE_VALUES[np.abs(in_beats - np.log2(NOTE_VALUES)).argmin(axis=1)]
-    even = np.where(written[first], value, 2.0**log_even)
+    usual, bpm = np.zeros(len(draws)), np.ones(len(draws))
+    bpm[number] = score.tempo_bpm
+    for one in np.unique(segment[within & written[first]]):
+        usual[one] = np.median(log_even[within & (segment == one)])
+    beats_of_usual = np.clip(np.round(np.log2(wanted_bpm / bpm) + usual), -2, 0)
+    scale = 2.0 ** (beats_of_usual - usual)  # (S,) written beats to a notional one
+    even = np.where(written[first], _note_values(2.0**log_even * scale[segment], within), 2.0**log_even)
     even = np.where(within & straight[first], even, gap)
-    begins = time[0] + np.concatenate([[0.0], np.cumsum(even[:-1])])  # (C,) when chords begin now
+    begins = np.concatenate([[0.0], np.cumsum(even[:-1])])  # (C,) when chords begin now
 
+    stop = np.searchsorted(segment, number, "right") - 1  # (N,) the last chord of the note's segment
     off = time + played.duration_beats
-    after_last = np.maximum(off - time[first[-1]], 0.0)
-    duration = np.interp(off, time[first], begins) + after_last - begins[chord]
-    segment_start = np.searchsorted(score.segment, score.segment)
+    inside = np.minimum(off, time[first[stop]])
+    after = (off - inside) * np.where(written, scale[number], 1.0)
+    duration = np.interp(inside, time[first], begins) + after - begins[chord]
+    segment_start = np.searchsorted(number, number)
     since_start = begins[chord] - begins[chord[segment_start]]
     bar = np.where(triple, 3.0, 4.0)
+    beat_in_bar = np.mod(np.round((since_start + phase) / SHORTEST_BEATS) * SHORTEST_BEATS, bar)
     changed = score.replace(
         onset_beats=np.where(straight, score.onset_beats[segment_start] + since_start, score.onset_beats),
-        tempo_bpm=np.where(written, score.tempo_bpm * 2.0 ** scale[score.segment], score.tempo_bpm),
+        tempo_bpm=np.where(written, score.tempo_bpm * scale[number], score.tempo_bpm),
         bar_beats=np.where(written, bar, score.bar_beats),
-        beat_in_bar=np.where(written, np.mod(since_start + phase, bar), score.beat_in_bar),
+        beat_in_bar=np.where(written, beat_in_bar, score.beat_in_bar),
         grid_known=score.grid_known | written,
     )
-    duration = np.where(straight, np.maximum(duration, 1e-3), played.duration_beats)
-    return replace(played, score=changed, duration_beats=duration)
+    return replace(
+        played, score=changed, duration_beats=np.where(straight, np.maximum(duration, 1e-3), played.duration_beats)
+    )
 
 
 def _smoothed(log_gap: FloatArray, segment: IntArray, within: BoolArray) -> FloatArray:
-    """(C,) each gap as the mean of those gaps around it, of its segment, that are nearly as long."""
+    """(C,) each gap as the mean of those gaps around it, of its segment, that are nearly as long (a bilateral filter:
+    Tomasi and Manduchi 1998).
+    """
     index = np.arange(len(log_gap))
     total, weight = np.zeros(len(log_gap)), np.zeros(len(log_gap))
     for step in range(-STRAIGHTEN_CHORDS, STRAIGHTEN_CHORDS + 1):
         other = np.clip(index + step, 0, len(log_gap) - 1)
         alike = np.exp(-(((log_gap[other] - log_gap) / STRAIGHTEN_OCTAVES) ** 2))
-        alike *= within[other] & (segment[other] == segment)
+        alike *= within[other] & (segment[other] == segment) & (other == index + step)
         total, weight = total + alike * log_gap[other], weight + alike
     smoothed: FloatArray = total / np.maximum(weight, 1e-9)
     return smoothed
+
+
+def _note_values(gap_beats: FloatArray, within: BoolArray) -> FloatArray:
+    """(C,) the nearest note value of each gap; the gap after ornaments makes up for them, so that it ends on a grid of
+    sixteenths.
+
+    Parameters
+    ----------
+    within : (C,) whether a chord of the same segment follows the gap.
+    """
+    nearest = np.abs(np.log2(gap_beats)[:, None] - np.log2(NOTE_VALUES)).argmin(axis=1)
+    value = NOTE_VALUES[nearest]
+    short = (value < SIXTEENTH) & within
+    ornaments = np.concatenate([[0.0], np.cumsum(value * short)])[:-1]  # before each gap
+    at_last_long = np.maximum.accumulate(np.where(short, 0.0, ornaments + value * short))
+    before = ornaments - np.concatenate([[0.0], at_last_long[:-1]])  # since the last long gap
+    on_grid: FloatArray = value + np.where(short, 0.0, np.round(before / SIXTEENTH) * SIXTEENTH - before)
+    return on_grid
 
 
 def _write(played: Performance, draws: Draws) -> Pair:

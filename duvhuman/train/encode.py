@@ -24,9 +24,8 @@ from duvhuman.train.draws import Draws
 BOUNDARY_REST_BEATS = 0.5
 HINT_CHANCES: Mapping[str, float] = {"level": 0.7, "range": 0.7, "contour": 0.35}
 """How often each hint is given in training."""
-USUAL_RANGE = 14.0
-RANGE_OCTAVES = 0.7
-"""Velocity SDs that parts are rescaled to: within so many octaves of the usual one."""
+RANGES = (8.5, 23.0)
+"""Velocity SDs that parts are rescaled to; other range hints the network does not know."""
 NARROWEST_RANGE = 4.0
 """A part whose velocities vary less is taken for one that varies so much: its noise is not blown up."""
 
@@ -95,9 +94,9 @@ def with_random_range(played: Performance, draws: Draws) -> Performance:
     All players then weigh the same in the loss, those of a wide range and those of a narrow one, and the range hint
     comes to mean a factor.
     """
-    wanted = USUAL_RANGE * 2.0 ** draws.uniform(-RANGE_OCTAVES, RANGE_OCTAVES)[played.score.segment]
-    factor = wanted / np.maximum(played.range, NARROWEST_RANGE)
-    stretched = np.clip(played.level + factor * (played.velocity - played.level), 1, 127)
+    drawn_range = 2.0 ** draws.uniform(*np.log2(RANGES))[played.score.segment]
+    factor = drawn_range / np.maximum(played.range, NARROWEST_RANGE)
+    stretched = np.clip(np.round(played.level + factor * (played.velocity - played.level)), 1, 127)
     return replace(played, velocity=stretched, range=factor * played.range)
 
 

@@ -30,7 +30,7 @@ WIDTH_STEP = 32
 POOL_BATCHES = 64
 """So many batches are sorted by length together."""
 ENCODED_AT_ONCE = 512
-COMPACT = (torch.uint8, torch.uint8, torch.float16, torch.bool, torch.float16, torch.float16, torch.bool, torch.bool)
+COMPACT = (torch.uint8, torch.uint8, torch.float16, torch.bool, torch.uint8, torch.float16, torch.bool, torch.bool)
 """The types of a `Batch` that holds a whole version of the data and stays on the device."""
 
 

@@ -329,10 +329,12 @@ class _Fit:
 
 def _check_unchanged(before: Mapping[str, object], config: TrainConfig, run: Path) -> None:
     """Batches and schedule follow from the configuration: a state goes on only with the one that it was made with."""
+    defaults = asdict(TrainConfig())  # of keys that had not been thought of when the run began
     for key, value in asdict(config).items():
-        if key not in MAY_CHANGE and before.get(key, value) != value:
+        began = before.get(key, defaults[key])
+        if key not in MAY_CHANGE and began != value:
             raise OptionError(
-                f"{run} began with {key}={before[key]} and cannot go on with {key}={value}; "
+                f"{run} began with {key}={began} and cannot go on with {key}={value}; "
                 "give the same as then, or start anew without --resume"
             )
 

@@ -39,7 +39,7 @@ from duvhuman.train.adapters import continue_adapter, save_adapter
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.deadpan import Pair, Performance, pair_as_written
 from duvhuman.train.draws import Draws, phrase_keys
-from duvhuman.train.encode import Batch, encode
+from duvhuman.train.encode import RANGES, Batch, encode
 from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.losses import loss_terms
 from duvhuman.train.takes import FOLDS, Passage, folds_of
@@ -190,7 +190,7 @@ class _Fit:
         network.set_dropout(0.0)  # LoRA's own dropout stays
         before = best = self._state(0, self._heard(), stretch=network.config.velocity_gain)
         typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))
-        network.config = replace(network.config, typical_range=round(typical, 2))
+        network.config = replace(network.config, typical_range=round(float(np.clip(typical, *RANGES)), 2))
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
         beginning = _copies(trained)
         halves = []

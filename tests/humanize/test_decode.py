@@ -240,7 +240,7 @@ def test_a_note_ends_before_its_pitch_begins_again() -> None:
 
 def test_notes_of_one_pitch_that_begin_together_do_not_bound_each_other() -> None:
     unison = score([0, 0, 2], [60, 60, 60], length=2.0)
-    assert limit_durations(unison, np.array([3.0, 3.0, 3.0])) == pytest.approx([3, 2, 3])
+    assert limit_durations(unison, np.array([3.0, 3.0, 3.0])) == pytest.approx([2, 2, 3])
 
 
 def test_repeated_pitches_of_another_segment_bound_nothing() -> None:

@@ -144,7 +144,6 @@ def test_channel_dropout_is_set_by_its_own_argument_and_for_training_alone(netwo
     torch.testing.assert_close(hear(network, *inputs), usual)
 
 
-
 def test_every_weight_learns(network: PhraseTransformer) -> None:
     out = network(*phrase())
     sum(value.square().sum() for value in out).backward()

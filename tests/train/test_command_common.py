@@ -22,16 +22,29 @@ class FakeLibrary:
         return 1
 
 
-def test_on_a_cpu_freed_memory_is_kept_for_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = FakeLibrary()
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
+    one = FakeLibrary()
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: one)
+    return one
+
+
+def test_glibc_is_told_to_keep_large_blocks(library: FakeLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    assert common.choose_device("cpu").type == "cpu"
+    common.keep_freed_memory()
     assert library.told == [(-4, 0), (-1, 2**31 - 1)]
 
 
-@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-def test_a_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_on_other_systems_nothing_is_told(
+    library: FakeLibrary, monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:  # fmt: skip
     monkeypatch.setattr(sys, "platform", platform)
-    assert common.choose_device("cpu").type == "cpu"
+    common.keep_freed_memory()
+    assert library.told == []
+
+
+def test_a_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+    common.keep_freed_memory()

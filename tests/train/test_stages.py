@@ -305,3 +305,20 @@ def test_weights_to_begin_with_must_know_the_same_features(data: PhraseData, tmp
     )
     with pytest.raises(ModelError, match="old: made for other features"):
         train_base(run_in(data, tmp_path / "new"), "guitar", BASE, tmp_path / "old")
+
+
+def test_every_stage_trains_with_the_dropouts_of_its_configuration(
+    data: PhraseData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_to: list[tuple[float, float]] = []
+    usual = PhraseTransformer.set_dropout
+
+    def spy(network: PhraseTransformer, probability: float, channels: float = 0.0) -> None:
+        set_to.append((probability, channels))
+        usual(network, probability, channels)
+
+    monkeypatch.setattr(PhraseTransformer, "set_dropout", spy)
+    run = run_in(data, tmp_path)
+    train_base(run, "guitar", replace(BASE, epochs=1, channel_dropout=0.25), None)
+    train_lora(run, "guitar", replace(LORA, epochs=1, channel_dropout=0.5))
+    assert set_to == [(0.1, 0.25), (0.0, 0.5)]

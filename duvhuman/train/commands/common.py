@@ -64,13 +64,14 @@ def choose_device(name: str) -> torch.device:
         raise OptionError(f"there is no {name!r}: this machine has {torch.cuda.device_count()} GPUs, from cuda:0")
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(os.cpu_count() or 1)
-    if device.type == "cpu":
-        _keep_freed_memory()
     return device
 
 
-def _keep_freed_memory() -> None:
-    """Let glibc reuse large blocks, instead of giving them back to the kernel, which clears them anew in every step."""
+def keep_freed_memory() -> None:
+    """For the rest of this process, let glibc reuse large blocks instead of giving them back to the kernel.
+
+    The kernel would clear them anew in every step of training. Other C libraries are left alone.
+    """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

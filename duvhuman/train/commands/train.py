@@ -94,9 +94,10 @@ def run(arguments: list[str]) -> None:
     names = list(INSTRUMENTS) if args.instrument == ALL else [_name(args.instrument)]
     if args.resume is not None and (args.config is not None or args.out is not None or args.force):
         raise OptionError("--resume goes on in the run's folder as configured there: without --config, --out, --force")
-    from duvhuman.train.commands.common import choose_device
+    from duvhuman.train.commands.common import choose_device, keep_freed_memory
     from duvhuman.train.distributed import joined_world
 
+    keep_freed_memory()
     with joined_world(choose_device(args.device)) as (world, device):
         for name in names:
             _train_one(name, args, world, device)
