@@ -58,14 +58,15 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def written(folder: Path, songs: int = 6) -> Path:
-    """A folder of MIDI: guitar and piano, played by somebody."""
+    """A folder of MIDI: guitar and piano, played by somebody who plays high notes loud."""
     folder.mkdir(parents=True)
     for number in range(songs):
         rng = np.random.default_rng(number)
+        pitch, late, loud = (rng.integers(low, high, (2, 120)) for low, high in ((40, 80), (-9, 10), (-6, 7)))
         parts = [
             part(
-                [(240 * i + int(rng.integers(-9, 10)) + 480, int(rng.integers(40, 80)), int(rng.integers(40, 110)), 150)
-                 for i in range(120)],
+                [(240 * i + int(late[channel, i]) + 480, int(p), int(2 * p - 46 + loud[channel, i]), 150)
+                 for i, p in enumerate(pitch[channel])],
                 number=program, channel=channel,
             )
             for channel, program in enumerate((GUITAR, PIANO))
