@@ -46,7 +46,7 @@ class TrainConfig:
         `batch_size` counts the phrases of all processes together.
     optimizer : "adamw", or "muon": Muon for the matrices of the blocks, AdamW for all else.
     dropout, channel_dropout : of the network while this stage trains; the latter silences channels for whole phrases,
-        and costs no time on a CPU, where the former nearly halves its speed.
+        and costs little time on a CPU, where the former nearly halves its speed.
     n_layers, d_model, n_heads, d_ff, max_len : the network. With weights to start from theirs hold, but for `n_layers`:
         more layers than they have are grown by repeating theirs.
     boundary_weight, regression_weight, classification_weight, shape_weight : of the loss terms.
