@@ -29,7 +29,7 @@ _RANGES = (
     (("n_layers", "d_model", "n_heads", "d_ff", "max_len"), 1, math.inf),
     (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions", "seed"), 0, math.inf),
     (("lr", "weight_decay", "clip"), 0, math.inf),
-    (("boundary_weight", "regression_weight", "classification_weight", "shape_weight"), 0, math.inf),
+    (("boundary_weight", "regression_weight", "classification_weight", "shape_weight", "teacher_weight"), 0, math.inf),
     (("dropout", "channel_dropout", "lora_dropout"), 0, 1),
 )
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -50,6 +50,9 @@ class TrainConfig:
     n_layers, d_model, n_heads, d_ff, max_len : the network. With weights to start from theirs hold, but for `n_layers`:
         more layers than they have are grown by repeating theirs.
     boundary_weight, regression_weight, classification_weight, shape_weight : of the loss terms.
+    teacher_weight : of the regressions' error against what the teacher expects, in data that have one (`python -m
+        duvhuman.train teach`); 0: the teacher is not listened to.
+    extra : whether extra parts (see `duvhuman.train.storage.PartRow`) are trained on, too.
     precision : "bf16", "float32" or "auto": bf16 on CUDA, on a CPU whichever multiplies matrices faster.
     early_stopping : epochs without a better validation loss after which training ends; 0 is never.
     stop_after : epochs after which this stage ends before its schedule does, for the next one to go on; 0 is never.
@@ -86,6 +89,7 @@ class TrainConfig:
     regression_weight: float = 1.0
     classification_weight: float = 0.5
     shape_weight: float = 0.0
+    teacher_weight: float = 0.0
     precision: str = "auto"
     early_stopping: int = 0
     stop_after: int = 0
@@ -93,6 +97,7 @@ class TrainConfig:
     max_phrases: int = 0
     versions: int = 0
     played_only: bool = False
+    extra: bool = False
     lora_r: int = 8
     lora_alpha: int = 16
     lora_dropout: float = 0.05

@@ -23,8 +23,11 @@ from duvhuman.train.draws import Draws, phrase_keys
 from duvhuman.train.encode import Batch, encode
 from duvhuman.train.storage import (
     COLUMNS,
+    TAUGHT_COLUMNS,
     TEMPO_UNIT,
     TICKS_PER_BEAT,
+    Columns,
+    DiskShards,
     MemoryShards,
     PartRow,
     Shards,
@@ -76,15 +79,29 @@ class PhraseData:
         data._set(name, [part.row for part in numbered], MemoryShards(columns))  # noqa: SLF001 - it is our own
         return data
 
+    def write_taught(self, columns: Columns) -> None:
+        """Store `TAUGHT_COLUMNS` (N,) over all notes; DataError unless the data are a prepared folder."""
+        if not isinstance(self._shards, DiskShards):
+            raise DataError(f"{self.name}: a teacher's expectations are stored in a prepared folder only")
+        self._shards.write_taught(columns)
+
     def column(self, name: str) -> NDArray[np.generic]:
         """One column over all shards; of a large data set it may not fit into memory."""
         return np.concatenate([self._shards.columns(shard)[name] for shard in range(len(self._shards.bounds) - 1)])
 
-    def select(self, *, split: str, instrument: str = "all", played: bool | None = None) -> list[PartRow]:
-        """The parts of a split, of one instrument or ``"all"``, all of them or only those (not) played by hand."""
+    def select(
+        self, *, split: str, instrument: str = "all", played: bool | None = None, extra: bool = False
+    ) -> list[PartRow]:
+        """The parts of a split, of one instrument or ``"all"``, all of them or only those (not) played by hand.
+
+        Parameters
+        ----------
+        extra : whether extra parts (see `PartRow`) are among them.
+        """
         return [
             part for part in self.parts
             if part.split == split and instrument in ("all", part.instrument) and played in (None, part.played)
+            and extra >= part.extra
         ]  # fmt: skip
 
     def cut_phrases(
@@ -134,12 +151,13 @@ class PhraseData:
             yield int(number), np.flatnonzero(shard == number)
 
     def _gather(self, notes: IntArray) -> dict[str, NDArray[np.generic]]:
-        """The columns of the notes with these numbers (N,)."""
+        """The columns of the notes with these numbers (N,); `TAUGHT_COLUMNS` that are not there are NaN."""
         gathered: dict[str, NDArray[np.generic]] = {name: np.empty(len(notes), kind) for name, kind in COLUMNS.items()}
+        gathered |= {name: np.full(len(notes), np.nan, kind) for name, kind in TAUGHT_COLUMNS.items()}
         for shard, rows in self._by_shard(notes):
             columns = self._shards.columns(shard)
-            for name, values in gathered.items():
-                values[rows] = columns[name][notes[rows] - self._shards.bounds[shard]]
+            for name in columns:
+                gathered[name][rows] = columns[name][notes[rows] - self._shards.bounds[shard]]
         return gathered
 
     def performance(self, phrases: IntArray, parts: Sequence[PartRow], *, context: int = 0) -> Performance:
@@ -173,6 +191,8 @@ class PhraseData:
             duration_beats=beats["duration"],
             level=np.array([row.level for row in rows])[segment],
             range=np.array([row.range for row in rows])[segment],
+            expected_velocity=column["expected_velocity"].astype(np.float64),
+            expected_duration_beats=column["expected_duration"].astype(np.float64),
             wanted=column["wanted"].astype(np.bool_) & core,
             core=core,
         )

@@ -8,6 +8,7 @@ come from onsets, pitches and metre alone and never from the performed durations
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -46,6 +47,8 @@ class Performance:
     velocity : (N,) 1..127.
     duration_beats : (N,) performed.
     level, range : (N,) mean and SD of the velocities of the part that each note is from.
+    expected_velocity, expected_duration_beats : (N,) what a teacher (`duvhuman.train.teacher`) expects of any player;
+        NaN where it was not asked.
     wanted : (N,) notes that count in the loss; the others are context or repetitions.
     core : (N,) notes of the phrase itself; the others are context on either side.
     """
@@ -55,6 +58,8 @@ class Performance:
     duration_beats: FloatArray
     level: FloatArray
     range: FloatArray
+    expected_velocity: FloatArray
+    expected_duration_beats: FloatArray
     wanted: BoolArray
     core: BoolArray
 
@@ -91,17 +96,22 @@ def write_lengths(score: Score, gap_beats: FloatArray) -> Score:
 
 @dataclass(frozen=True)
 class Pair:
-    """A flat score and what was played: (N,) each, ``articulation`` = log2(performed / written duration) in -6..4."""
+    """A flat score and what was played: (N,) each.
+
+    ``articulation`` = log2(performed / written duration) in -6..4, ``expected_articulation`` that which a teacher
+    expects.
+    """
 
     score: Score
     played: Performance
     articulation: FloatArray
+    expected_articulation: FloatArray
 
 
 def pair_as_written(played: Performance, gap_beats: FloatArray) -> Pair:
     """The pair in which every note is written `gap_beats` long."""
     score = write_lengths(played.score, gap_beats)
-    return Pair(score, played, _articulation(played.duration_beats, score.nominal_beats))
+    return Pair(score, played, *_articulations(played, score.nominal_beats))
 
 
 def deadpan(played: Performance, draws: Draws) -> Pair:
@@ -138,8 +148,7 @@ def deadpan(played: Performance, draws: Draws) -> Pair:
         grid_known=score.grid_known & ~chance(0.15),
     )
     order = np.lexsort((changed.pitch, quantised, per_note))
-    played = replace(played, score=changed, duration_beats=played.duration_beats * stretch).select(order)
-    return _write(played, draws)
+    return _write(_with_durations(played, changed, lambda duration: duration * stretch).select(order), draws)
 
 
 def _straighten(played: Performance, draws: Draws) -> Performance:
@@ -177,10 +186,15 @@ def _straighten(played: Performance, draws: Draws) -> Performance:
     begins = np.concatenate([[0.0], np.cumsum(even[:-1])])  # (C,) when chords begin now
 
     stop = np.searchsorted(segment, number, "right") - 1  # (N,) the last chord of the note's segment
-    off = time + played.duration_beats
-    inside = np.minimum(off, time[first[stop]])
-    after = (off - inside) * np.where(written, scale[number], 1.0)
-    duration = np.interp(inside, time[first], begins) + after - begins[chord]
+
+    def moved(duration: FloatArray) -> FloatArray:
+        off = time + duration
+        inside = np.minimum(off, time[first[stop]])
+        after = (off - inside) * np.where(written, scale[number], 1.0)
+        return np.where(
+            straight, np.maximum(np.interp(inside, time[first], begins) + after - begins[chord], 1e-3), duration
+        )
+
     segment_start = np.searchsorted(number, number)
     since_start = begins[chord] - begins[chord[segment_start]]
     bar = np.where(triple, 3.0, 4.0)
@@ -192,9 +206,7 @@ def _straighten(played: Performance, draws: Draws) -> Performance:
         beat_in_bar=np.where(written, beat_in_bar, score.beat_in_bar),
         grid_known=score.grid_known | written,
     )
-    return replace(
-        played, score=changed, duration_beats=np.where(straight, np.maximum(duration, 1e-3), played.duration_beats)
-    )
+    return _with_durations(played, changed, moved)
 
 
 def _smoothed(log_gap: FloatArray, segment: IntArray, within: BoolArray) -> FloatArray:
@@ -237,7 +249,7 @@ def _write(played: Performance, draws: Draws) -> Pair:
     score = write_lengths(score, np.where(by_voice, gap_to_next_in_voice(score), gap_to_next_onset(score)))
     snapped = draws.chance(0.4)[per_note] & score.grid_known
     nominal = np.where(snapped, np.maximum(np.round(score.nominal_beats * 4) / 4, 1 / 4), score.nominal_beats)
-    articulation = _articulation(played.duration_beats, nominal)
+    articulations = _articulations(played, nominal)
 
     # A run written staccato is played staccato: written and performed length shrink together, the target stays.
     start, length = draws.random()[per_note], draws.uniform(0.1, 1.0)[per_note]
@@ -247,12 +259,24 @@ def _write(played: Performance, draws: Draws) -> Pair:
 
     # Where the written length is hidden the target still refers to it: the onsets tell it nearly as well.
     hidden = draws.chance(0.1)[per_note]
-    return Pair(score.replace(nominal_beats=np.where(hidden, np.nan, nominal)), played, articulation)
+    return Pair(score.replace(nominal_beats=np.where(hidden, np.nan, nominal)), played, *articulations)
 
 
-def _articulation(duration_beats: FloatArray, nominal_beats: FloatArray) -> FloatArray:
-    articulation: FloatArray = np.clip(np.log2(np.maximum(duration_beats, 1e-3) / nominal_beats), -6.0, 4.0)
-    return articulation
+def _with_durations(played: Performance, score: Score, change: Callable[[FloatArray], FloatArray]) -> Performance:
+    """The same on another score, with performed and expected durations changed alike."""
+    return replace(
+        played, score=score, duration_beats=change(played.duration_beats),
+        expected_duration_beats=change(played.expected_duration_beats),
+    )  # fmt: skip
+
+
+def _articulations(played: Performance, nominal_beats: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The performed articulation, and the expected one."""
+    performed, expected = (
+        np.clip(np.log2(np.maximum(duration, 1e-3) / nominal_beats), -6.0, 4.0)
+        for duration in (played.duration_beats, played.expected_duration_beats)
+    )
+    return performed, expected
 
 
 def _place_in_segment(segment: IntArray) -> FloatArray:

@@ -34,7 +34,8 @@ class Batch(NamedTuple):
     """B phrases of T notes, padded; all (B, T) but ``features`` (B, T, F).
 
     ``mask`` is True for real notes, ``weight`` 1 for those that count in the loss; ``velocity`` is MIDI,
-    ``articulation`` log2, ``boundary`` 1 where a rest follows.
+    ``articulation`` log2, ``boundary`` 1 where a rest follows; ``expected_...`` is what a teacher expects, NaN where it
+    has nothing to say.
     """
 
     pitch: Tensor
@@ -43,6 +44,8 @@ class Batch(NamedTuple):
     mask: Tensor
     velocity: Tensor
     articulation: Tensor
+    expected_velocity: Tensor
+    expected_articulation: Tensor
     boundary: Tensor
     weight: Tensor
 
@@ -66,7 +69,10 @@ def encode(
     """
     pair = deadpan(with_random_range(played, draws) if rescale else played, draws)
     score, played = pair.score, pair.played
-    features = compute_features(score, random_hints(played, draws, hint_chances))
+    hints = random_hints(played, draws, hint_chances)
+    features = compute_features(score, hints)
+    # A player's own dynamics tell more of what they play than any teacher knows.
+    expected_velocity = np.where(np.isfinite(hints.swell), np.nan, played.expected_velocity)
     core, segment = played.core, score.segment
     row = segment[core]
     column = np.arange(len(row)) - np.searchsorted(row, row, "left")
@@ -83,6 +89,8 @@ def encode(
         mask=padded(np.ones(len(score), dtype=np.bool_), torch.bool),
         velocity=padded(played.velocity, torch.float32),
         articulation=padded(pair.articulation, torch.float32),
+        expected_velocity=padded(expected_velocity, torch.float32),
+        expected_articulation=padded(pair.expected_articulation, torch.float32),
         boundary=padded(phrase_ends(played), torch.float32),
         weight=padded(played.wanted, torch.float32),
     )
@@ -96,8 +104,12 @@ def with_random_range(played: Performance, draws: Draws) -> Performance:
     """
     drawn_range = 2.0 ** draws.uniform(*np.log2(RANGES))[played.score.segment]
     factor = drawn_range / np.maximum(played.range, NARROWEST_RANGE)
-    stretched = np.clip(np.round(played.level + factor * (played.velocity - played.level)), 1, 127)
-    return replace(played, velocity=stretched, range=factor * played.range)
+    stretched, expected = (
+        played.level + factor * (velocity - played.level) for velocity in (played.velocity, played.expected_velocity)
+    )
+    return replace(
+        played, velocity=np.clip(np.round(stretched), 1, 127), expected_velocity=expected, range=factor * played.range
+    )
 
 
 def random_hints(played: Performance, draws: Draws, chances: Mapping[str, float] = HINT_CHANCES) -> Hints:

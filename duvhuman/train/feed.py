@@ -30,7 +30,10 @@ WIDTH_STEP = 32
 POOL_BATCHES = 64
 """So many batches are sorted by length together."""
 ENCODED_AT_ONCE = 512
-COMPACT = (torch.uint8, torch.uint8, torch.float16, torch.bool, torch.uint8, torch.float16, torch.bool, torch.bool)
+COMPACT = (
+    torch.uint8, torch.uint8, torch.float16, torch.bool, torch.uint8, torch.float16, torch.float16, torch.float16,
+    torch.bool, torch.bool,
+)  # fmt: skip
 """The types of a `Batch` that holds a whole version of the data and stays on the device."""
 
 
@@ -201,6 +204,7 @@ def _rows(whole: Batch, chosen: Tensor, width: int) -> Batch:
     rows = Batch(*(tensor[index, :width] for tensor in whole))
     return Batch(
         pitch=rows.pitch.long(), program=rows.program.long(), features=rows.features.float(), mask=rows.mask,
-        velocity=rows.velocity.float(), articulation=rows.articulation.float(), boundary=rows.boundary.float(),
-        weight=rows.weight.float(),
+        velocity=rows.velocity.float(), articulation=rows.articulation.float(),
+        expected_velocity=rows.expected_velocity.float(), expected_articulation=rows.expected_articulation.float(),
+        boundary=rows.boundary.float(), weight=rows.weight.float(),
     )  # fmt: skip

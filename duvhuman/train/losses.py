@@ -18,7 +18,9 @@ from duvhuman.models.phrase_transformer import VELOCITY_CENTRE, VELOCITY_SCALE, 
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.encode import Batch
 
-TERMS = ("boundary", "vel_value", "dur_value", "vel_bins", "dur_bins", "vel_shape", "total")
+TERMS = (
+    "boundary", "vel_value", "dur_value", "vel_taught", "dur_taught", "vel_bins", "dur_bins", "vel_shape", "total"
+)  # fmt: skip
 FINAL_LR = 0.05
 FLAT_SD = 2.0
 """Phrases whose velocities vary by less than about this tell little of their shape, and weigh less in ``vel_shape``."""
@@ -28,6 +30,10 @@ def loss_terms(
     out: PhraseOutput, batch: Batch, config: TrainConfig, duration_edges: Tensor, *, norm: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Each of `TERMS`: the terms of the loss and their weighted ``total``.
+
+    The bins learn what was played. The regressions learn what the teacher expects where there is one, unless
+    ``config.teacher_weight`` is 0, and elsewhere what was played. Of what it expects they are to learn lengths and the
+    shape of a phrase above all (the terms ``..._taught``): its level is the player's, and known only where it is given.
 
     Parameters
     ----------
@@ -42,12 +48,21 @@ def loss_terms(
 
     velocity_bin = (batch.velocity.long() * 16) // 128
     duration_bin = torch.bucketize(batch.articulation, duration_edges, right=True)
+    listens = config.teacher_weight > 0
+    velocity, expected = ((v - VELOCITY_CENTRE) / VELOCITY_SCALE for v in (batch.velocity, batch.expected_velocity))
+    velocity_taught = expected.isfinite() & listens
+    duration_taught = batch.expected_articulation.isfinite() & listens
+    velocity = torch.where(velocity_taught, expected, velocity)
+    articulation = torch.where(duration_taught, batch.expected_articulation, batch.articulation)
+    duration_error = F.smooth_l1_loss(out.duration_value, articulation, reduction="none")
+    shape, expected_shape = (_centred(v, velocity_taught * weight) for v in (out.velocity_value, velocity))
+    shape_error = F.smooth_l1_loss(shape, expected_shape, reduction="none")
     terms = {
         "boundary": mean(F.binary_cross_entropy_with_logits(out.boundary_logits, batch.boundary, reduction="none")),
-        "vel_value": mean(
-            F.smooth_l1_loss(out.velocity_value, (batch.velocity - VELOCITY_CENTRE) / VELOCITY_SCALE, reduction="none")
-        ),
-        "dur_value": mean(F.smooth_l1_loss(out.duration_value, batch.articulation, reduction="none")),
+        "vel_value": mean(F.smooth_l1_loss(out.velocity_value, velocity, reduction="none")),
+        "dur_value": mean(duration_error),
+        "vel_taught": mean(shape_error * velocity_taught),
+        "dur_taught": mean(duration_error * duration_taught),
         "vel_bins": mean(F.cross_entropy(out.velocity_logits.transpose(1, 2), velocity_bin, reduction="none")),
         "dur_bins": mean(F.cross_entropy(out.duration_logits.transpose(1, 2), duration_bin, reduction="none")),
         "vel_shape": mean(1 - phrase_correlation(expected_velocity(out), batch.velocity, weight)[:, None]),
@@ -55,10 +70,17 @@ def loss_terms(
     terms["total"] = (
         config.boundary_weight * terms["boundary"]
         + config.regression_weight * (terms["vel_value"] + terms["dur_value"])
+        + config.teacher_weight * (terms["vel_taught"] + terms["dur_taught"])
         + config.classification_weight * (terms["vel_bins"] + terms["dur_bins"])
         + config.shape_weight * terms["vel_shape"]
     )
     return terms
+
+
+def _centred(values: Tensor, weight: Tensor) -> Tensor:
+    """(B, T) `values` minus the weighted mean of their phrase."""
+    mean: Tensor = (values * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(min=1.0)
+    return values - mean
 
 
 def expected_velocity(out: PhraseOutput) -> Tensor:
@@ -72,14 +94,10 @@ def phrase_correlation(predicted: Tensor, played: Tensor, weight: Tensor) -> Ten
 
     The regression's error is dominated by players with a wide range; this weighs every player's accents alike.
     """
-    total = weight.sum(1, keepdim=True).clamp(min=1.0)
-
-    def centred(values: Tensor) -> Tensor:
-        return (values - (values * weight).sum(1, keepdim=True) / total) * weight
-
-    a, b = centred(predicted), centred(played)
-    variance_a, variance_b = (a * a).sum(1) / total[:, 0], (b * b).sum(1) / total[:, 0]
-    covariance = (a * b).sum(1) / total[:, 0]
+    total = weight.sum(1).clamp(min=1.0)
+    a, b = (_centred(values, weight) * weight for values in (predicted, played))
+    variance_a, variance_b = (a * a).sum(1) / total, (b * b).sum(1) / total
+    covariance = (a * b).sum(1) / total
     return covariance / torch.sqrt((variance_a + 1e-2) * (variance_b + FLAT_SD**2))
 
 

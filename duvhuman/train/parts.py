@@ -20,6 +20,8 @@ from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPa
 
 ALIVE_NOTES, ALIVE_DISTINCT, ALIVE_SD = 64, 12, 6.0
 """A part teaches something if it has this many notes, distinct velocities, and this velocity SD."""
+HEARD_DISTINCT, HEARD_SD = 3, 2.0
+"""A part with fewer distinct velocities, or a smaller SD, is flat; between this and alive it teaches a little."""
 PLAYED_EXACT, PLAYED_NEAR = 0.5, 0.4
 """Played by hand: less than half of the onsets exactly on a sixteenth, over 40 % within a tenth of one."""
 BAR_OCCURRENCES = 2
@@ -71,7 +73,7 @@ class RawPart(StoredPart):
 
 
 def not_alive(velocity: IntArray) -> str:
-    """Why a part with these velocities (N,) would teach nothing, or an empty string."""
+    """Why a part with these velocities (N,) has too little to be judged by, or an empty string."""
     if len(velocity) < ALIVE_NOTES:
         return f"fewer than {ALIVE_NOTES} notes"
     if len(np.unique(velocity)) < ALIVE_DISTINCT or velocity.std() < ALIVE_SD:
@@ -79,15 +81,20 @@ def not_alive(velocity: IntArray) -> str:
     return ""
 
 
+def is_flat(velocity: IntArray) -> bool:
+    """Whether velocities (N,) hold no dynamics at all: such a part teaches nothing."""
+    return len(np.unique(velocity)) < HEARD_DISTINCT or float(velocity.std()) < HEARD_SD
+
+
 def raw_part(
     notes: PerformedNotes, instrument: Instrument, *, pack: str, song: str, source: str, grid: bool | None = None,
-    played: bool | None = None,
+    played: bool | None = None, extra: bool = False,
 ) -> RawPart:  # fmt: skip
     """The part in columns.
 
     Parameters
     ----------
-    pack, song, source : see `PartRow`.
+    pack, song, source, extra : see `PartRow`.
     grid : whether its beats mean something; None to tell by its onsets.
     played : whether it was played by hand; None to tell by its onsets.
     """
@@ -122,6 +129,7 @@ def raw_part(
     row = PartRow(
         pack=pack, song=song, source=source, instrument=instrument.name, split="", start=0, stop=0, grid=grid,
         played=played, level=round(float(notes.velocity.mean()), 2), range=round(float(notes.velocity.std()), 2),
+        extra=extra,
     )  # fmt: skip
     fingerprint = _digest(columns["pitch"], columns["velocity"], np.diff(columns["onset"].astype(np.int64)))
     return RawPart(row, columns, fingerprint, np.unique(written_bars) if grid else np.zeros(0, dtype=np.uint64))

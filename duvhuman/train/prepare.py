@@ -40,6 +40,8 @@ VALID_SHARE = 0.06
 PARQUET_FOLDER, PARQUET_FILES = "parquet", "notes-*.parquet"
 WORK_FOLDER = ".prepare"
 DUPLICATE = "duplicate of another part"
+ONLY_EXTRA = "another instrument, or velocities nearly flat"
+OF_HELD_OUT_SONG = "extra, of a song that is held out"
 Progress = Callable[[int, int], None]
 
 
@@ -108,7 +110,8 @@ def prepare(
                 if progress is not None:
                     progress(found.files, total)
         wanted = found.first_of_each()
-        if not wanted.any():
+        if not (wanted & ~found.extra).any():
+            found.left_out.update({ONLY_EXTRA: int(found.extra.sum())} if found.extra.any() else {})
             raise DataError(f"{total} files hold no usable part ({_reasons(found.left_out) or 'no notes'})")
         summary = _write(work / "new", found, wanted, spool, files, valid_share)
         if parquet:
@@ -158,34 +161,64 @@ class _Found:
         """(P,) equal for the same performance."""
         return np.concatenate([np.zeros(0, dtype=np.uint64), *self._fingerprints])
 
+    @property
+    def extra(self) -> BoolArray:
+        """(P,) which parts are extra."""
+        return np.array([row.extra for row in self.rows], dtype=np.bool_)
+
     def first_of_each(self) -> BoolArray:
-        """(P,) True for the first part of each fingerprint; the others are counted as left out."""
+        """(P,) True for the first part of each fingerprint, extra ones last; the others are counted as left out."""
         first = np.zeros(len(self.rows), dtype=np.bool_)
-        first[np.unique(self.fingerprints, return_index=True)[1]] = True
+        order = np.argsort(self.extra, kind="stable")
+        first[order[np.unique(self.fingerprints[order], return_index=True)[1]]] = True
         if not first.all():
             self.left_out[DUPLICATE] += int((~first).sum())
         return first
 
-    def songs(self) -> list[str]:
-        """(P,) the song of each part, versions joined."""
-        names = [row.song for row in self.rows]
+    def songs(self, among: BoolArray) -> list[str]:
+        """The song of each of the parts `among` (P,) all, versions joined."""
+        names = [row.song for row, one in zip(self.rows, among.tolist(), strict=True) if one]
         bars, counts = np.concatenate(self._bars), np.concatenate(self._bar_counts)
-        return group_songs(names, self.fingerprints, bars=bars, bar_counts=counts)
+        return group_songs(
+            names, self.fingerprints[among], bars=bars[np.repeat(among, counts)], bar_counts=counts[among]
+        )
+
+    def splits(self, valid_share: float) -> tuple[list[str], list[str]]:
+        """(P,) the song of each part, and its split; "" for an extra part of a song that is held out.
+
+        Songs are held out by the parts that are not extra, so that extra parts move none from one split to the other.
+        """
+        extra, everything = self.extra, np.ones(len(self.rows), dtype=np.bool_)
+        songs, splits = np.array(self.songs(everything), object), np.full(len(extra), "train", object)
+        if not extra.all():
+            songs_of_judged = self.songs(~extra)
+            splits[~extra] = ["valid" if fraction_of(song) < valid_share else "train" for song in songs_of_judged]
+            held_out = set(songs[splits == "valid"].tolist())
+            splits[extra & np.array([song in held_out for song in songs.tolist()])] = ""
+            songs[~extra] = songs_of_judged
+            # An extra part belongs to the song that the other parts of its file belong to.
+            named = np.array([row.song for row in self.rows], object)
+            song_of_file = dict(zip(named[~extra].tolist(), songs_of_judged, strict=True))
+            songs[extra] = [song_of_file.get(*both) for both in zip(named[extra], songs[extra], strict=True)]
+        return songs.tolist(), splits.tolist()
 
 
 def _write(
     folder: Path, found: _Found, wanted: BoolArray, spool: Spool, files: dict[Pack, list[str]], valid_share: float
 ) -> Summary:
     """Write the wanted parts as a data set."""
-    songs = found.songs()
+    songs, splits = found.splits(valid_share)
+    held_out = np.array([split == "" for split in splits])
+    if (wanted & held_out).any():
+        found.left_out[OF_HELD_OUT_SONG] += int((wanted & held_out).sum())
+    wanted = wanted & ~held_out
     kept_songs = {song for song, keep in zip(songs, wanted.tolist(), strict=True) if keep}
-    split = {song: "valid" if fraction_of(song) < valid_share else "train" for song in kept_songs}
     kept: dict[str, dict[str, int]] = {}
 
     def parts() -> Iterator[StoredPart]:
         for number, columns in spool.read(keys=found.keys, sizes=found.sizes, wanted=wanted):
             song = songs[number]
-            part = StoredPart(replace(found.rows[number], song=song, split=split[song]), columns)
+            part = StoredPart(replace(found.rows[number], song=song, split=splits[number]), columns)
             notes = kept.setdefault(part.row.instrument, {"train": 0, "valid": 0})
             notes[part.row.split] += len(part)
             yield part

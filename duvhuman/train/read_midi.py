@@ -11,8 +11,10 @@ files alone. Nothing here imports torch: a process that reads is up in a fifth o
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from duvhuman.humanize.score import FloatArray, IntArray
 from duvhuman.instruments import Instrument, get_instrument, instrument_of_program, instrument_of_track_name
 from duvhuman.midi.notes import NoteTable, Part, read_parts
 from duvhuman.midi.smf import parse_smf
-from duvhuman.train.parts import PerformedNotes, RawPart, not_alive, raw_part
+from duvhuman.train.parts import ALIVE_NOTES, PerformedNotes, RawPart, is_flat, not_alive, raw_part
 from duvhuman.train.songs import song_name
 from duvhuman.train.spool import to_bytes
 from duvhuman.train.storage import TICKS_PER_BEAT, PartRow
@@ -34,6 +36,8 @@ LONGEST_BEATS = (2**31 - 1) // TICKS_PER_BEAT
 """A part that lasts longer (a month at 100 beats per minute) comes from a damaged file."""
 MIDI_SUFFIXES = (".mid", ".midi")
 MISSING_FILE = "missing file"
+OTHER = Instrument("other", frozenset((*range(8, 16), 46, *range(52, 112))), 0, 127, 80, (), ())
+"""Instruments with pitches that are none of ours: mallets, harp, choirs, winds, synthesizers, folk instruments."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def read_group(group: FileGroup) -> ReadGroup:
     keys: list[int] = []
     for file in group.files:
         found, reasons = read_file(group.pack, file)
-        keys += [_key(f"{group.pack.name}/{file}/{number}") for number in range(len(found))]
+        keys += _keys(f"{group.pack.name}/{file}", found)
         parts += found
         left_out.update(reasons)
     return ReadGroup(
@@ -170,12 +174,16 @@ def read_file(pack: Pack, file: str) -> tuple[list[RawPart], Counter[str]]:
             continue
         notes = part.notes if beats is None else _on_beats(part.notes, beats)
         reason = not_alive(notes.velocity)
+        extra = instrument is OTHER or bool(reason)
+        if reason and len(notes) >= ALIVE_NOTES and not is_flat(notes.velocity):
+            reason = ""
         if not reason and notes.onset_beats[-1] - notes.onset_beats[0] > LONGEST_BEATS:
             reason = "impossible times"
         if reason:
             reasons[reason] += 1
         else:
-            kept.append(raw_part(_performed(notes), instrument, pack=pack.name, song=song, source=source))
+            part_notes = _performed(notes)
+            kept.append(raw_part(part_notes, instrument, pack=pack.name, song=song, source=source, extra=extra))
     return kept, reasons
 
 
@@ -183,9 +191,16 @@ def _instrument_of(part: Part, pack: Pack) -> Instrument | None:
     if part.is_drums:
         return None
     if part.program >= 0:
-        return instrument_of_program(part.program)
+        return OTHER if part.program in OTHER.programs else instrument_of_program(part.program)
     named = instrument_of_track_name(part.name)
     return get_instrument(pack.instrument) if named is None and pack.instrument is not None else named
+
+
+def _keys(where: str, parts: Sequence[RawPart]) -> list[int]:
+    """A key for each part of a file; extra parts are numbered for themselves, so that they do not move the others."""
+    number = {False: itertools.count(), True: itertools.count()}
+    kind = {False: "", True: "extra/"}
+    return [_key(f"{where}/{kind[part.row.extra]}{next(number[part.row.extra])}") for part in parts]
 
 
 def _key(text: str) -> int:

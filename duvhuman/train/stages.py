@@ -201,7 +201,7 @@ def _fit(
 
 def _task(run: Run, instrument: str, config: TrainConfig) -> Task:
     played = True if config.played_only else None
-    train = run.data.select(split="train", instrument=instrument, played=played)
+    train = run.data.select(split="train", instrument=instrument, played=played, extra=config.extra)
     valid = run.data.select(split="valid", instrument=instrument, played=played)
     if not train or not valid:
         kind = "parts played by hand" if played else "parts"

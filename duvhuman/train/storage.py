@@ -24,11 +24,13 @@ from duvhuman.errors import DataError, FileError
 
 TICKS_PER_BEAT = 480
 TEMPO_UNIT = 1 / 32
-COLUMNS: Mapping[str, type] = {
+COLUMNS: dict[str, type] = {
     "onset": np.int32, "duration": np.uint16, "pitch": np.uint8, "velocity": np.uint8, "program": np.uint8,
     "tempo": np.uint16, "beat_in_bar": np.uint16, "bar_beats": np.uint16, "wanted": np.bool_,
 }  # fmt: skip
 """Column -> type on disk. Times are in 1/480 beat, tempo in 1/32 BPM; ``wanted`` is False in repeated bars."""
+TAUGHT_COLUMNS: dict[str, type] = {"expected_velocity": np.float16, "expected_duration": np.float16}
+"""What `duvhuman.train.teacher` adds: MIDI velocity and beats, NaN where it was not asked."""
 SHARD_NOTES = 4_000_000
 """A shard is closed once it holds this many notes: some 70 MB."""
 DATASET_FILE, PARTS_FILE = "dataset.json", "parts.json"
@@ -50,6 +52,8 @@ class PartRow:
     grid : whether its beats mean something.
     played : whether it was played by hand rather than programmed.
     level, range : mean and SD of its velocities.
+    extra : whether it only helps to learn what all players have in common: it has few dynamics, or is played on another
+        instrument. Extra parts are never held out.
     """
 
     pack: str
@@ -63,6 +67,7 @@ class PartRow:
     played: bool
     level: float
     range: float
+    extra: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,12 +127,35 @@ class DiskShards:
                 self._open.pop(next(iter(self._open)))
             notes = int(self.bounds[shard + 1] - self.bounds[shard])
             try:
-                opened = {name: _open_column(_column_path(self._folder, shard, name), notes) for name in COLUMNS}
+                opened = {
+                    name: _open_column(path, notes, kind) for name, kind in (COLUMNS | TAUGHT_COLUMNS).items()
+                    if (path := _column_path(self._folder, shard, name)).exists() or name in COLUMNS
+                }  # fmt: skip
             except ValueError as error:
                 raise _no_data(self._folder, error) from None
             self._open[shard] = opened
         self._open[shard] = self._open.pop(shard)  # the last used stand last
         return self._open[shard]
+
+    def write_taught(self, columns: Columns) -> None:
+        """Add `TAUGHT_COLUMNS` (N,) over all notes, in place of those that stand there.
+
+        Raises
+        ------
+        FileError
+            If the folder cannot be written.
+        """
+        for shard, (start, stop) in enumerate(itertools.pairwise(self.bounds.tolist())):
+            for name, kind in TAUGHT_COLUMNS.items():
+                path = _column_path(self._folder, shard, name)
+                part = path.with_suffix(".part.npy")
+                try:
+                    np.save(part, columns[name][start:stop].astype(kind))
+                    part.replace(path)
+                except OSError as error:
+                    part.unlink(missing_ok=True)
+                    raise FileError(f"{path}: cannot be written ({error.strerror})") from None
+        self._open.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": {}}
@@ -209,7 +237,7 @@ def read_dataset(folder: Path) -> tuple[list[PartRow], DiskShards]:
 
 def is_shard(folder: Path) -> bool:
     """Whether a folder holds a shard, or what a killed process left of one, and nothing that is not ours to remove."""
-    ours = {PARTS_FILE, *(f"{name}.npy" for name in COLUMNS)}
+    ours = {PARTS_FILE, *(f"{name}.npy" for name in COLUMNS | TAUGHT_COLUMNS)}
     return folder.is_dir() and {path.name for path in folder.iterdir()} <= ours
 
 
@@ -227,13 +255,13 @@ def _column_path(folder: Path, shard: int, name: str) -> Path:
     return folder / f"{shard:04}" / f"{name}.npy"
 
 
-def _open_column(path: Path, notes: int) -> NDArray[np.generic]:
+def _open_column(path: Path, notes: int, kind: type) -> NDArray[np.generic]:
     """A column, mapped; ValueError, which names the file, unless it has so many notes in the type of the column."""
     try:
         values: NDArray[np.generic] = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{path.parent.name}/{path.name}: {error}") from None
-    if values.shape != (notes,) or values.dtype != COLUMNS[path.stem]:
+    if values.shape != (notes,) or values.dtype != kind:
         raise ValueError(f"{path.parent.name}/{path.name}: {values.dtype}{list(values.shape)} instead of {notes} notes")
     return values
 

@@ -118,6 +118,8 @@ def _performance(notes: NoteTable, instrument: Instrument) -> Performance:
         duration_beats=notes.duration_beats,
         level=np.full(n, velocity.mean()),
         range=np.full(n, velocity.std()),
+        expected_velocity=np.full(n, np.nan),
+        expected_duration_beats=np.full(n, np.nan),
         wanted=np.ones(n, dtype=np.bool_),
         core=np.ones(n, dtype=np.bool_),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys import numbered, write_data
+from toys import numbered, same_batch, write_data
 
 from duvhuman.train import feed as module
 from duvhuman.train.config import TrainConfig
@@ -75,11 +75,7 @@ def test_going_on_amid_an_epoch_gives_the_batches_that_were_left(long: PhraseDat
     plan = one.plan(0)
     whole, rest = list(one.batches(plan, 0, 0)), list(one.batches(plan, 0, 3))
     assert len(rest) == len(whole) - 3
-    assert all(same(a, b) for a, b in zip(whole[3:], rest, strict=True))
-
-
-def same(one: Batch, other: Batch) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert all(same_batch(a, b) for a, b in zip(whole[3:], rest, strict=True))
 
 
 def test_only_so_many_phrases_of_all_shards(long: PhraseData) -> None:
@@ -106,8 +102,7 @@ def test_ranks_share_every_batch(size: int, versions: int, long: PhraseData) -> 
         for rank in range(size):
             share = ranks[rank][number]
             if rank < len(batch.pitch):
-                for name in batch._fields:
-                    torch.testing.assert_close(getattr(share, name), getattr(batch, name)[rank::size])
+                assert same_batch(share, Batch(*(tensor[rank::size] for tensor in batch)))
             else:
                 assert not share.weight.any()  # it has no phrase of its own
 
@@ -136,7 +131,7 @@ def test_several_processes_encode_the_same(long: PhraseData, monkeypatch: pytest
     config = replace(CONFIG, versions=1)
     one, two = feed(long, config), feed(long, config, jobs=2)
     plan = one.plan(0)
-    assert all(same(a, b) for a, b in zip(one.batches(plan, 0, 0), two.batches(plan, 0, 0), strict=True))
+    assert all(same_batch(a, b) for a, b in zip(one.batches(plan, 0, 0), two.batches(plan, 0, 0), strict=True))
 
 
 def test_data_in_memory_feed_as_those_on_disk_do(long: PhraseData, tmp_path: Path) -> None:
@@ -148,7 +143,7 @@ def test_data_in_memory_feed_as_those_on_disk_do(long: PhraseData, tmp_path: Pat
     disk = write_data(tmp_path, [({}, numbered(notes)) for notes in (700, 130, 60, 1000, 333, 90)])
     a, b = feed(memory), feed(disk)
     assert rows_of(a.plan(0)) == rows_of(b.plan(0))
-    assert all(same(x, y) for x, y in zip(a.batches(a.plan(0), 0, 0), b.batches(b.plan(0), 0, 0), strict=True))
+    assert all(same_batch(x, y) for x, y in zip(a.batches(a.plan(0), 0, 0), b.batches(b.plan(0), 0, 0), strict=True))
 
 
 def test_versions_that_do_not_fit_are_encoded_batch_by_batch(long: PhraseData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +157,7 @@ def test_versions_that_do_not_fit_are_encoded_batch_by_batch(long: PhraseData, m
     for one, other in zip(kept, made, strict=True):
         assert torch.equal(one.pitch, other.pitch)
         torch.testing.assert_close(one.features, other.features, atol=2e-3, rtol=1e-3)
-    assert not any(same(one, other) for one, other in zip(kept, made, strict=True))  # not in half precision
+    assert not any(same_batch(one, other) for one, other in zip(kept, made, strict=True))  # not in half precision
 
 
 def test_free_memory_is_told() -> None:

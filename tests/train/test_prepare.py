@@ -133,23 +133,69 @@ def test_a_part_needs_64_notes(tmp_path: Path) -> None:
         pytest.param([40 + 4 * (i % 11) for i in range(72)], False, id="11 velocities"),
         pytest.param([60 + i % 24 for i in range(72)], True, id="SD 6.9"),
         pytest.param([60 + i % 18 for i in range(72)], False, id="SD 5.2"),
-        pytest.param([80] * 72, False, id="flat"),
     ],
 )
 def test_a_part_needs_12_velocities_and_an_sd_of_6(velocities: list[int], kept: bool, tmp_path: Path) -> None:
+    data = prepared(tmp_path, {"a.mid": with_velocities(velocities), "fine.mid": song(part(lively(seed=99)))})
+    assert {row.source: row.extra for row in data.parts} == {"a.mid": not kept, "fine.mid": False}
+    assert [row.source for row in data.select(split="train")] == ["a.mid", "fine.mid"][not kept :]
+
+
+@pytest.mark.parametrize(
+    ("velocities", "kept"),
+    [
+        pytest.param([60, 66] * 40, False, id="two velocities"),
+        pytest.param([62, 64, 66] * 30, False, id="SD 1.6"),
+        pytest.param([60, 63, 66] * 30, True, id="SD 2.4"),
+    ],
+)
+def test_a_part_without_any_dynamics_is_not_even_extra(velocities: list[int], kept: bool, tmp_path: Path) -> None:
     result = summary(tmp_path, {"a.mid": with_velocities(velocities)})
     assert result.left_out == ({} if kept else {"velocities nearly flat": 1})
     assert result.parts == 1 + kept
 
 
-def test_drums_and_other_instruments_are_counted(tmp_path: Path) -> None:
+def test_drums_are_counted_and_other_instruments_are_extra(tmp_path: Path) -> None:
     file = song(
         part(lively(seed=1), number=GUITAR, channel=9),
         part(lively(seed=2), number=FLUTE, channel=1),
         part(lively(seed=3), number=None, channel=2, name="Oboe"),
         part(lively(seed=4), number=47, channel=3),
     )
-    assert summary(tmp_path, {"a.mid": file}).left_out == {"another instrument or drums": 4}
+    result = summary(tmp_path, {"a.mid": file})
+    assert result.left_out == {"another instrument or drums": 3}
+    assert result.kept["other"] == {"train": 96, "valid": 0}
+    (flute,) = PhraseData(tmp_path / "out").select(split="train", instrument="other", extra=True)
+    assert (flute.extra, flute.source) == (True, "a.mid")
+
+
+def test_extra_parts_are_never_held_out_and_move_no_song(tmp_path: Path) -> None:
+    """A flute part that two songs share makes versions of one song of them, but only for other flute parts."""
+    files = {f"{i}.mid": song(part(lively(seed=i))) for i in range(40)}
+    flute = part(lively(seed=99), number=FLUTE, channel=1)
+    with_flutes = {f"{i}.mid": song(flute, part(lively(seed=i))) for i in range(40)}
+    before = prepared(tmp_path / "before", files, valid_share=0.3)
+    after = prepared(tmp_path / "after", with_flutes, valid_share=0.3)
+    split = {row.source: row.split for row in before.parts}
+    assert set(split.values()) == {"train", "valid"}
+    assert {row.source: (row.split, row.song) for row in after.parts} == {
+        row.source: (row.split, row.song) for row in before.parts
+    }
+    assert [row.source for row in after.parts] == [row.source for row in before.parts]
+    assert not any(row.extra for row in after.parts)
+    reasons = json.loads((tmp_path / "after" / "out" / DATASET_FILE).read_text(encoding="utf-8"))["left_out"]
+    assert reasons == {"duplicate of another part": 39, "extra, of a song that is held out": 1}
+
+
+def test_of_equal_parts_the_one_that_is_not_extra_is_kept(tmp_path: Path) -> None:
+    notes = lively(seed=5)
+    data = prepared(tmp_path, {"a.mid": song(part(notes, number=FLUTE), part(notes, channel=1))})
+    assert [(row.instrument, row.extra) for row in data.parts] == [("guitar", False)]
+
+
+def test_extra_parts_alone_are_not_enough(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no usable part .*1 parts: another instrument, or velocities nearly flat"):
+        prepared(tmp_path, {"a.mid": song(part(lively(), number=FLUTE))})
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"MThd\x00\x00"], ids=["empty", "not MIDI", "cut short"])

@@ -21,6 +21,7 @@ from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair, Performance
+from duvhuman.train.encode import Batch
 from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 
 Columns = dict[str, np.ndarray]
@@ -106,6 +107,11 @@ def same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tens
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
+def same_batch(one: Batch, other: Batch) -> bool:
+    """Whether two batches hold the same bits; where no teacher has anything to say, NaN is NaN."""
+    return all(torch.equal(a.nan_to_num(-1e4), b.nan_to_num(-1e4)) for a, b in zip(one, other, strict=True))
+
+
 def performance(score: Score, *, velocity: Any = 64, duration: Any = 0.25) -> Performance:
     """What was played on a score; all of it wanted, nothing of it context."""
     n = len(score)
@@ -116,6 +122,8 @@ def performance(score: Score, *, velocity: Any = 64, duration: Any = 0.25) -> Pe
         duration_beats=np.broadcast_to(np.asarray(duration, dtype=np.float64), n).copy(),
         level=np.full(n, velocities.mean()),
         range=np.full(n, velocities.std()),
+        expected_velocity=np.full(n, np.nan),
+        expected_duration_beats=np.full(n, np.nan),
         wanted=np.ones(n, dtype=np.bool_),
         core=np.ones(n, dtype=np.bool_),
     )
@@ -124,4 +132,4 @@ def performance(score: Score, *, velocity: Any = 64, duration: Any = 0.25) -> Pe
 def pair(line: Score, velocity: object, *, duration: object = 0.5) -> Pair:
     """A part written as `line` says and played so."""
     played = performance(line, velocity=velocity, duration=duration)
-    return Pair(line, played, np.log2(played.duration_beats / line.nominal_beats))
+    return Pair(line, played, np.log2(played.duration_beats / line.nominal_beats), np.full(len(line), np.nan))
