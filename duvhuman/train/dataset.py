@@ -101,7 +101,7 @@ class PhraseData:
         return [
             part for part in self.parts
             if part.split == split and instrument in ("all", part.instrument) and played in (None, part.played)
-            and extra >= part.extra
+            and (extra or not part.extra)
         ]  # fmt: skip
 
     def cut_phrases(

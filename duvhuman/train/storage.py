@@ -31,6 +31,8 @@ COLUMNS: dict[str, type] = {
 """Column -> type on disk. Times are in 1/480 beat, tempo in 1/32 BPM; ``wanted`` is False in repeated bars."""
 TAUGHT_COLUMNS: dict[str, type] = {"expected_velocity": np.float16, "expected_duration": np.float16}
 """What `duvhuman.train.teacher` adds: MIDI velocity and beats, NaN where it was not asked."""
+UNFINISHED = ".unfinished.npy"
+"""A taught column has this ending, beside the shards, until it is whole."""
 SHARD_NOTES = 4_000_000
 """A shard is closed once it holds this many notes: some 70 MB."""
 DATASET_FILE, PARTS_FILE = "dataset.json", "parts.json"
@@ -148,12 +150,12 @@ class DiskShards:
         for shard, (start, stop) in enumerate(itertools.pairwise(self.bounds.tolist())):
             for name, kind in TAUGHT_COLUMNS.items():
                 path = _column_path(self._folder, shard, name)
-                part = path.with_suffix(".part.npy")
+                unfinished = self._folder / f"{name}{UNFINISHED}"
                 try:
-                    np.save(part, columns[name][start:stop].astype(kind))
-                    part.replace(path)
+                    np.save(unfinished, columns[name][start:stop].astype(kind))
+                    unfinished.replace(path)
                 except OSError as error:
-                    part.unlink(missing_ok=True)
+                    unfinished.unlink(missing_ok=True)
                     raise FileError(f"{path}: cannot be written ({error.strerror})") from None
         self._open.clear()
 

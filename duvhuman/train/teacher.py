@@ -103,7 +103,8 @@ def teach(data: PhraseData, packs: Sequence[str], *, log: Callable[[str], None] 
     Raises
     ------
     DataError
-        If the data have no training part in these packs, or are no prepared folder.
+        If these packs have no training part, or all of theirs are of one song, so that nobody could teach another; or
+        if the data are no prepared folder.
     DuvhumanError
         If LightGBM is missing.
     """
@@ -115,6 +116,9 @@ def teach(data: PhraseData, packs: Sequence[str], *, log: Callable[[str], None] 
     if not parts:
         known = ", ".join(sorted({part.pack for part in data.parts}))
         raise DataError(f"{data.name}: no training part in {', '.join(packs)}; there are {known}")
+    folds = sorted({fold_of(part) for part in parts})
+    if len(folds) < 2:
+        raise DataError(f"{data.name}: too few songs to teach one from others; prepare more")
     chosen = np.sort(np.random.default_rng(0).permutation(len(parts))[:FITTED_PARTS])
     lesson = _lesson(data, [parts[index] for index in chosen])
     log(f"{len(parts)} parts, {len(lesson.velocity):,} notes to fit")
@@ -123,7 +127,7 @@ def teach(data: PhraseData, packs: Sequence[str], *, log: Callable[[str], None] 
         name: np.full(size, np.nan, kind) for name, kind in TAUGHT_COLUMNS.items()
     }
     scores: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for fold in range(FOLDS):
+    for fold in folds:
         velocity, length = _grown(lesson, fold)
         for part in (part for part in parts if fold_of(part) == fold):
             pair = _pair(data, part, part.start, part.stop)

@@ -83,6 +83,12 @@ def test_other_packs_have_no_teacher(tmp_path: Path) -> None:
         teach(data, ["jazz"], log=silent)
 
 
+def test_one_song_cannot_teach_itself(tmp_path: Path) -> None:
+    data = write_data(tmp_path, [played(number, song="toys/one") for number in range(3)])
+    with pytest.raises(DataError, match="too few songs to teach one from others"):
+        teach(data, ["toys"], log=silent)
+
+
 def test_the_command_teaches_all_packs_and_says_how_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     toy_data(tmp_path, {("guitar", "train"): 8})
     assert main(["teach", "--data", str(tmp_path)]) == 0
@@ -122,6 +128,19 @@ def test_where_the_players_dynamics_are_given_the_teacher_is_silent(tmp_path: Pa
     batch = encode(expecting(data), Draws.seeded(0, 2), width=240, hint_chances=given)
     assert batch.expected_velocity[batch.mask].isnan().all()
     assert batch.expected_articulation[batch.mask].isfinite().all()
+
+
+def test_nothing_that_is_expected_reaches_an_input(tmp_path: Path) -> None:
+    data = toy_data(tmp_path, {("guitar", "train"): 4})
+    n = 4 * 240
+    one, other = (
+        encode(expecting(data, expected_velocity=np.full(n, v), expected_duration_beats=np.full(n, v / 90)),
+               Draws.seeded(1, 4), width=240, rescale=True)
+        for v in (30.0, 110.0)
+    )  # fmt: skip
+    inputs = ("pitch", "program", "features", "mask")
+    assert all(torch.equal(getattr(one, name), getattr(other, name)) for name in inputs)
+    assert not torch.equal(one.expected_articulation, other.expected_articulation)
 
 
 def said_and_played(*expected: float) -> tuple[PhraseOutput, Batch]:

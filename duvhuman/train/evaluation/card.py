@@ -82,7 +82,9 @@ def _headline(report: Report) -> str:
 def _stage_row(name: str, entry: Mapping[str, Any]) -> str:
     config = entry["config"]
     rate = f"{config['lr']:g} ({config.get('optimizer', 'adamw')})"
+    extra = ", with extra parts" * config.get("extra", False)
+    teacher = ", with a teacher of trees" * (config.get("teacher_weight", 0) > 0)
     return (
-        f"| {STAGE_NAMES[name]} | {entry['notes_seen']:,} | {config['epochs']} ({entry['best_epoch']}) "
+        f"| {STAGE_NAMES[name]}{extra}{teacher} | {entry['notes_seen']:,} | {config['epochs']} ({entry['best_epoch']}) "
         f"| {config['batch_size']} | {rate} | {config['seed']} | {entry['minutes']:.0f} | {entry['device']} |"
     )
