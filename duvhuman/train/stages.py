@@ -46,6 +46,8 @@ from duvhuman.train.validate import Task
 RECORD_FILE = "training.json"
 TRUNK = "trunk"
 EARLIER = "earlier"
+AVERAGE = "average"
+"""Not a stage of training, but told among them: the mean of several models."""
 """Under this name a record lists the stages of the trunk that its own trunk was begun with."""
 PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
 CALIBRATION_PARTS = 160

@@ -13,7 +13,7 @@ from typing import Any
 
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.train.evaluation.report import FLAT, RIDGE, Report, format_report, shipped_row
-from duvhuman.train.stages import EARLIER, read_record
+from duvhuman.train.stages import AVERAGE, EARLIER, read_record
 
 CREDITS = """\
 - Lakh MIDI Dataset, CC BY 4.0 (the collection; the sequencers granted nothing separately). Colin Raffel,
@@ -80,6 +80,8 @@ def _headline(report: Report) -> str:
 
 
 def _stage_row(name: str, entry: Mapping[str, Any]) -> str:
+    if name == AVERAGE:
+        return f"| mean of the weights of {entry['models']} models |" + " - |" * 7
     config = entry["config"]
     rate = f"{config['lr']:g} ({config.get('optimizer', 'adamw')})"
     extra = ", with extra parts" * config.get("extra", False)

@@ -90,6 +90,17 @@ def test_what_the_trunk_was_begun_with_is_shown_first(folder: Path) -> None:
     assert 0 < text.index("| trunk (all instruments) | 28,000,000 |") < text.index("| 1,234,567 |")
 
 
+def test_a_mean_of_models_is_told_among_the_stages(folder: Path) -> None:
+    record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    record["earlier"] = [{"stage": "average", "models": 3}]
+    (folder / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    rows = card(folder).splitlines()
+    mean = next(row for row in rows if "mean of the weights of 3 models" in row)
+    header = next(row for row in rows if row.startswith("| stage |"))
+    assert mean.count("|") == header.count("|")
+    assert 0 < rows.index(mean) < rows.index(next(row for row in rows if "1,234,567" in row))
+
+
 def test_the_shape_is_that_of_the_model(folder: Path) -> None:
     assert "PhraseTransformer v3 (2 layers, d_model 16) in float16, and a LoRA adapter in PEFT's format." in card(
         folder

@@ -1,0 +1,65 @@
+"""The mean of several models' weights, to go on from or to fine-tune.
+
+Models that began with the same weights and were trained apart lie close enough for their mean to work, often better
+than any of them does (Wortsman et al. 2022, "Model soups").
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from duvhuman.errors import ModelError, OptionError
+from duvhuman.models.config import ModelConfig
+from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.train.stages import AVERAGE, EARLIER, RECORD_FILE, TRUNK, has_model, read_record
+
+SHAPE = ("d_model", "n_heads", "n_layers", "d_ff", "max_len")
+
+
+def average(models: Sequence[Path], out: Path) -> None:
+    """Write the mean of the bases in `models` into `out`, as a trunk, with the history of them all.
+
+    Adapters have no part in it, and gains are not kept: they are measured when a base is trained from the mean.
+
+    Raises
+    ------
+    ModelError
+        If a model cannot be read, or has another shape, features or articulation bins than the first.
+    OptionError
+        If there are fewer than two models, or `out` holds a model already.
+    """
+    if len(models) < 2:
+        raise OptionError("a mean takes two models or more")
+    if has_model(out):
+        raise OptionError(f"{out} holds a model already; write elsewhere with --out")
+    networks = [PhraseTransformer.from_pretrained(folder) for folder in models]
+    shapes = [_as_trunk(network.config) for network in networks]
+    for folder, shape in zip(models, shapes, strict=True):
+        if shape != shapes[0]:
+            raise ModelError(f"{folder}: another shape, features or articulation bins than {models[0]}")
+    mean, states = networks[0], [network.state_dict() for network in networks]
+    mean.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    mean.config = shapes[0]
+    mean.save_pretrained(out)
+    history = [*_history(models), {"stage": AVERAGE, "models": len(models)}]
+    (out / RECORD_FILE).write_text(json.dumps({EARLIER: history}, indent=1) + "\n", encoding="utf-8")
+
+
+def _history(models: Sequence[Path]) -> list[dict[str, Any]]:
+    """The stages that made the bases, model after model; what several have in common is told once."""
+    stages: list[dict[str, Any]] = []
+    for folder in models:
+        record = read_record(folder)
+        made = [{"stage": name} | record[name] for name in ("shallow", TRUNK, "base") if name in record]
+        stages += [stage for stage in record.get(EARLIER, []) + made if stage not in stages]
+    return stages
+
+
+def _as_trunk(config: ModelConfig) -> ModelConfig:
+    """The same network as a trunk, which has no gains."""
+    return ModelConfig(
+        TRUNK, **{name: getattr(config, name) for name in (*SHAPE, "feature_names", "duration_edges")}
+    )

@@ -1,0 +1,29 @@
+"""``python -m duvhuman.train average``: the mean of several models, to train from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EPILOG = """\
+examples
+  python -m duvhuman.train average runs/one/trunk runs/two/trunk --out runs/mean
+  python -m duvhuman.train guitar --init-from runs/mean               # a base and its adapter from the mean
+"""
+
+
+def run(arguments: list[str]) -> None:
+    """Parse the arguments and average; any DuvhumanError if that fails."""
+    parser = argparse.ArgumentParser(
+        prog="python -m duvhuman.train average",
+        description="Write the mean of the weights of several models, all trained from a common beginning, as a trunk "
+        "to train from. Adapters have no part in it.",
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    parser.add_argument("models", nargs="+", metavar="MODEL", type=Path, help="folders of bases or trunks, two or more")
+    parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="a folder that holds no model yet")
+    args = parser.parse_args(arguments)
+    from duvhuman.train.average import average
+
+    average(args.models, args.out)
+    print(f"{args.out} holds the mean of {len(args.models)} models; train from it with --init-from {args.out}")
