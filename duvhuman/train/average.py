@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from duvhuman.errors import ModelError, OptionError
+from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.stages import AVERAGE, EARLIER, RECORD_FILE, TRUNK, has_model, read_record
@@ -26,6 +26,8 @@ def average(models: Sequence[Path], out: Path) -> None:
 
     Raises
     ------
+    FileError
+        If `out` cannot be written.
     ModelError
         If a model cannot be read, or has another shape, features or articulation bins than the first.
     OptionError
@@ -43,9 +45,12 @@ def average(models: Sequence[Path], out: Path) -> None:
     mean, states = networks[0], [network.state_dict() for network in networks]
     mean.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
     mean.config = shapes[0]
-    mean.save_pretrained(out)
     history = [*_history(models), {"stage": AVERAGE, "models": len(models)}]
-    (out / RECORD_FILE).write_text(json.dumps({EARLIER: history}, indent=1) + "\n", encoding="utf-8")
+    try:
+        mean.save_pretrained(out)
+        (out / RECORD_FILE).write_text(json.dumps({EARLIER: history}, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"{out}: cannot be written ({error.strerror}); choose another --out") from None
 
 
 def _history(models: Sequence[Path]) -> list[dict[str, Any]]:

@@ -46,9 +46,9 @@ from duvhuman.train.validate import Task
 RECORD_FILE = "training.json"
 TRUNK = "trunk"
 EARLIER = "earlier"
+"""Under this name a record lists the stages that made the weights its own training began with."""
 AVERAGE = "average"
 """Not a stage of training, but told among them: the mean of several models."""
-"""Under this name a record lists the stages of the trunk that its own trunk was begun with."""
 PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
 CALIBRATION_PARTS = 160
 WANTED_SD_RATIO = 0.95

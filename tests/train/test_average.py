@@ -88,3 +88,13 @@ def test_the_command_refuses_what_is_no_model(tmp_path: Path, capsys: pytest.Cap
     one = str(model(tmp_path / "one", 1))
     assert main(["average", one, str(tmp_path / "nothing"), "--out", str(tmp_path / "mean")]) == 1
     assert "nothing" in capsys.readouterr().err
+
+
+def test_a_file_where_the_folder_should_be_is_told_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [str(model(tmp_path / str(seed), seed)) for seed in (1, 2)]
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["average", *folders, "--out", str(tmp_path / "notes.txt")]) == 1
+    assert "notes.txt: cannot be written" in capsys.readouterr().err
+    assert (tmp_path / "notes.txt").read_text() == "mine"
