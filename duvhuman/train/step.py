@@ -65,7 +65,7 @@ class Stepper:
         self._config, self._device, self._precision, self._world = config, device, precision, world
         self._edges = edges
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = make_optimizer(model, config)
+        self.optimizer = make_optimizer(model, config, precision=precision)
         compiled = config.compile and _can_compile(device, log)
         alone = world.size == 1
         if compiled and not alone:
