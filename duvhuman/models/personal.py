@@ -1,15 +1,16 @@
-"""What an adapter's folder may hold beside PEFT's two files: the player's own spread, and a memory of the takes.
+"""What an adapter's folder may hold beside PEFT's two files: gains, a player's own spread, and a memory of the takes.
 
 Conventions
 -----------
-``duvhuman.json`` holds ``config``, the keys of the model's config that this player has otherwise (`PERSONAL`), and
-``held_out``, how well the adapter plays bars it was not fitted to (for people to read). ``memory.safetensors`` is a
-`duvhuman.models.memory.Memory`. Either may be missing; PEFT itself reads neither.
+``duvhuman.json`` holds ``config``, the keys of the model's config that are otherwise with this adapter (`PERSONAL`),
+and of a personal one ``held_out``, how well it plays bars it was not fitted to (for people to read).
+``memory.safetensors`` is a `duvhuman.models.memory.Memory`. Either may be missing; PEFT itself reads neither.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from duvhuman.models.memory import MEMORY_FILE, Memory, attach
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 PERSONAL_FILE = "duvhuman.json"
-PERSONAL = ("velocity_gain", "typical_range")
+PERSONAL = ("velocity_gain", "contour_gain", "typical_range")
 
 
 def make_personal(network: PhraseTransformer, folder: str | PathLike[str]) -> None:
@@ -31,17 +32,22 @@ def make_personal(network: PhraseTransformer, folder: str | PathLike[str]) -> No
     ModelError
         If a file is damaged, or does not fit the network.
     """
+    config = personal_config(network.config, folder)
+    memory = Memory.load(folder, config) if (Path(folder) / MEMORY_FILE).exists() else None
+    network.config = config
+    if memory is not None:
+        attach(network, memory)
+
+
+def personal_config(config: ModelConfig, folder: str | PathLike[str]) -> ModelConfig:
+    """A model's `config` as it is with the adapter in `folder`; ModelError if what the folder says is damaged."""
     changes = read_personal(folder).get("config", {})
     wrong = not isinstance(changes, dict) or any(
         key not in PERSONAL or not isinstance(value, (int, float)) for key, value in changes.items()
     )
     if wrong:
-        raise ModelError(f"{Path(folder) / PERSONAL_FILE}: config may hold {' and '.join(PERSONAL)}; train it anew")
-    config = ModelConfig.from_dict(network.config.to_dict() | changes)
-    memory = Memory.load(folder, config) if (Path(folder) / MEMORY_FILE).exists() else None
-    network.config = config
-    if memory is not None:
-        attach(network, memory)
+        raise ModelError(f"{Path(folder) / PERSONAL_FILE}: config may hold {', '.join(PERSONAL)}; train it anew")
+    return ModelConfig.from_dict(config.to_dict() | changes)
 
 
 def read_personal(folder: str | PathLike[str]) -> dict[str, Any]:
@@ -56,3 +62,8 @@ def read_personal(folder: str | PathLike[str]) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ModelError(f"{path}: must hold a JSON object; get or train the adapter anew")
     return values
+
+
+def write_personal(folder: str | PathLike[str], values: Mapping[str, Any]) -> None:
+    """Write ``duvhuman.json`` into the folder of an adapter."""
+    (Path(folder) / PERSONAL_FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

@@ -15,7 +15,6 @@ random state nor its threads are changed.
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +32,7 @@ from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_
 from duvhuman.humanize.windows import predict_distribution
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.memory import Memory
-from duvhuman.models.personal import PERSONAL_FILE
+from duvhuman.models.personal import PERSONAL, personal_config, write_personal
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 from duvhuman.train.adapters import continue_adapter, save_adapter
 from duvhuman.train.config import TrainConfig
@@ -44,7 +43,7 @@ from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.losses import loss_terms
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 
-RECIPE = 2
+RECIPE = 3
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS, EVALUATE_EVERY = 20, 10
 BATCH, SHORTEST_WINDOW = 4, 24
@@ -149,7 +148,7 @@ def fit_personal(
     judged = fit.judge(before, best)
     personal = {
         "recipe": RECIPE,
-        "config": {"velocity_gain": best.config.velocity_gain, "typical_range": best.config.typical_range},
+        "config": {name: getattr(best.config, name) for name in PERSONAL},
         "held_out": {
             "notes": judged.notes,
             "velocity_r": [round(value, 4) for value in judged.velocity_r],
@@ -158,7 +157,7 @@ def fit_personal(
         },
         "takes": {"notes": fit.notes, "steps": best.step, "memory": memory is not None},
     }
-    (out / PERSONAL_FILE).write_text(json.dumps(personal, indent=1) + "\n", encoding="utf-8")
+    write_personal(out, personal)
     return Fitted(fit.notes, best.step, memory is not None, judged, time.monotonic() - started)
 
 
@@ -186,6 +185,8 @@ class _Fit:
     def run(self, start: Path | None) -> tuple[_State, _State, Memory | None, nn.Module]:
         """Fit; the state before, the best one, its memory of all notes, and PEFT's model with its adapter."""
         network = self._network
+        if start is not None:
+            network.config = personal_config(network.config, start)
         model = continue_adapter(network, start, CONFIG).eval()
         network.set_dropout(0.0)  # LoRA's own dropout stays
         before = best = self._state(0, self._heard(), stretch=network.config.velocity_gain)

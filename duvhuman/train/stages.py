@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,11 @@ from torch import Tensor
 
 from duvhuman.errors import DataError, ModelError
 from duvhuman.humanize.features import feature_names
+from duvhuman.humanize.score import FloatArray
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
+from duvhuman.models.lora import merge_adapter
+from duvhuman.models.personal import PERSONAL_FILE, write_personal
 from duvhuman.models.phrase_transformer import WEIGHTS_FILE, PhraseTransformer
 from duvhuman.train.adapters import add_adapter, save_adapter
 from duvhuman.train.checkpoint import stage_in_progress
@@ -53,6 +56,10 @@ PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
 CALIBRATION_PARTS = 160
 WANTED_SD_RATIO = 0.95
 LARGEST_GAIN = 6.0
+GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
+    "velocity_gain": written_flat, "contour_gain": written_as_played
+}  # fmt: skip
+"""The gains of a model's config, and the velocities that are written where each is used."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def train_base(run: Run, instrument: str, config: TrainConfig, start: Path | Non
 
 
 def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
-    """Train the adapter of the base in the run's folder."""
+    """Train the adapter of the base in the run's folder, and measure its gains."""
     if _finished(run, "lora"):
         return
     network = PhraseTransformer.from_pretrained(run.folder)
@@ -117,7 +124,18 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
         resume=_in_progress(run, "lora"),
         save_best=lambda: save_adapter(model, run.folder / "adapter", f"duvhuman/{instrument}"),
     )  # fmt: skip
+    if run.around.world.is_main:
+        _calibrate_adapter(run, instrument)
     _record(run, "lora", config, result)
+
+
+def _calibrate_adapter(run: Run, instrument: str) -> None:
+    """Measure gains for the adapter in the run's folder, with which velocities may vary more than without, or less."""
+    network, folder = PhraseTransformer.from_pretrained(run.folder), run.folder / "adapter"
+    (folder / PERSONAL_FILE).unlink(missing_ok=True)
+    merge_adapter(network, folder)
+    config = calibrated(network, run.data, instrument).config
+    write_personal(folder, {"config": {name: getattr(config, name) for name in GAINS}})
 
 
 def grown(tensors: Mapping[str, Tensor], n_layers: int) -> dict[str, Tensor]:
@@ -146,7 +164,7 @@ def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) ->
     sample = [parts[i] for i in rng.permutation(len(parts))[:CALIBRATION_PARTS]]
     pairs = flat_pairs(data, sample, max_notes=PAIR_NOTES)
     network.config = replace(network.config, typical_range=float(np.median([part.range for part in parts])))
-    for name, written in (("velocity_gain", written_flat), ("contour_gain", written_as_played)):
+    for name, written in GAINS.items():
         gain = 1.0
         for _ in range(3 if pairs else 0):  # clipping at 1 and 127 makes the ratio a little less than proportional
             network.config = _with_gain(network.config, name, gain)

@@ -13,7 +13,7 @@ from builders import GUITAR, part, song
 from duvhuman.errors import DataError
 from duvhuman.midi.interop import open_midi
 from duvhuman.models.memory import MEMORY_FILE
-from duvhuman.models.personal import PERSONAL_FILE
+from duvhuman.models.personal import PERSONAL_FILE, read_personal, write_personal
 from duvhuman.train import personal
 from duvhuman.train.personal import Fitted, fit_personal
 from duvhuman.train.takes import Passage, read_takes
@@ -52,6 +52,20 @@ def test_a_habit_is_found_again_in_bars_that_were_held_out(tiny: Path, tmp_path:
 def test_where_there_is_no_habit_none_is_claimed_and_nothing_gets_worse(seed: int, tiny: Path, tmp_path: Path) -> None:
     before, after = fitted(takes(noise=15, accent=0, seed=seed), tiny, tmp_path).held_out.velocity_r
     assert before <= after < 0.35  # a memory of the judged notes themselves would come near 1
+
+
+def test_what_a_take_does_not_tell_stays_as_the_adapter_before_has_it(tiny: Path, tmp_path: Path) -> None:
+    passages, before, after = takes(noise=3, accent=30), tmp_path / "before", tmp_path / "after"
+    fitted(passages, tiny, before)
+    spread = []
+    for gain in (1.5, 3.0):
+        write_personal(before, {"config": {"velocity_gain": gain, "contour_gain": 1.75}})
+        done = fit_personal(passages, tiny / "guitar", before, after, base_name="duvhuman/guitar")
+        spread.append(done.held_out.velocity_sd_ratio[0])
+        told = read_personal(after)["config"]
+        assert told["contour_gain"] == 1.75
+        assert told["velocity_gain"] != gain
+    assert spread[1] == pytest.approx(2 * spread[0], rel=0.1)
 
 
 def test_the_base_and_the_random_state_stay_as_they_are(tiny: Path, tmp_path: Path) -> None:

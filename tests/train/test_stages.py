@@ -17,12 +17,19 @@ from toys import columns, same_weights, tiny_network, toy_performance, weights, 
 import duvhuman
 from duvhuman.errors import DataError, ModelError
 from duvhuman.models.config import ModelConfig
+from duvhuman.models.lora import merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
 from duvhuman.train import stages
 from duvhuman.train.checkpoint import stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs, written_as_played
+from duvhuman.train.evaluation.predictors import (
+    flat_pairs,
+    model_predictor,
+    score_pairs,
+    written_as_played,
+    written_flat,
+)
 from duvhuman.train.history import History
 from duvhuman.train.loop import Surroundings
 from duvhuman.train.stages import Run, calibrated, grown, has_model, read_record, train_base, train_lora, train_trunk
@@ -140,6 +147,18 @@ def test_the_base_is_calibrated_to_its_players(trained: Trained) -> None:
     ratios = [row["vel_sd_ratio"] for row in score_pairs(pairs, model_predictor(network))]
     assert np.mean(ratios) == pytest.approx(0.95, abs=0.04)
     assert config.velocity_gain > 1.0
+
+
+def test_the_adapter_has_gains_of_its_own(trained: Trained) -> None:
+    network = PhraseTransformer.from_pretrained(trained.guitar)
+    base = network.config
+    merge_adapter(network, trained.guitar / "adapter")
+    assert network.config.velocity_gain != base.velocity_gain
+    assert network.config.contour_gain != base.contour_gain
+    pairs = flat_pairs(trained.data, trained.data.select(split="train", instrument="guitar"))
+    for written in (written_flat, written_as_played):
+        rows = score_pairs(pairs, model_predictor(network), written)
+        assert np.mean([row["vel_sd_ratio"] for row in rows]) == pytest.approx(0.95, abs=0.04)
 
 
 def test_resuming_skips_what_is_finished(trained: Trained) -> None:
