@@ -30,7 +30,7 @@ _RANGES = (
     (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions", "seed"), 0, math.inf),
     (("lr", "weight_decay", "clip"), 0, math.inf),
     (("boundary_weight", "regression_weight", "classification_weight", "shape_weight", "teacher_weight"), 0, math.inf),
-    (("dropout", "channel_dropout", "lora_dropout"), 0, 1),
+    (("dropout", "channel_dropout", "lora_dropout", "balance"), 0, 1),
 )
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -50,13 +50,15 @@ class TrainConfig:
     n_layers, d_model, n_heads, d_ff, max_len : the network. With weights to start from theirs hold, but for `n_layers`:
         more layers than they have are grown by repeating theirs.
     boundary_weight, regression_weight, classification_weight, shape_weight : of the loss terms.
-    teacher_weight : of the regressions' error against what the teacher expects, in data that have one (`python -m
-        duvhuman.train teach`); 0: the teacher is not listened to.
+    teacher_weight : of the expected velocity's error against what the teacher expects, in data that have one (`python
+        -m duvhuman.train teach`); 0: the teacher is not listened to.
     extra : whether extra parts (see `duvhuman.train.storage.PartRow`) are trained on, too.
     precision : "bf16", "float32" or "auto": bf16 on CUDA, on a CPU whichever multiplies matrices faster.
     early_stopping : epochs without a better validation loss after which training ends; 0 is never.
     stop_after : epochs after which this stage ends before its schedule does, for the next one to go on; 0 is never.
     passes : how often an epoch goes through each pack, as ``"lakh=1,giantmidi=0.1"``; 1 for a pack not named.
+    balance : how far the parts of a pack are trained on equally often: their notes pass in proportion to their number
+        to the power of 1 - `balance`. 0: every note as often as any other; near 1: every part as many notes.
     max_phrases : at most this many phrases an epoch, chosen anew for each; 0 is all of them.
     versions : so many random flat versions of the data are made, stay on the device, and take turns by epoch; 0 makes a
         new version for every epoch while it trains.
@@ -94,6 +96,7 @@ class TrainConfig:
     early_stopping: int = 0
     stop_after: int = 0
     passes: str = ""
+    balance: float = 0.0
     max_phrases: int = 0
     versions: int = 0
     played_only: bool = False

@@ -105,19 +105,26 @@ class PhraseData:
         ]  # fmt: skip
 
     def cut_phrases(
-        self, parts: Sequence[PartRow], rng: np.random.Generator, *, max_len: int, passes: Mapping[str, float]
-    ) -> IntArray:
+        self, parts: Sequence[PartRow], rng: np.random.Generator, *, max_len: int, passes: Mapping[str, float],
+        balance: float = 0.0,
+    ) -> IntArray:  # fmt: skip
         """Cut parts into phrases at random places, in random order but shard after shard.
 
         Parameters
         ----------
         passes : how often an epoch goes through each pack (a fraction draws some of its parts); 1 if not named.
+        balance : how far parts of few notes make up for it by more passes, those of many by fewer; from 0, not at all,
+            to 1, altogether. Notes in all stay about as many.
 
         Returns
         -------
         (P, 4) phrases.
         """
-        wanted_passes = np.array([passes.get(part.pack, 1.0) for part in parts])
+        notes = np.array([part.stop - part.start for part in parts], dtype=np.float64)
+        wanted_passes = np.array([passes.get(part.pack, 1.0) for part in parts]) * notes**-balance
+        for pack in np.unique(names := np.array([part.pack for part in parts])):
+            own = names == pack
+            wanted_passes[own] *= notes[own].sum() / (notes[own] ** (1 - balance)).sum()
         times = np.floor(wanted_passes + rng.random(len(parts))).astype(np.int64)
         number, part = concatenated_ranges(np.zeros(len(parts), dtype=np.int64), times)
         start = np.array([row.start for row in parts], dtype=np.int64)[part]
@@ -192,7 +199,6 @@ class PhraseData:
             level=np.array([row.level for row in rows])[segment],
             range=np.array([row.range for row in rows])[segment],
             expected_velocity=column["expected_velocity"].astype(np.float64),
-            expected_duration_beats=column["expected_duration"].astype(np.float64),
             wanted=column["wanted"].astype(np.bool_) & core,
             core=core,
         )

@@ -8,7 +8,6 @@ come from onsets, pitches and metre alone and never from the performed durations
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -47,8 +46,7 @@ class Performance:
     velocity : (N,) 1..127.
     duration_beats : (N,) performed.
     level, range : (N,) mean and SD of the velocities of the part that each note is from.
-    expected_velocity, expected_duration_beats : (N,) what a teacher (`duvhuman.train.teacher`) expects of any player;
-        NaN where it was not asked.
+    expected_velocity : (N,) what a teacher (`duvhuman.train.teacher`) expects of any player; NaN where it is silent.
     wanted : (N,) notes that count in the loss; the others are context or repetitions.
     core : (N,) notes of the phrase itself; the others are context on either side.
     """
@@ -59,7 +57,6 @@ class Performance:
     level: FloatArray
     range: FloatArray
     expected_velocity: FloatArray
-    expected_duration_beats: FloatArray
     wanted: BoolArray
     core: BoolArray
 
@@ -98,20 +95,18 @@ def write_lengths(score: Score, gap_beats: FloatArray) -> Score:
 class Pair:
     """A flat score and what was played: (N,) each.
 
-    ``articulation`` = log2(performed / written duration) in -6..4, ``expected_articulation`` that which a teacher
-    expects.
+    ``articulation`` = log2(performed / written duration) in -6..4.
     """
 
     score: Score
     played: Performance
     articulation: FloatArray
-    expected_articulation: FloatArray
 
 
 def pair_as_written(played: Performance, gap_beats: FloatArray) -> Pair:
     """The pair in which every note is written `gap_beats` long."""
     score = write_lengths(played.score, gap_beats)
-    return Pair(score, played, *_articulations(played, score.nominal_beats))
+    return Pair(score, played, _articulation(played, score.nominal_beats))
 
 
 def deadpan(played: Performance, draws: Draws) -> Pair:
@@ -148,7 +143,8 @@ def deadpan(played: Performance, draws: Draws) -> Pair:
         grid_known=score.grid_known & ~chance(0.15),
     )
     order = np.lexsort((changed.pitch, quantised, per_note))
-    return _write(_with_durations(played, changed, lambda duration: duration * stretch).select(order), draws)
+    played = replace(played, score=changed, duration_beats=played.duration_beats * stretch)
+    return _write(played.select(order), draws)
 
 
 def _straighten(played: Performance, draws: Draws) -> Performance:
@@ -206,7 +202,7 @@ def _straighten(played: Performance, draws: Draws) -> Performance:
         beat_in_bar=np.where(written, beat_in_bar, score.beat_in_bar),
         grid_known=score.grid_known | written,
     )
-    return _with_durations(played, changed, moved)
+    return replace(played, score=changed, duration_beats=moved(played.duration_beats))
 
 
 def _smoothed(log_gap: FloatArray, segment: IntArray, within: BoolArray) -> FloatArray:
@@ -249,7 +245,7 @@ def _write(played: Performance, draws: Draws) -> Pair:
     score = write_lengths(score, np.where(by_voice, gap_to_next_in_voice(score), gap_to_next_onset(score)))
     snapped = draws.chance(0.4)[per_note] & score.grid_known
     nominal = np.where(snapped, np.maximum(np.round(score.nominal_beats * 4) / 4, 1 / 4), score.nominal_beats)
-    articulations = _articulations(played, nominal)
+    articulation = _articulation(played, nominal)
 
     # A run written staccato is played staccato: written and performed length shrink together, the target stays.
     start, length = draws.random()[per_note], draws.uniform(0.1, 1.0)[per_note]
@@ -259,24 +255,11 @@ def _write(played: Performance, draws: Draws) -> Pair:
 
     # Where the written length is hidden the target still refers to it: the onsets tell it nearly as well.
     hidden = draws.chance(0.1)[per_note]
-    return Pair(score.replace(nominal_beats=np.where(hidden, np.nan, nominal)), played, *articulations)
+    return Pair(score.replace(nominal_beats=np.where(hidden, np.nan, nominal)), played, articulation)
 
 
-def _with_durations(played: Performance, score: Score, change: Callable[[FloatArray], FloatArray]) -> Performance:
-    """The same on another score, with performed and expected durations changed alike."""
-    return replace(
-        played, score=score, duration_beats=change(played.duration_beats),
-        expected_duration_beats=change(played.expected_duration_beats),
-    )  # fmt: skip
-
-
-def _articulations(played: Performance, nominal_beats: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The performed articulation, and the expected one."""
-    performed, expected = (
-        np.clip(np.log2(np.maximum(duration, 1e-3) / nominal_beats), -6.0, 4.0)
-        for duration in (played.duration_beats, played.expected_duration_beats)
-    )
-    return performed, expected
+def _articulation(played: Performance, nominal_beats: FloatArray) -> FloatArray:
+    return np.clip(np.log2(np.maximum(played.duration_beats, 1e-3) / nominal_beats), -6.0, 4.0)
 
 
 def _place_in_segment(segment: IntArray) -> FloatArray:

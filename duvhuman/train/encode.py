@@ -34,8 +34,8 @@ class Batch(NamedTuple):
     """B phrases of T notes, padded; all (B, T) but ``features`` (B, T, F).
 
     ``mask`` is True for real notes, ``weight`` 1 for those that count in the loss; ``velocity`` is MIDI,
-    ``articulation`` log2, ``boundary`` 1 where a rest follows; ``expected_...`` is what a teacher expects, NaN where it
-    has nothing to say.
+    ``articulation`` log2, ``boundary`` 1 where a rest follows; ``expected_velocity`` is what a teacher expects, NaN
+    where it has nothing to say.
     """
 
     pitch: Tensor
@@ -45,7 +45,6 @@ class Batch(NamedTuple):
     velocity: Tensor
     articulation: Tensor
     expected_velocity: Tensor
-    expected_articulation: Tensor
     boundary: Tensor
     weight: Tensor
 
@@ -90,7 +89,6 @@ def encode(
         velocity=padded(played.velocity, torch.float32),
         articulation=padded(pair.articulation, torch.float32),
         expected_velocity=padded(expected_velocity, torch.float32),
-        expected_articulation=padded(pair.expected_articulation, torch.float32),
         boundary=padded(phrase_ends(played), torch.float32),
         weight=padded(played.wanted, torch.float32),
     )

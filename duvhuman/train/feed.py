@@ -31,8 +31,8 @@ POOL_BATCHES = 64
 """So many batches are sorted by length together."""
 ENCODED_AT_ONCE = 512
 COMPACT = (
-    torch.uint8, torch.uint8, torch.float16, torch.bool, torch.uint8, torch.float16, torch.float16, torch.float16,
-    torch.bool, torch.bool,
+    torch.uint8, torch.uint8, torch.float16, torch.bool, torch.uint8, torch.float16, torch.float16, torch.bool,
+    torch.bool,
 )  # fmt: skip
 """The types of a `Batch` that holds a whole version of the data and stays on the device."""
 
@@ -83,7 +83,9 @@ class Feed:
         """What epoch `epoch` (from 0) goes through."""
         config = self._config
         rng = np.random.default_rng((config.seed, self._version(epoch)))
-        phrases = self._data.cut_phrases(self._parts, rng, max_len=self._max_len, passes=self._passes)
+        phrases = self._data.cut_phrases(
+            self._parts, rng, max_len=self._max_len, passes=self._passes, balance=config.balance
+        )
         if config.max_phrases:
             phrases = phrases[rng.permutation(len(phrases)) < config.max_phrases]
         rng = np.random.default_rng((config.seed, epoch, 1))
@@ -205,6 +207,5 @@ def _rows(whole: Batch, chosen: Tensor, width: int) -> Batch:
     return Batch(
         pitch=rows.pitch.long(), program=rows.program.long(), features=rows.features.float(), mask=rows.mask,
         velocity=rows.velocity.float(), articulation=rows.articulation.float(),
-        expected_velocity=rows.expected_velocity.float(), expected_articulation=rows.expected_articulation.float(),
-        boundary=rows.boundary.float(), weight=rows.weight.float(),
+        expected_velocity=rows.expected_velocity.float(), boundary=rows.boundary.float(), weight=rows.weight.float(),
     )  # fmt: skip

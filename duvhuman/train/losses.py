@@ -18,9 +18,7 @@ from duvhuman.models.phrase_transformer import VELOCITY_CENTRE, VELOCITY_SCALE, 
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.encode import Batch
 
-TERMS = (
-    "boundary", "vel_value", "dur_value", "vel_taught", "dur_taught", "vel_bins", "dur_bins", "vel_shape", "total"
-)  # fmt: skip
+TERMS = ("boundary", "vel_value", "dur_value", "vel_bins", "dur_bins", "vel_taught", "vel_shape", "total")
 FINAL_LR = 0.05
 FLAT_SD = 2.0
 """Phrases whose velocities vary by less than about this tell little of their shape, and weigh less in ``vel_shape``."""
@@ -31,9 +29,9 @@ def loss_terms(
 ) -> dict[str, Tensor]:
     """Each of `TERMS`: the terms of the loss and their weighted ``total``.
 
-    The bins learn what was played. The regressions learn what the teacher expects where there is one, unless
-    ``config.teacher_weight`` is 0, and elsewhere what was played. Of what it expects they are to learn lengths and the
-    shape of a phrase above all (the terms ``..._taught``): its level is the player's, and known only where it is given.
+    Bins and regressions learn what was played. The mean of the velocity bins, which is what is decoded, also learns
+    what the teacher expects, where there is one (``vel_taught``): the shape of a phrase alone, for its level is the
+    player's, and known only where it is given.
 
     Parameters
     ----------
@@ -48,30 +46,26 @@ def loss_terms(
 
     velocity_bin = (batch.velocity.long() * 16) // 128
     duration_bin = torch.bucketize(batch.articulation, duration_edges, right=True)
-    listens = config.teacher_weight > 0
-    velocity, expected = ((v - VELOCITY_CENTRE) / VELOCITY_SCALE for v in (batch.velocity, batch.expected_velocity))
-    velocity_taught = expected.isfinite() & listens
-    duration_taught = batch.expected_articulation.isfinite() & listens
-    velocity = torch.where(velocity_taught, expected, velocity)
-    articulation = torch.where(duration_taught, batch.expected_articulation, batch.articulation)
-    duration_error = F.smooth_l1_loss(out.duration_value, articulation, reduction="none")
-    shape, expected_shape = (_centred(v, velocity_taught * weight) for v in (out.velocity_value, velocity))
-    shape_error = F.smooth_l1_loss(shape, expected_shape, reduction="none")
+    velocity = (batch.velocity - VELOCITY_CENTRE) / VELOCITY_SCALE
+    decoded = expected_velocity(out)
+    taught = batch.expected_velocity.isfinite()
+    expected = torch.where(taught, batch.expected_velocity, 0.0)
+    shape, expected_shape = (_centred(v, taught * weight) / VELOCITY_SCALE for v in (decoded, expected))
+    taught_error = F.smooth_l1_loss(shape, expected_shape, reduction="none") * taught
     terms = {
         "boundary": mean(F.binary_cross_entropy_with_logits(out.boundary_logits, batch.boundary, reduction="none")),
         "vel_value": mean(F.smooth_l1_loss(out.velocity_value, velocity, reduction="none")),
-        "dur_value": mean(duration_error),
-        "vel_taught": mean(shape_error * velocity_taught),
-        "dur_taught": mean(duration_error * duration_taught),
+        "dur_value": mean(F.smooth_l1_loss(out.duration_value, batch.articulation, reduction="none")),
         "vel_bins": mean(F.cross_entropy(out.velocity_logits.transpose(1, 2), velocity_bin, reduction="none")),
         "dur_bins": mean(F.cross_entropy(out.duration_logits.transpose(1, 2), duration_bin, reduction="none")),
-        "vel_shape": mean(1 - phrase_correlation(expected_velocity(out), batch.velocity, weight)[:, None]),
+        "vel_taught": mean(taught_error),
+        "vel_shape": mean(1 - phrase_correlation(decoded, batch.velocity, weight)[:, None]),
     }
     terms["total"] = (
         config.boundary_weight * terms["boundary"]
         + config.regression_weight * (terms["vel_value"] + terms["dur_value"])
-        + config.teacher_weight * (terms["vel_taught"] + terms["dur_taught"])
         + config.classification_weight * (terms["vel_bins"] + terms["dur_bins"])
+        + config.teacher_weight * terms["vel_taught"]
         + config.shape_weight * terms["vel_shape"]
     )
     return terms

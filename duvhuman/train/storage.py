@@ -29,7 +29,7 @@ COLUMNS: dict[str, type] = {
     "tempo": np.uint16, "beat_in_bar": np.uint16, "bar_beats": np.uint16, "wanted": np.bool_,
 }  # fmt: skip
 """Column -> type on disk. Times are in 1/480 beat, tempo in 1/32 BPM; ``wanted`` is False in repeated bars."""
-TAUGHT_COLUMNS: dict[str, type] = {"expected_velocity": np.float16, "expected_duration": np.float16}
+TAUGHT_COLUMNS: dict[str, type] = {"expected_velocity": np.float16}
 """What `duvhuman.train.teacher` adds: MIDI velocity and beats, NaN where it was not asked."""
 UNFINISHED = ".unfinished.npy"
 """A taught column has this ending, beside the shards, until it is whole."""

@@ -119,7 +119,6 @@ def _performance(notes: NoteTable, instrument: Instrument) -> Performance:
         level=np.full(n, velocity.mean()),
         range=np.full(n, velocity.std()),
         expected_velocity=np.full(n, np.nan),
-        expected_duration_beats=np.full(n, np.nan),
         wanted=np.ones(n, dtype=np.bool_),
         core=np.ones(n, dtype=np.bool_),
     )

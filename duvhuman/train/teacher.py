@@ -2,14 +2,14 @@
 
 What one player does to a note is mostly chance; a network of millions of weights that is trained on it learns much of
 the chance by heart. Trees that are grown on other songs do not know the note's own player: what they expect of it is
-less noisy, and the network's regressions learn that instead (distillation: Hinton et al. 2015).
+less noisy, and the network learns that, too (distillation: Hinton et al. 2015).
 
 Conventions
 -----------
 Songs are dealt into `FOLDS` folds; the trees that speak of a fold were grown on the others. They see the features that
 the network sees of a part written up to the next onset, without any hint, one note at a time. Velocities are fitted in
-units of the part's own spread, so that players of a wide range do not drown the others; lengths to their absolute
-error. Needs LightGBM (the extra ``train``).
+units of the part's own spread, so that players of a wide range do not drown the others. Lengths are not taught: trees
+that know of one way of writing a part say the same where another would tell more. Needs LightGBM (the extra ``train``).
 """
 
 from __future__ import annotations
@@ -34,16 +34,14 @@ from duvhuman.train.storage import TAUGHT_COLUMNS, PartRow
 if TYPE_CHECKING:
     from lightgbm import LGBMRegressor
 
-FOLDS = 4
+FOLDS = 5
 FITTED_PARTS = 16_000
 """At most so many parts, drawn with a fixed seed, are fitted: a million notes take some 500 MB."""
 FITTED_NOTES = 640
 """Of a part at most so many notes, from its middle, are fitted."""
-LENGTH_NOTES = 256
-"""Of these, so many for lengths: trees that fit the absolute error grow slowly."""
 TREES: Mapping[str, Any] = {
-    "learning_rate": 0.075, "num_leaves": 31, "min_child_samples": 400, "reg_lambda": 10.0, "colsample_bytree": 0.5,
-    "subsample": 0.7, "subsample_freq": 1, "max_bin": 127, "random_state": 0, "verbose": -1,
+    "n_estimators": 320, "learning_rate": 0.075, "num_leaves": 31, "min_child_samples": 400, "reg_lambda": 10.0,
+    "colsample_bytree": 0.5, "subsample": 0.7, "subsample_freq": 1, "max_bin": 127, "random_state": 0, "verbose": -1,
 }  # fmt: skip
 LARGEST = 3.0
 """Velocities further from the mean, in SDs, count as so far away."""
@@ -56,14 +54,12 @@ class Taught:
     Attributes
     ----------
     velocity_r : Pearson's r within a part.
-    articulation_mae : mean absolute error of ln(performed / written duration).
     """
 
     pack: str
     instrument: str
     parts: int
     velocity_r: float
-    articulation_mae: float
 
 
 @dataclass(frozen=True)
@@ -74,18 +70,14 @@ class Lesson:
     ----------
     features : (N, F).
     velocity : (N,) from the part's mean, in its SDs.
-    articulation : (N,) log2(performed / written duration).
     weight : (N,) parts of many notes weigh more than those of few, but not in proportion.
     fold : (N,) of the note's song.
-    for_lengths : (N,) whether lengths are fitted to the note.
     """
 
     features: NDArray[np.float32]
     velocity: FloatArray
-    articulation: FloatArray
     weight: FloatArray
     fold: NDArray[np.int64]
-    for_lengths: NDArray[np.bool_]
 
 
 def teach(data: PhraseData, packs: Sequence[str], *, log: Callable[[str], None] = print) -> list[Taught]:
@@ -126,39 +118,33 @@ def teach(data: PhraseData, packs: Sequence[str], *, log: Callable[[str], None] 
     taught: dict[str, NDArray[np.generic]] = {
         name: np.full(size, np.nan, kind) for name, kind in TAUGHT_COLUMNS.items()
     }
-    scores: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    scores: dict[tuple[str, str], list[float]] = {}
     for fold in folds:
-        velocity, length = _grown(lesson, fold)
+        trees = _grown(lesson, fold)
         for part in (part for part in parts if fold_of(part) == fold):
             pair = _pair(data, part, part.start, part.stop)
-            features = _features(pair)
-            expected, articulation = velocity.predict(features), length.predict(features)
+            expected = trees.predict(_features(pair))
             notes = slice(part.start, part.stop)
             taught["expected_velocity"][notes] = part.level + max(part.range, NARROWEST_RANGE) * expected
-            taught["expected_duration"][notes] = pair.score.nominal_beats * 2.0**articulation
             if not part.extra:
-                error = float(np.abs(articulation - pair.articulation).mean() * np.log(2))
-                score = correlation(expected, pair.played.velocity), error
+                score = correlation(expected, pair.played.velocity)
                 scores.setdefault((part.pack, part.instrument), []).append(score)
         log(f"fold {fold + 1} of {FOLDS} is taught")
     data.write_taught(taught)
     return [
-        Taught(pack, instrument, len(each), *np.mean(each, axis=0).tolist())
+        Taught(pack, instrument, len(each), float(np.mean(each)))
         for (pack, instrument), each in sorted(scores.items())
     ]
 
 
-def _grown(lesson: Lesson, fold: int) -> tuple[LGBMRegressor, LGBMRegressor]:
-    """Trees for velocities and for lengths, grown on the other folds."""
+def _grown(lesson: Lesson, fold: int) -> LGBMRegressor:
+    """Trees grown on the other folds."""
     from lightgbm import LGBMRegressor
 
     others = lesson.fold != fold
-    velocity = LGBMRegressor(objective="l2", n_estimators=320, **TREES)
-    velocity.fit(lesson.features[others], lesson.velocity[others], lesson.weight[others])
-    others &= lesson.for_lengths
-    length = LGBMRegressor(objective="l1", n_estimators=240, **TREES)
-    length.fit(lesson.features[others], lesson.articulation[others], lesson.weight[others])
-    return velocity, length
+    trees = LGBMRegressor(objective="l2", **TREES)
+    trees.fit(lesson.features[others], lesson.velocity[others], lesson.weight[others])
+    return trees
 
 
 def fold_of(part: PartRow) -> int:
@@ -179,10 +165,8 @@ def _lesson(data: PhraseData, parts: Sequence[PartRow]) -> Lesson:
             Lesson(
                 features=_features(pair)[wanted],
                 velocity=np.clip(z, -LARGEST, LARGEST)[wanted],
-                articulation=pair.articulation[wanted],
                 weight=np.full(n, 1 / np.sqrt(n + 1)),
                 fold=np.full(n, fold_of(part)),
-                for_lengths=np.arange(n) < LENGTH_NOTES,
             )
         )
     return Lesson(*(np.concatenate([getattr(one, field.name) for one in lessons]) for field in fields(Lesson)))

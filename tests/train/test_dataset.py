@@ -107,6 +107,22 @@ def test_a_phrase_needs_some_notes_that_count(tmp_path: Path) -> None:
     assert longest(few) == 0
 
 
+@pytest.mark.parametrize(("balance", "share"), [(0.0, 1 / 5), (0.5, 1 / 3), (0.99, 1 / 2)])
+def test_short_parts_catch_up_as_far_as_balance_says(tmp_path: Path, balance: float, share: float) -> None:
+    values = [numbered(n) for n in (500, 500, 2000, 2000)]
+    other = numbered(700)
+    data = write_data(tmp_path, [({}, each) for each in values] + [({"pack": "solo"}, other)])
+    notes = np.zeros(5)
+    for seed in range(100):
+        phrases = data.cut_phrases(
+            data.parts, np.random.default_rng(seed), max_len=128, passes={"toys": 2.0}, balance=balance
+        )
+        np.add.at(notes, phrases[:, 2], (phrases[:, 1] - phrases[:, 0]) / 100)
+    assert notes[:2].sum() / notes[:4].sum() == pytest.approx(share, rel=0.06)
+    assert notes[:4].sum() == pytest.approx(2 * 5000, rel=0.06)
+    assert notes[4] == pytest.approx(700, rel=0.06)  # alone in its pack
+
+
 def test_no_part_gives_no_phrase(data: PhraseData) -> None:
     phrases = data.cut_phrases([], np.random.default_rng(0), max_len=128, passes={})
     assert phrases.shape == (0, 4)

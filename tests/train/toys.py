@@ -123,7 +123,6 @@ def performance(score: Score, *, velocity: Any = 64, duration: Any = 0.25) -> Pe
         level=np.full(n, velocities.mean()),
         range=np.full(n, velocities.std()),
         expected_velocity=np.full(n, np.nan),
-        expected_duration_beats=np.full(n, np.nan),
         wanted=np.ones(n, dtype=np.bool_),
         core=np.ones(n, dtype=np.bool_),
     )

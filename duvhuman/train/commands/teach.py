@@ -28,8 +28,8 @@ def run(arguments: list[str]) -> None:
     data = PhraseData(args.data)
     packs = args.packs or sorted({part.pack for part in data.parts})
     results = teach(data, packs, log=lambda line: print(line, flush=True))
-    print(f"{'':18} parts  velocity r  articulation MAE (ln)")
+    print(f"{'':18} parts  velocity r")
     for row in results:
         name = f"{row.pack} {row.instrument}"
-        print(f"{name:18} {row.parts:5}  {row.velocity_r:10.3f}  {row.articulation_mae:21.3f}")
+        print(f"{name:18} {row.parts:5}  {row.velocity_r:10.3f}")
     print(f"{args.data}: what trees that were grown on other songs expect stands beside the notes")

@@ -85,8 +85,10 @@ def _stage_row(name: str, entry: Mapping[str, Any]) -> str:
     config = entry["config"]
     rate = f"{config['lr']:g} ({config.get('optimizer', 'adamw')})"
     extra = ", with extra parts" * config.get("extra", False)
+    balanced = ", parts more equal" * (config.get("balance", 0) > 0)
     teacher = ", with a teacher of trees" * (config.get("teacher_weight", 0) > 0)
     return (
-        f"| {STAGE_NAMES[name]}{extra}{teacher} | {entry['notes_seen']:,} | {config['epochs']} ({entry['best_epoch']}) "
-        f"| {config['batch_size']} | {rate} | {config['seed']} | {entry['minutes']:.0f} | {entry['device']} |"
+        f"| {STAGE_NAMES[name]}{extra}{balanced}{teacher} | {entry['notes_seen']:,} "
+        f"| {config['epochs']} ({entry['best_epoch']}) | {config['batch_size']} | {rate} | {config['seed']} "
+        f"| {entry['minutes']:.0f} | {entry['device']} |"
     )

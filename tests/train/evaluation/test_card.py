@@ -101,6 +101,13 @@ def test_a_mean_of_models_is_told_among_the_stages(folder: Path) -> None:
     assert 0 < rows.index(mean) < rows.index(next(row for row in rows if "1,234,567" in row))
 
 
+def test_what_was_trained_on_is_told_with_the_stage(folder: Path) -> None:
+    record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    record["trunk"]["config"] |= {"extra": True, "balance": 0.5, "teacher_weight": 3.0}
+    (folder / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    assert "| trunk (all instruments), with extra parts, parts more equal, with a teacher of trees | " in card(folder)
+
+
 def test_the_shape_is_that_of_the_model(folder: Path) -> None:
     assert "PhraseTransformer v3 (2 layers, d_model 16) in float16, and a LoRA adapter in PEFT's format." in card(
         folder
