@@ -62,6 +62,7 @@ def test_a_stage_without_a_table_has_the_defaults(file: Path) -> None:
         (["dropout=1"], "dropout must be from 0 to below 1, not 1.0"),
         (["channel_dropout=1"], "channel_dropout must be from 0 to below 1, not 1.0"),
         (["precision=fp8"], "precision must be one of auto, bf16, float32, not 'fp8'"),
+        (["balance=1"], "balance must be from 0 to below 1"),
         (["passes=lakh"], "passes must look like 'lakh=1,giantmidi=0.1', not 'lakh'"),
         (["passes=lakh=-1"], "passes must look like"),
         (["passes=lakh=1=2"], "passes must look like"),
@@ -99,7 +100,7 @@ def test_a_bad_file_is_named_with_what_is_wrong_in_it(text: str, message: str, t
 
 @pytest.mark.parametrize("name", ["cpu3", "no/such/file.toml", "."])
 def test_an_unknown_configuration_lists_the_packaged_ones(name: str) -> None:
-    with pytest.raises(OptionError, match="neither one of averaged, cpu, shipped, taught, v3 nor a readable file"):
+    with pytest.raises(OptionError, match="neither one of averaged, cpu, players, shipped, v3 nor a readable file"):
         load_config(name, "base")
 
 
@@ -114,7 +115,7 @@ def test_passes_are_read_as_pack_and_number() -> None:
 
 
 def test_the_packaged_configurations_load() -> None:
-    assert packaged_configs() == ["averaged", "cpu", "shipped", "taught", "v3"]
+    assert packaged_configs() == ["averaged", "cpu", "players", "shipped", "v3"]
     assert stages_in("cpu") == list(STAGES)
     assert stages_in("v3") == ["trunk", "base", "lora"]
     for name in packaged_configs():
