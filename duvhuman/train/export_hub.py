@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
+from duvhuman.models.memory import MEMORY_FILE
+from duvhuman.models.personal import PERSONAL_FILE
 from duvhuman.models.store import ADAPTER_FILES, MODEL_FILES, find_adapter, find_model
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ CARD_FILE = "README.md"
 ADAPTER_FOLDER = "adapter"
 EXPORTED = (
     *MODEL_FILES, CARD_FILE, "training.json", "metrics.csv", "curves.png",
-    *(f"{ADAPTER_FOLDER}/{name}" for name in (*ADAPTER_FILES, CARD_FILE)),
+    *(f"{ADAPTER_FOLDER}/{name}" for name in (*ADAPTER_FILES, PERSONAL_FILE, MEMORY_FILE, CARD_FILE)),
 )  # fmt: skip
 """What of a model's folder is uploaded, if it is there. Nothing pickled, and no state of a run."""
 MAIN = "main"

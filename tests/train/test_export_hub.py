@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from toys import same_weights, tiny_network, weights
 
 from duvhuman.errors import DuvhumanError, FileError, ModelError, OptionError
+from duvhuman.models.personal import write_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import ADAPTER_FILES, MODEL_FILES, find_adapter, find_model
 from duvhuman.train.__main__ import main
@@ -22,7 +23,7 @@ from duvhuman.train.export_hub import check_repo, plan_export, push
 
 WHOLE = {
     "config.json", "model.safetensors", "README.md", "training.json", "metrics.csv", "curves.png",
-    "adapter/adapter_config.json", "adapter/adapter_model.safetensors",
+    "adapter/adapter_config.json", "adapter/adapter_model.safetensors", "adapter/duvhuman.json",
 }  # fmt: skip
 PRIVATE = ("state.pt", "state.pt.tmp", "run.json", "events.out.tfevents.1", "adapter/optimizer.bin", "base/config.json")
 
@@ -44,6 +45,7 @@ def make_run(folder: Path, instrument: str = "guitar", *, adapter: bool = True) 
     (folder / "curves.png").write_bytes(b"\x89PNG")
     if adapter:
         make_adapter(folder / "adapter")
+        write_personal(folder / "adapter", {"config": {"velocity_gain": 2.5}})
     for name in PRIVATE:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("not for others")
@@ -364,7 +366,7 @@ def test_by_default_the_command_only_shows(
     size = (run / "model.safetensors").stat().st_size
     assert lines[0] == f"{run} -> org/name@main"
     assert [f"{size:,} bytes" in line for line in lines if "  model.safetensors" in line] == [True]
-    assert "8 files, " in lines[-4]
+    assert "9 files, " in lines[-4]
     assert lines[-3].startswith("not uploaded: ")
     assert "state.pt" in lines[-3]
     assert lines[-1] == f"  python -m duvhuman.train export-to-hub org/name --model '{run}' --push"
