@@ -119,6 +119,8 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
     model = add_adapter(network, config)
     if not _in_progress(run, "lora"):
         _forget_stage(run, "lora")
+        if run.around.world.is_main:  # gains of the adapter before are not those of the one that takes its place
+            (run.folder / "adapter" / PERSONAL_FILE).unlink(missing_ok=True)
     result = fit(
         model, network, _task(run, instrument, config), config, run.around, stage="lora",
         resume=_in_progress(run, "lora"),
@@ -132,7 +134,6 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
 def _calibrate_adapter(run: Run, instrument: str) -> None:
     """Measure gains for the adapter in the run's folder, with which velocities may vary more than without, or less."""
     network, folder = PhraseTransformer.from_pretrained(run.folder), run.folder / "adapter"
-    (folder / PERSONAL_FILE).unlink(missing_ok=True)
     merge_adapter(network, folder)
     config = calibrated(network, run.data, instrument).config
     write_personal(folder, {"config": {name: getattr(config, name) for name in GAINS}})

@@ -55,7 +55,7 @@ class Stepper:
 
     Attributes
     ----------
-    totals : (6,) sums of the steps' loss terms (`TERMS`) over this rank's share since they were last set to 0.
+    totals : sums of the steps' loss terms (`TERMS`) over this rank's share since they were last set to 0.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ COLUMNS: dict[str, type] = {
 }  # fmt: skip
 """Column -> type on disk. Times are in 1/480 beat, tempo in 1/32 BPM; ``wanted`` is False in repeated bars."""
 TAUGHT_COLUMNS: dict[str, type] = {"expected_velocity": np.float16}
-"""What `duvhuman.train.teacher` adds: MIDI velocity and beats, NaN where it was not asked."""
+"""What `duvhuman.train.teacher` adds: MIDI velocities, NaN where it was not asked."""
 UNFINISHED = ".unfinished.npy"
 """A taught column has this ending, beside the shards, until it is whole."""
 SHARD_NOTES = 4_000_000

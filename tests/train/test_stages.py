@@ -18,6 +18,7 @@ import duvhuman
 from duvhuman.errors import DataError, ModelError
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.lora import merge_adapter
+from duvhuman.models.personal import read_personal, write_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
 from duvhuman.train import stages
 from duvhuman.train.checkpoint import stage_in_progress
@@ -208,6 +209,8 @@ def test_a_new_adapter_is_not_finished_before_it_is(trained: Trained, data: Phra
     folder = tmp_path / "guitar"
     tiny_network(std=0.1).save_pretrained(folder)
     (folder / "training.json").write_text(json.dumps({"base": {}, "lora": {}}), encoding="utf-8")
+    (folder / "adapter").mkdir()
+    write_personal(folder / "adapter", {"config": {"velocity_gain": 5.0}})
 
     class KilledError(Exception):
         pass
@@ -218,6 +221,7 @@ def test_a_new_adapter_is_not_finished_before_it_is(trained: Trained, data: Phra
     with pytest.raises(KilledError):
         train_lora(run_in(data, folder, log=killed), "guitar", LORA)
     assert list(read_record(folder)) == ["base"]
+    assert read_personal(folder / "adapter") == {}  # gains of the adapter before
 
 
 # Growing.
