@@ -8,6 +8,7 @@ from, and the number of the pass over the data that they belong to.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -38,6 +39,8 @@ from duvhuman.train.storage import (
 
 SHORTEST_PHRASE = 32
 FEWEST_WANTED = 16
+DIGEST_STEP = 101
+"""Of the notes every so manyth is looked at to tell one data set from another."""
 
 
 class PhraseData:
@@ -84,6 +87,17 @@ class PhraseData:
         if not isinstance(self._shards, DiskShards):
             raise DataError(f"{self.name}: a teacher's expectations are stored in a prepared folder only")
         self._shards.write_taught(columns)
+
+    def digest(self) -> str:
+        """A short text that is another for other data, wherever they lie: it follows from all parts but for their
+        names, and from a sample of their notes and of what a teacher expects of them.
+        """
+        parts = [(part.instrument, part.split, part.start, part.stop, part.level, part.range) for part in self.parts]
+        content = hashlib.blake2b(repr(parts).encode(), digest_size=16)
+        for shard in range(len(self._shards.bounds) - 1):
+            for name, values in sorted(self._shards.columns(shard).items()):
+                content.update(name.encode() + np.ascontiguousarray(values[::DIGEST_STEP]).tobytes())
+        return content.hexdigest()
 
     def column(self, name: str) -> NDArray[np.generic]:
         """One column over all shards; of a large data set it may not fit into memory."""

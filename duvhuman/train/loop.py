@@ -139,6 +139,12 @@ class _Fit:
         precision = choose_precision(config.precision, self.device) if state is None else str(state["precision"])
         self.precision = config.precision if config.precision != "auto" else precision
         max_len = network.config.max_len
+        self.data_digest = task.data.digest()
+        if state is not None and state.get("data", self.data_digest) != self.data_digest:
+            raise DataError(
+                f"{task.data.name} is not what {self.folder} was trained on so far: prepared or taught anew; "
+                "give the data of then with --data, or start anew without --resume"
+            )
         self.feed = Feed(
             task.data, task.train, config, max_len=max_len, device=self.device, world=self.world, jobs=around.jobs
         )
@@ -311,6 +317,7 @@ class _Fit:
                     "stage": self.stage, "model": self.model.state_dict(), "totals": totals.cpu(),
                     "optimizer": self.stepper.optimizer.state_dict(), "progress": asdict(at),
                     "metrics": self.metrics_of_best, "config": asdict(self.config), "precision": self.precision,
+                    "data": self.data_digest,
                 },
             )  # fmt: skip
         self.last_saved = time.monotonic()

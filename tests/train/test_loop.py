@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys import same_weights, tiny_network, toy_performance, weights, write_data
+from toys import same_weights, tiny_network, toy_data, toy_performance, weights, write_data
 
 from duvhuman.errors import DataError, FileError, OptionError
 from duvhuman.models.phrase_transformer import PhraseTransformer
@@ -287,6 +288,28 @@ def test_a_state_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 def test_a_run_goes_on_only_with_the_configuration_it_began_with(whole: Trained, data: PhraseData) -> None:
     with pytest.raises(OptionError, match="began with batch_size=4 and cannot go on with batch_size=8"):
         train(data, whole.folder, replace(CONFIG, batch_size=8), resume=True)
+
+
+def test_a_run_goes_on_only_with_the_data_it_began_with(tmp_path: Path) -> None:
+    counts = {("guitar", "train"): 6, ("guitar", "valid"): 3}
+    data = toy_data(tmp_path / "data", counts)
+    run = train(data, tmp_path / "run", stop_at_step=4)
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path / "data", copy)
+    assert PhraseData(copy).digest() == data.digest()
+    PhraseData(copy).write_taught({"expected_velocity": np.full(len(data.column("pitch")), 64.0, np.float16)})
+    assert PhraseData(copy).digest() != data.digest()
+    with pytest.raises(DataError, match=r"copy is not what .*run was trained on so far: prepared or taught anew"):
+        train(PhraseData(copy), run.folder, resume=True)
+    assert train(data, run.folder, resume=True).result is not None
+
+
+def test_a_state_of_before_states_told_of_the_data_goes_on(data: PhraseData, tmp_path: Path) -> None:
+    train(data, tmp_path, stop_at_step=2)
+    state = load_state(tmp_path)
+    del state["data"]
+    save_state(tmp_path, state)
+    assert train(data, tmp_path, resume=True).result is not None
 
 
 # Something is wrong.
