@@ -7,8 +7,8 @@ kernel; Rasmussen and Williams 2006, ch. 2 and 4); one unlike all of them is lef
 Conventions
 -----------
 M remembered notes with K feature columns each, standardised over the takes. Two notes at distance d (root of the mean
-squared difference over the columns) are alike by ``exp(-d)``, in 0..1. Corrections are in MIDI velocities and in
-log2(performed / written duration). Tensors have B phrases of T notes.
+squared difference over the columns, some of which weigh more than others) are alike by ``exp(-d)``, in 0..1.
+Corrections are in MIDI velocities and in log2(performed / written duration). Tensors have B phrases of T notes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from duvhuman.models.config import VELOCITY_BINS, ModelConfig
 from duvhuman.models.phrase_transformer import VELOCITY_SCALE, PhraseOutput, PhraseTransformer
 
 MEMORY_FILE = "memory.safetensors"
-RIDGE = 0.2
+RIDGE = 0.1
 """How much the notes' own noise is trusted less than what alike notes have in common."""
+BELIEVED = 0.75
+"""How much of what was done on alike notes is done again: a take is short, and some of it is chance."""
 SMALLEST_SCALE = 0.3
 """A column that varies less over the takes than this is not blown up to vary as much as the others."""
 _NAMES = ("columns", "middle", "scale", "notes", "weights", "offset")
@@ -37,7 +39,7 @@ class Memory(nn.Module):
     Parameters
     ----------
     columns : (K,) int64, the features that are compared.
-    middle, scale : (K,) of the standardisation.
+    middle, scale : (K,) of the standardisation; the scale of a column that weighs more is smaller.
     notes : (M, K) standardised features of the remembered notes.
     weights : (M, 2) their weights for velocity and articulation.
     offset : (2,) corrections of every note.
@@ -67,7 +69,10 @@ class Memory(nn.Module):
         self.register_buffer("duration_edges", torch.cat([outer[:1], edges, outer[1:]]), persistent=False)
 
     @classmethod
-    def fit(cls, features: Tensor, residual: Tensor, columns: Tensor, config: ModelConfig, *, offset: Tensor) -> Memory:
+    def fit(
+        cls, features: Tensor, residual: Tensor, columns: Tensor, config: ModelConfig, *, offset: Tensor,
+        importance: Tensor | None = None,
+    ) -> Memory:  # fmt: skip
         """Remember M notes.
 
         Parameters
@@ -76,14 +81,17 @@ class Memory(nn.Module):
         residual : (M, 2) what was played minus what the network says: velocity and articulation.
         columns : (C,) int64, the features that may be compared; those that do not vary tell nothing and are left out.
         offset : (2,) the part of `residual` that every note is given.
+        importance : (C,) what each column weighs in the distance of two notes; by default all weigh the same.
         """
-        spread = features[:, columns].std(dim=0, correction=0)
-        columns = columns[spread > 1e-3]
+        varies = features[:, columns].std(dim=0, correction=0) > 1e-3
+        weight = torch.ones(len(columns)) if importance is None else importance
+        columns, weight = columns[varies], weight[varies].double()
         chosen = features[:, columns].double()
         middle, scale = chosen.mean(dim=0), chosen.std(dim=0, correction=0).clamp(min=SMALLEST_SCALE)
+        scale = scale * (weight.mean() / weight).sqrt()
         notes = (chosen - middle) / scale
         system = alike(notes, notes) + RIDGE * torch.eye(len(notes), dtype=torch.float64)
-        weights = torch.linalg.solve(system, residual.double() - offset.double())
+        weights = BELIEVED * torch.linalg.solve(system, residual.double() - offset.double())
         return cls(
             columns=columns, middle=middle.float(), scale=scale.float(), notes=notes.float(), weights=weights.float(),
             offset=offset.float(), config=config,

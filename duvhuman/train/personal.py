@@ -1,9 +1,10 @@
 """Fit an adapter to a player's takes, in seconds: a few steps of LoRA, and a memory of what LoRA leaves over.
 
-LoRA begins as the adapter that comes with the model, and so plays alike before the first step. It is trained twice,
-each time on half of the bars; each half is judged as the other half's network plays it, with a memory of the three
-folds that the judged notes are not in. So every bar is held out once. The state that plays best, the beginning
-included, is kept: the mean of the two networks' adapters, and a memory of all notes.
+LoRA begins as the adapter that comes with the model. It is trained twice, each time on half of the bars, and goes only
+part of the way that training went: a take is short, and much in it is chance. The mean of the two adapters is kept,
+and a memory of all notes. Each half is judged as the other half's network plays it, with a memory of the three folds
+that the judged notes are not in, so that every bar is held out once. Nothing is chosen by that: on so short a take the
+better of several ways is mostly the luckier one, and plays other bars worse than all of them together.
 
 Conventions
 -----------
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,15 +44,23 @@ from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.losses import loss_terms
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 
-RECIPE = 3
+RECIPE = 4
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
-STEPS, EVALUATE_EVERY = 20, 10
+STEPS = 10
+LORA_SHARE = 0.5
+"""How far the adapter goes from where it begins to where training took it."""
 BATCH, SHORTEST_WINDOW = 4, 24
 WARMUP_STEPS = 5
 HINTS = {"level": 1.0, "range": 0.7, "contour": 0.1}
 """How often each hint is given: at inference the level and the range always are."""
 NOT_REMEMBERED = ("nominal", "legato", "level", "range", "swell", "accent")
 """Features of written lengths, which users write otherwise than they are rebuilt from takes, and of hints."""
+IMPORTANCE = {"pitch": 6.0, "height": 6.0, "height_1s": 6.0} | dict.fromkeys(
+    ("height_4s", "notes_4s", "notes_before_4s", "notes_after_4s", "since_rest_seconds", "since_rest_is_edge",
+     "until_rest_seconds", "until_rest_is_edge"), 0.3,
+)  # fmt: skip
+"""What features weigh in the likeness of two notes where it is not 1: players have habits at a pitch rather than at a
+place in the song."""
 WANTED_SD_RATIO, LARGEST_GAIN = 0.95, 6.0
 CONFIG = TrainConfig(lr=2e-3, boundary_weight=0.0)
 
@@ -76,11 +85,9 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was fitted: the notes of the takes, LoRA steps and whether there is a memory, and how it was judged."""
+    """What was fitted: the notes of the takes, how it was judged, and how long it took."""
 
     notes: int
-    steps: int
-    memory: bool
     held_out: HeldOut
     seconds: float
 
@@ -95,21 +102,18 @@ class _Heard:
 
 @dataclass(frozen=True)
 class _State:
-    """A state of the fit, how it plays the notes when they are held out, and what it would remember of them.
+    """How the notes are played, (N,) each, before the fit or while they are held out of it.
 
     Attributes
     ----------
     score : Pearson's r of the velocities with the player's.
-    velocity, articulation : (N,) as played.
-    heard : what the networks expect without a memory.
+    velocity, articulation : as played.
+    config : of the network that plays so.
     """
 
-    step: int
-    memory: bool
     score: float
     velocity: FloatArray
     articulation: FloatArray
-    heard: _Heard
     config: ModelConfig
 
 
@@ -140,25 +144,24 @@ def fit_personal(
     cuda = [torch.device(device).index or 0] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
-        before, best, memory, peft = fit.run(start)
+        before, after, memory, peft = fit.run(start)
     out.mkdir(parents=True, exist_ok=True)
     save_adapter(peft, out, base_name)
-    if memory is not None:
-        memory.save(out)
-    judged = fit.judge(before, best)
+    memory.save(out)
+    judged = fit.judge(before, after)
     personal = {
         "recipe": RECIPE,
-        "config": {name: getattr(best.config, name) for name in PERSONAL},
+        "config": {name: getattr(after.config, name) for name in PERSONAL},
         "held_out": {
             "notes": judged.notes,
             "velocity_r": [round(value, 4) for value in judged.velocity_r],
             "velocity_sd_ratio": [round(value, 4) for value in judged.velocity_sd_ratio],
             "articulation_mae": [round(value, 4) for value in judged.articulation_mae],
         },
-        "takes": {"notes": fit.notes, "steps": best.step, "memory": memory is not None},
+        "takes": {"notes": fit.notes},
     }
     write_personal(out, personal)
-    return Fitted(fit.notes, best.step, memory is not None, judged, time.monotonic() - started)
+    return Fitted(fit.notes, judged, time.monotonic() - started)
 
 
 class _Fit:
@@ -178,18 +181,19 @@ class _Fit:
         self._articulation = np.concatenate([pair.articulation for pair in self._pairs])
         features = [compute_features(pair.score, _hints(pair, network.config)) for pair in self._pairs]
         self._features = torch.from_numpy(np.concatenate(features))
-        self._columns = torch.tensor(
-            [index for index, name in enumerate(feature_names()) if not name.startswith(NOT_REMEMBERED)]
-        )  # fmt: skip
+        remembered = {i: name for i, name in enumerate(feature_names()) if not name.startswith(NOT_REMEMBERED)}
+        self._columns = torch.tensor(list(remembered))
+        self._importance = torch.tensor([IMPORTANCE.get(name, 1.0) for name in remembered.values()])
 
-    def run(self, start: Path | None) -> tuple[_State, _State, Memory | None, nn.Module]:
-        """Fit; the state before, the best one, its memory of all notes, and PEFT's model with its adapter."""
+    def run(self, start: Path | None) -> tuple[_State, _State, Memory, nn.Module]:
+        """Fit; how the notes were played before and are played held out, the memory, and PEFT's model."""
         network = self._network
         if start is not None:
             network.config = personal_config(network.config, start)
         model = continue_adapter(network, start, CONFIG).eval()
         network.set_dropout(0.0)  # LoRA's own dropout stays
-        before = best = self._state(0, self._heard(), stretch=network.config.velocity_gain)
+        heard = self._heard()
+        before = self._state(heard, np.zeros((self.notes, 2)), network.config.velocity_gain)
         typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))
         network.config = replace(network.config, typical_range=round(float(np.clip(typical, *RANGES)), 2))
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
@@ -197,21 +201,19 @@ class _Fit:
         halves = []
         for half in (0, 1):
             _restore(trained, beginning)
-            halves.append(self._train(model, trained, half))
-        for step in range(0, STEPS + 1, EVALUATE_EVERY):
-            (one, _), (other, _) = (states[step] for states in halves)
-            # Each note as the network plays it that was not trained on its half.
-            heard = _Heard(*(
-                np.where(self._fold % 2 == 0, getattr(other, name), getattr(one, name))
-                for name in ("velocity", "articulation")
-            ))  # fmt: skip
-            candidates = (self._state(step, heard), self._state(step, heard, memory=True))
-            best = max(best, *candidates, key=lambda state: state.score)
-        (_, one_half), (_, other_half) = (states[best.step] for states in halves)
-        _restore(trained, {name: (one_half[name] + other_half[name]) / 2 for name in trained})
-        model.eval()
-        network.config = best.config
-        return before, best, self._memory(best.heard, self._fold >= 0) if best.memory else None, model
+            self._train(model, trained, half)
+            _restore(trained, _between(beginning, trained, LORA_SHARE))
+            halves.append((self._heard(), _copies(trained)))
+        (by_first, one), (by_second, other) = halves
+        # Each note as the network plays it that was not trained on its half.
+        heard = _Heard(*(
+            np.where(self._fold % 2 == 0, getattr(by_second, name), getattr(by_first, name))
+            for name in ("velocity", "articulation")
+        ))  # fmt: skip
+        after = self._state(heard, self._remembered(heard))
+        _restore(trained, _between(one, other, 0.5))
+        network.config = after.config
+        return before, after, self._memory(heard, self._fold >= 0), model
 
     def judge(self, before: _State, after: _State) -> HeldOut:
         """How the notes are played in two states."""
@@ -229,10 +231,8 @@ class _Fit:
             ),
         )  # fmt: skip
 
-    def _train(
-        self, model: nn.Module, trained: dict[str, Tensor], half: int
-    ) -> dict[int, tuple[_Heard, dict[str, Tensor]]]:
-        """Train on the bars of one half; after so many steps, what is expected of all notes, and the adapter."""
+    def _train(self, model: nn.Module, trained: dict[str, Tensor], half: int) -> None:
+        """Train on the bars of one half."""
         optimizer = torch.optim.AdamW(trained.values(), lr=CONFIG.lr, weight_decay=CONFIG.weight_decay)
         edges = torch.tensor(self._network.config.duration_edges, device=next(model.parameters()).device)
         played = [
@@ -240,22 +240,17 @@ class _Fit:
             for pair, (low, high) in zip(self._pairs, self._spans(), strict=True)
         ]  # fmt: skip
         rng = np.random.default_rng((self._seed, half))
-        states = {}
-        for step in range(STEPS + 1):
-            if step % EVALUATE_EVERY == 0:
-                model.eval()
-                states[step] = self._heard(), _copies(trained)
-            if step < STEPS:
-                model.train()
-                batch = self._batch(played, rng, step).to(edges.device)
-                out = PhraseOutput(*model(batch.pitch, batch.program, batch.features, batch.mask))
-                loss_terms(out, batch, CONFIG, edges)["total"].backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(trained.values(), CONFIG.clip)
-                for group in optimizer.param_groups:
-                    group["lr"] = CONFIG.lr * min((step + 1) / WARMUP_STEPS, 1.0)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-        return states
+        model.train()
+        for step in range(STEPS):
+            batch = self._batch(played, rng, step).to(edges.device)
+            out = PhraseOutput(*model(batch.pitch, batch.program, batch.features, batch.mask))
+            loss_terms(out, batch, CONFIG, edges)["total"].backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(trained.values(), CONFIG.clip)
+            for group in optimizer.param_groups:
+                group["lr"] = CONFIG.lr * min((step + 1) / WARMUP_STEPS, 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        model.eval()
 
     def _batch(self, played: Sequence[Performance], rng: np.random.Generator, step: int) -> Batch:
         """Windows at random places of the passages, in a random flat version."""
@@ -296,7 +291,7 @@ class _Fit:
         offset = np.array([0.0, residual[:, 1].mean()])
         memory = Memory.fit(
             self._features[rows], torch.from_numpy(residual), self._columns, self._network.config,
-            offset=torch.from_numpy(offset),
+            offset=torch.from_numpy(offset), importance=self._importance,
         )  # fmt: skip
         return memory.to(next(self._network.parameters()).device)
 
@@ -309,16 +304,17 @@ class _Fit:
             corrections[rows] = memory.corrections(self._features[rows].to(memory.notes.device)).cpu().double().numpy()
         return corrections
 
-    def _state(self, step: int, heard: _Heard, *, memory: bool = False, stretch: float | None = None) -> _State:
-        """The state in which this is expected of the notes; `stretch` is the gain, calibrated if it is None."""
-        correction = self._remembered(heard) if memory else np.zeros((self.notes, 2))
+    def _state(self, heard: _Heard, correction: FloatArray, stretch: float | None = None) -> _State:
+        """How the notes are played of which this is expected, with a `correction` (N, 2) of velocity and articulation;
+        `stretch` is the gain, calibrated if it is None.
+        """
         velocity = heard.velocity + correction[:, 0]
         middle = np.concatenate([local_mean(velocity[low:high]) for low, high in self._spans()])
         gain = self._gain(velocity, middle) if stretch is None else stretch
         played = np.clip(middle + gain * (velocity - middle), 1, 127)
         score = correlation(_centred(self._velocity, self._passage), _centred(np.round(played), self._passage))
         config = replace(self._network.config, velocity_gain=gain)
-        return _State(step, memory, score, played, heard.articulation + correction[:, 1], heard, config)
+        return _State(score, played, heard.articulation + correction[:, 1], config)
 
     def _gain(self, velocity: FloatArray, middle: FloatArray) -> float:
         """The gain at which velocities vary nearly as much as the player's."""
@@ -336,6 +332,11 @@ class _Fit:
 
 def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in tensors.items()}
+
+
+def _between(one: Mapping[str, Tensor], other: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The tensors that lie this share of the way from `one` to `other`."""
+    return {name: one[name] + share * (other[name].detach() - one[name]) for name in one}
 
 
 def _restore(tensors: dict[str, Tensor], copies: dict[str, Tensor]) -> None:

@@ -37,7 +37,6 @@ def cache(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and the tiny models; fits of a few steps."""
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(personal, "STEPS", 4)
-    monkeypatch.setattr(personal, "EVALUATE_EVERY", 2)
     return tmp_path / "cache"
 
 

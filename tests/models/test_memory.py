@@ -16,7 +16,7 @@ from toys import tiny_network, weights
 
 from duvhuman.errors import ModelError
 from duvhuman.models.config import ModelConfig
-from duvhuman.models.memory import MEMORY_FILE, RIDGE, Memory, alike, attach, moved
+from duvhuman.models.memory import BELIEVED, MEMORY_FILE, RIDGE, Memory, alike, attach, moved
 from duvhuman.models.personal import PERSONAL_FILE, make_personal, read_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
@@ -44,7 +44,7 @@ def test_a_lone_note_is_corrected_by_what_was_done_there_less_its_share_of_noise
     features = torch.tensor([[0.0, 0.0, 0.0], [1000.0, 0.0, 0.0]])
     memory = remembered(features, torch.tensor([[12.0, 0.6], [-12.0, -0.6]]))
     likeness = math.exp(-2.0)  # standardised, the two stand at -1 and 1; the columns that do not vary are left out
-    kept = (1 - likeness) / (1 - likeness + RIDGE)
+    kept = BELIEVED * (1 - likeness) / (1 - likeness + RIDGE)
     expected = torch.tensor([[12.0 * kept, 0.6 * kept], [-12.0 * kept, -0.6 * kept]])
     torch.testing.assert_close(memory.corrections(features), expected, rtol=1e-4, atol=1e-4)
 
@@ -70,6 +70,19 @@ def test_a_column_that_does_not_vary_over_the_takes_is_not_compared() -> None:
     assert memory.columns.tolist() == [0]
     other = features + torch.tensor([0.0, 100.0, 3.0])
     assert torch.equal(memory.corrections(other), memory.corrections(features))
+
+
+def test_what_weighs_more_parts_notes_further() -> None:
+    features = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
+    residual = torch.tensor([[9.0, 0.0], [-9.0, 0.0], [9.0, 0.0], [-9.0, 0.0]])
+
+    def fitted(importance: torch.Tensor | None) -> Memory:
+        return Memory.fit(features, residual, torch.arange(3), CONFIG, offset=NOTHING, importance=importance)
+
+    plain, same, first = (fitted(one) for one in (None, torch.full((3,), 5.0), torch.tensor([8.0, 2.0, 100.0])))
+    torch.testing.assert_close(plain.notes, same.notes)
+    torch.testing.assert_close(first.notes**2, plain.notes**2 * torch.tensor([1.6, 0.4]))  # the third does not vary
+    assert first.corrections(features)[0, 0] > plain.corrections(features)[0, 0]
 
 
 @pytest.mark.parametrize(("by", "mean"), [(0.0, 2.0), (1.0, 3.0), (0.25, 2.25), (-0.5, 1.5)])
