@@ -24,7 +24,7 @@ from duvhuman.models.lora import merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluation.metrics import bootstrap_interval
+from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts
 from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs
 from duvhuman.train.evaluation.report import sample_parts
 
@@ -67,9 +67,10 @@ def line(instrument: str, name: str, rows: Sequence[dict[str, float]], first: Se
     """The row of the table for one model."""
     cells = [instrument, name, str(len(rows))]
     for key in ("vel_r", "vel_sd_ratio", "art_mae"):
-        cells.append(f"{np.mean([row[key] for row in rows]):.3f}")
+        cells.append(f"{mean_over_parts(rows)[key]:.3f}")
         if key != "vel_sd_ratio":
             difference = [row[key] - other[key] for row, other in zip(rows, first, strict=True)]
+            difference = [value for value in difference if np.isfinite(value)]  # of articulation: what is known
             low, high = bootstrap_interval(difference)
             cells.append("-" if rows is first else f"{np.mean(difference):+.3f} ({low:+.3f} to {high:+.3f})")
     return f"| {' | '.join(cells)} |"

@@ -139,7 +139,7 @@ def line(instrument: str, rows: Sequence[dict[str, float]]) -> str:
     """The row of the table for one instrument."""
     if not rows:
         return f"| {instrument} | 0 |" + " - |" * (len(HEADINGS) - 2)
-    mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    mean = {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
     low, high = bootstrap_interval([row["vel_r after"] - row["vel_r before"] for row in rows])
     seconds = [row["seconds"] for row in rows]
     cells = (

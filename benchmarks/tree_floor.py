@@ -44,7 +44,7 @@ class Notes:
     features : (N, F).
     velocity : (N,) minus the part's mean.
     range : (N,) velocity SD of the part.
-    articulation : (N,) log2.
+    articulation : (N,) log2, NaN where the key's release is not known.
     wanted : (N,) 0 for notes of bars that have occurred often enough.
     part : (N,) number of the part.
     """
@@ -81,9 +81,10 @@ def main() -> None:
             each = [correlation(predicted[rows], valid.velocity[rows]) for rows in rows_of(valid)]
             low, high = bootstrap_interval(each)
             print(f"  velocity {name}: r {np.mean(each):.3f} ({low:.3f} to {high:.3f})", flush=True)
-        fitted = trees("absolute_error").fit(train.features, train.articulation, train.wanted)
+        known = np.isfinite(train.articulation)
+        fitted = trees("absolute_error").fit(train.features[known], train.articulation[known], train.wanted[known])
         error = np.abs(fitted.predict(valid.features) - valid.articulation) * np.log(2)
-        print(f"  articulation: MAE {np.mean([error[rows].mean() for rows in rows_of(valid)]):.3f}", flush=True)
+        print(f"  articulation: MAE {np.nanmean([np.nanmean(error[rows]) for rows in rows_of(valid)]):.3f}", flush=True)
 
 
 def trees(loss: str) -> HistGradientBoostingRegressor:

@@ -213,6 +213,7 @@ class PhraseData:
             level=np.array([row.level for row in rows])[segment],
             range=np.array([row.range for row in rows])[segment],
             expected_velocity=column["expected_velocity"].astype(np.float64),
+            released=column["released"].astype(np.bool_),
             wanted=column["wanted"].astype(np.bool_) & core,
             core=core,
         )

@@ -47,6 +47,7 @@ class Performance:
     duration_beats : (N,) performed.
     level, range : (N,) mean and SD of the velocities of the part that each note is from.
     expected_velocity : (N,) what a teacher (`duvhuman.train.teacher`) expects of any player; NaN where it is silent.
+    released : (N,) whether a note ends when its key is released (`duvhuman.train.releases`).
     wanted : (N,) notes that count in the loss; the others are context or repetitions.
     core : (N,) notes of the phrase itself; the others are context on either side.
     """
@@ -57,6 +58,7 @@ class Performance:
     level: FloatArray
     range: FloatArray
     expected_velocity: FloatArray
+    released: BoolArray
     wanted: BoolArray
     core: BoolArray
 
@@ -95,7 +97,7 @@ def write_lengths(score: Score, gap_beats: FloatArray) -> Score:
 class Pair:
     """A flat score and what was played: (N,) each.
 
-    ``articulation`` = log2(performed / written duration) in -6..4.
+    ``articulation`` = log2(performed / written duration) in -6..4, NaN where the key's release is not known.
     """
 
     score: Score
@@ -259,7 +261,8 @@ def _write(played: Performance, draws: Draws) -> Pair:
 
 
 def _articulation(played: Performance, nominal_beats: FloatArray) -> FloatArray:
-    return np.clip(np.log2(np.maximum(played.duration_beats, 1e-3) / nominal_beats), -6.0, 4.0)
+    articulation = np.clip(np.log2(np.maximum(played.duration_beats, 1e-3) / nominal_beats), -6.0, 4.0)
+    return np.where(played.released, articulation, np.nan)
 
 
 def _place_in_segment(segment: IntArray) -> FloatArray:

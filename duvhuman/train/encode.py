@@ -34,8 +34,8 @@ class Batch(NamedTuple):
     """B phrases of T notes, padded; all (B, T) but ``features`` (B, T, F).
 
     ``mask`` is True for real notes, ``weight`` 1 for those that count in the loss; ``velocity`` is MIDI,
-    ``articulation`` log2, ``boundary`` 1 where a rest follows; ``expected_velocity`` is what a teacher expects, NaN
-    where it has nothing to say.
+    ``articulation`` log2, NaN where it is not known, ``boundary`` 1 where a rest follows; ``expected_velocity`` is what
+    a teacher expects, NaN where it has nothing to say.
     """
 
     pitch: Tensor

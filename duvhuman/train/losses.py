@@ -29,9 +29,9 @@ def loss_terms(
 ) -> dict[str, Tensor]:
     """Each of `TERMS`: the terms of the loss and their weighted ``total``.
 
-    Bins and regressions learn what was played. The mean of the velocity bins, which is what is decoded, also learns
-    what the teacher expects, where there is one (``vel_taught``): the shape of a phrase alone, for its level is the
-    player's, and known only where it is given.
+    Bins and regressions learn what was played, lengths where the key's release is known. The mean of the velocity bins,
+    which is what is decoded, also learns what the teacher expects, where there is one (``vel_taught``): the shape of a
+    phrase alone, for its level is the player's, and known only where it is given.
 
     Parameters
     ----------
@@ -45,7 +45,9 @@ def loss_terms(
         return (values * weight).sum() / divisor
 
     velocity_bin = (batch.velocity.long() * 16) // 128
-    duration_bin = torch.bucketize(batch.articulation, duration_edges, right=True)
+    known = batch.articulation.isfinite()
+    articulation = torch.where(known, batch.articulation, 0.0)
+    duration_bin = torch.bucketize(articulation, duration_edges, right=True)
     velocity = (batch.velocity - VELOCITY_CENTRE) / VELOCITY_SCALE
     decoded = expected_velocity(out)
     taught = batch.expected_velocity.isfinite()
@@ -55,9 +57,9 @@ def loss_terms(
     terms = {
         "boundary": mean(F.binary_cross_entropy_with_logits(out.boundary_logits, batch.boundary, reduction="none")),
         "vel_value": mean(F.smooth_l1_loss(out.velocity_value, velocity, reduction="none")),
-        "dur_value": mean(F.smooth_l1_loss(out.duration_value, batch.articulation, reduction="none")),
+        "dur_value": mean(F.smooth_l1_loss(out.duration_value, articulation, reduction="none") * known),
         "vel_bins": mean(F.cross_entropy(out.velocity_logits.transpose(1, 2), velocity_bin, reduction="none")),
-        "dur_bins": mean(F.cross_entropy(out.duration_logits.transpose(1, 2), duration_bin, reduction="none")),
+        "dur_bins": mean(F.cross_entropy(out.duration_logits.transpose(1, 2), duration_bin, reduction="none") * known),
         "vel_taught": mean(taught_error),
         "vel_shape": mean(1 - phrase_correlation(decoded, batch.velocity, weight)[:, None]),
     }

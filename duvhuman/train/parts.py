@@ -42,6 +42,7 @@ class PerformedNotes:
     tempo_bpm : (N,)
     bar : (N,) number of the bar.
     beat_in_bar, bar_beats : (N,) beats since the bar began, and its length.
+    released : (N,) whether a note ends when its key is released (`duvhuman.train.releases`).
     """
 
     onset_beats: FloatArray
@@ -53,6 +54,7 @@ class PerformedNotes:
     bar: IntArray
     beat_in_bar: FloatArray
     bar_beats: FloatArray
+    released: BoolArray
 
     def __len__(self) -> int:
         return len(self.pitch)
@@ -120,6 +122,7 @@ def raw_part(
         "beat_in_bar": np.clip(np.round(notes.beat_in_bar * TICKS_PER_BEAT), 0, 65535).astype(np.uint16),
         "bar_beats": np.clip(np.round(notes.bar_beats * TICKS_PER_BEAT), 120, 65535).astype(np.uint16),
         "wanted": np.ones(len(notes), dtype=np.bool_),
+        "released": notes.released,
     }
     if grid:
         played_bars = _bar_keys(starts, sizes, position, notes.pitch, notes.velocity)

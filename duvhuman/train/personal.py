@@ -74,13 +74,14 @@ class HeldOut:
     notes : how many notes they have.
     velocity_r : Pearson's r with the player's velocities, by the shipped adapter and by the personal one.
     velocity_sd_ratio : SD of the velocities over the player's.
-    articulation_mae : mean absolute error of ln(performed / written duration).
+    articulation_mae : mean absolute error of ln(performed / written duration), over the notes whose release is known;
+        None if that is none.
     """
 
     notes: int
     velocity_r: tuple[float, float]
     velocity_sd_ratio: tuple[float, float]
-    articulation_mae: tuple[float, float]
+    articulation_mae: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def fit_personal(
             "notes": judged.notes,
             "velocity_r": [round(value, 4) for value in judged.velocity_r],
             "velocity_sd_ratio": [round(value, 4) for value in judged.velocity_sd_ratio],
-            "articulation_mae": [round(value, 4) for value in judged.articulation_mae],
+            "articulation_mae": judged.articulation_mae and [round(value, 4) for value in judged.articulation_mae],
         },
         "takes": {"notes": fit.notes},
     }
@@ -218,6 +219,7 @@ class _Fit:
     def judge(self, before: _State, after: _State) -> HeldOut:
         """How the notes are played in two states."""
         spread = max(float(_centred(self._velocity, self._passage).std()), 1e-9)
+        known = np.isfinite(self._articulation)
 
         def both(measure: Callable[[_State], float]) -> tuple[float, float]:
             return measure(before), measure(after)
@@ -227,8 +229,8 @@ class _Fit:
             velocity_r=both(lambda state: state.score),
             velocity_sd_ratio=both(lambda state: float(_centred(state.velocity, self._passage).std()) / spread),
             articulation_mae=both(
-                lambda state: float(np.log(2) * np.abs(state.articulation - self._articulation).mean())
-            ),
+                lambda state: float(np.log(2) * np.abs(state.articulation - self._articulation)[known].mean())
+            ) if known.any() else None,
         )  # fmt: skip
 
     def _train(self, model: nn.Module, trained: dict[str, Tensor], half: int) -> None:
@@ -288,7 +290,10 @@ class _Fit:
         residual = np.stack(
             [_centred(self._velocity - heard.velocity, self._passage), self._articulation - heard.articulation], axis=1
         )[rows]
-        offset = np.array([0.0, residual[:, 1].mean()])
+        known = np.isfinite(residual[:, 1])
+        usual = residual[known, 1].mean() if known.any() else 0.0
+        residual[~known, 1] = usual  # the pedal hides these: nothing is known of them but what is usual
+        offset = np.array([0.0, usual])
         memory = Memory.fit(
             self._features[rows], torch.from_numpy(residual), self._columns, self._network.config,
             offset=torch.from_numpy(offset), importance=self._importance,

@@ -15,18 +15,19 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from duvhuman.errors import FileError, MidiError
 from duvhuman.humanize.keyed import KeyArray
-from duvhuman.humanize.score import FloatArray, IntArray
+from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
 from duvhuman.instruments import Instrument, get_instrument, instrument_of_program, instrument_of_track_name
 from duvhuman.midi.notes import NoteTable, Part, read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.train.parts import ALIVE_NOTES, PerformedNotes, RawPart, is_flat, not_alive, raw_part
+from duvhuman.train.releases import keys_released
 from duvhuman.train.songs import song_name
 from duvhuman.train.spool import to_bytes
 from duvhuman.train.storage import TICKS_PER_BEAT, PartRow
@@ -153,7 +154,8 @@ def read_file(pack: Pack, file: str) -> tuple[list[RawPart], Counter[str]]:
     """The usable parts of one MIDI file, and why other parts were left out."""
     path = pack.folder / file
     try:
-        parts = read_parts(parse_smf(path.read_bytes(), source=file))
+        smf = parse_smf(path.read_bytes(), source=file)
+        parts = read_parts(smf)
     except FileNotFoundError:
         return [], Counter({MISSING_FILE: 1})
     except (MidiError, OSError):
@@ -182,8 +184,8 @@ def read_file(pack: Pack, file: str) -> tuple[list[RawPart], Counter[str]]:
         if reason:
             reasons[reason] += 1
         else:
-            part_notes = _performed(notes)
-            kept.append(raw_part(part_notes, instrument, pack=pack.name, song=song, source=source, extra=extra))
+            performed = _performed(notes, keys_released(smf, part.notes))
+            kept.append(raw_part(performed, instrument, pack=pack.name, song=song, source=source, extra=extra))
     return kept, reasons
 
 
@@ -220,8 +222,12 @@ def _read_beats(path: Path) -> FloatArray | None:
     return beats
 
 
-def _performed(notes: NoteTable) -> PerformedNotes:
-    return PerformedNotes(**{field.name: getattr(notes, field.name) for field in fields(PerformedNotes)})
+def _performed(notes: NoteTable, released: BoolArray) -> PerformedNotes:
+    return PerformedNotes(
+        onset_beats=notes.onset_beats, duration_beats=notes.duration_beats, pitch=notes.pitch, velocity=notes.velocity,
+        program=notes.program, tempo_bpm=notes.tempo_bpm, bar=notes.bar, beat_in_bar=notes.beat_in_bar,
+        bar_beats=notes.bar_beats, released=released,
+    )  # fmt: skip
 
 
 def _on_beats(notes: NoteTable, beats: FloatArray) -> NoteTable:

@@ -26,9 +26,10 @@ TICKS_PER_BEAT = 480
 TEMPO_UNIT = 1 / 32
 COLUMNS: dict[str, type] = {
     "onset": np.int32, "duration": np.uint16, "pitch": np.uint8, "velocity": np.uint8, "program": np.uint8,
-    "tempo": np.uint16, "beat_in_bar": np.uint16, "bar_beats": np.uint16, "wanted": np.bool_,
+    "tempo": np.uint16, "beat_in_bar": np.uint16, "bar_beats": np.uint16, "wanted": np.bool_, "released": np.bool_,
 }  # fmt: skip
-"""Column -> type on disk. Times are in 1/480 beat, tempo in 1/32 BPM; ``wanted`` is False in repeated bars."""
+"""Column -> type on disk. Times are in 1/480 beat, tempo in 1/32 BPM; ``wanted`` is False in repeated bars,
+``released`` where the pedal and not the key ends a note."""
 TAUGHT_COLUMNS: dict[str, type] = {"expected_velocity": np.float16}
 """What `duvhuman.train.teacher` adds: MIDI velocities, NaN where it was not asked."""
 UNFINISHED = ".unfinished.npy"
@@ -37,7 +38,7 @@ SHARD_NOTES = 4_000_000
 """A shard is closed once it holds this many notes: some 70 MB."""
 DATASET_FILE, PARTS_FILE = "dataset.json", "parts.json"
 SHARDS = "[0-9][0-9][0-9][0-9]"
-FORMAT = 2
+FORMAT = 3
 OPEN_SHARDS = 2
 Columns = Mapping[str, NDArray[np.generic]]
 

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from duvhuman.errors import DataError, DuvhumanWarning
-from duvhuman.humanize.score import FloatArray, IntArray, Score, score_of
+from duvhuman.humanize.score import BoolArray, FloatArray, IntArray, Score, score_of
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import Instrument, get_instrument
 from duvhuman.midi.interop import Source
 from duvhuman.midi.notes import NoteTable, read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.train.deadpan import GRIDLESS_BAR_BEATS, Performance
+from duvhuman.train.releases import keys_released
 
 FEWEST_NOTES = 64
 MOST_NOTES = 4096
@@ -65,7 +66,8 @@ def read_takes(takes: Sequence[Source], instrument: str) -> list[Passage]:
     passages: list[Passage] = []
     refused: list[str] = []
     for number, take in enumerate(takes):
-        parts = read_parts(parse_smf(take.data, source=take.name))
+        smf = parse_smf(take.data, source=take.name)
+        parts = read_parts(smf)
         selection = choose_parts(parts, named.name)
         tables = [_usable(choice.part.notes, named) for choice in selection.choices if choice.instrument is not None]
         if selection.notice and any(map(len, tables)):
@@ -75,7 +77,7 @@ def read_takes(takes: Sequence[Source], instrument: str) -> list[Passage]:
             )  # fmt: skip
         reasons = [_nothing_to_learn(table) for table in tables]
         passages += [
-            Passage(_performance(table, named), number)
+            Passage(_performance(table, named, keys_released(smf, table)), number)
             for table, reason in zip(tables, reasons, strict=True) if not reason
         ]  # fmt: skip
         if not any(not reason for reason in reasons):
@@ -108,7 +110,7 @@ def _nothing_to_learn(notes: NoteTable) -> str:
     return ""
 
 
-def _performance(notes: NoteTable, instrument: Instrument) -> Performance:
+def _performance(notes: NoteTable, instrument: Instrument, released: BoolArray) -> Performance:
     score = score_of(notes, instrument.default_program)
     n = len(notes)
     velocity = notes.velocity.astype(np.float64)
@@ -119,6 +121,7 @@ def _performance(notes: NoteTable, instrument: Instrument) -> Performance:
         level=np.full(n, velocity.mean()),
         range=np.full(n, velocity.std()),
         expected_velocity=np.full(n, np.nan),
+        released=released,
         wanted=np.ones(n, dtype=np.bool_),
         core=np.ones(n, dtype=np.bool_),
     )

@@ -33,7 +33,7 @@ def prepared(folder: Path, velocity: np.ndarray, duration: np.ndarray) -> Phrase
         "onset": np.round(notes.onset_beats * TICKS_PER_BEAT), "duration": duration, "pitch": notes.pitch,
         "velocity": velocity, "program": notes.program, "tempo": notes.tempo_bpm / TEMPO_UNIT,
         "beat_in_bar": np.round(notes.beat_in_bar * TICKS_PER_BEAT), "bar_beats": notes.bar_beats * TICKS_PER_BEAT,
-        "wanted": np.ones(N),
+        "wanted": np.ones(N), "released": np.ones(N),
     }  # fmt: skip
     row = PartRow(
         pack="tests", song="", source="tests", instrument="guitar", split="train", start=0, stop=0, grid=True,

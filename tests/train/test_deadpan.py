@@ -148,6 +148,14 @@ def test_the_result_is_sorted_by_phrase_onset_and_pitch(seed: int, grid: bool) -
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_where_a_release_is_not_known_the_articulation_is_not_a_number(seed: int) -> None:
+    what = played(grid=seed % 2 == 0, seed=seed)
+    what = replace(what, released=what.velocity < 64)
+    pair = flat(what, seed)
+    assert np.array_equal(np.isfinite(pair.articulation), pair.played.velocity < 64)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_velocities_are_sorted_along_or_left_out_and_never_changed(seed: int) -> None:
     before = played()
     after = flat(before, seed).played

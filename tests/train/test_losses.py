@@ -63,6 +63,23 @@ def test_notes_that_do_not_count_change_nothing() -> None:
     assert all(value.item() == 0.0 for value in loss_terms(*two_notes([0.0, 0.0]), CONFIG, EDGES).values())
 
 
+def test_a_length_that_is_not_known_counts_as_no_length_but_its_velocity_counts() -> None:
+    out, batch = two_notes([1.0, 1.0])
+    out.duration_value.requires_grad_(True)
+    out.duration_logits.requires_grad_(True)
+    known = loss_terms(out, batch, CONFIG, EDGES)
+    hidden = loss_terms(out, batch._replace(articulation=torch.tensor([[0.0, math.nan]])), CONFIG, EDGES)
+    assert hidden["dur_value"].item() == 0.0
+    assert hidden["dur_bins"].item() == pytest.approx(math.log(16) / 2)
+    for name in ("boundary", "vel_value", "vel_bins", "vel_shape"):
+        assert hidden[name].item() == known[name].item()
+    hidden["total"].backward()
+    for values in (out.duration_value, out.duration_logits):
+        assert values.grad is not None
+        assert values.grad.isfinite().all()
+        assert not values.grad[0, 1].any()
+
+
 def test_the_shape_is_pearsons_r_within_each_phrase_whatever_its_range() -> None:
     rng = np.random.default_rng(0)
     played = torch.from_numpy(rng.normal(64, 30, (3, 50)))

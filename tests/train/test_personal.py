@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,33 @@ def test_what_a_take_does_not_tell_stays_as_the_adapter_before_has_it(tiny: Path
         assert told["contour_gain"] == 1.75
         assert told["velocity_gain"] != gain
     assert spread[1] == pytest.approx(2 * spread[0], rel=0.1)
+
+
+def test_lengths_that_the_pedal_hides_have_no_say(tiny: Path, tmp_path: Path) -> None:
+    def of(hidden: float) -> tuple[Fitted, dict[str, bytes]]:
+        (passage,) = takes(noise=3, accent=30)
+        released = np.arange(192) % 3 > 0
+        duration = np.where(released, passage.played.duration_beats, hidden)
+        out = tmp_path / str(hidden)
+        done = fitted([replace(passage, played=replace(passage.played, released=released, duration_beats=duration))],
+                      tiny, out)  # fmt: skip
+        return done, {file.name: file.read_bytes() for file in out.iterdir()}
+
+    (done, files), (other, others) = of(0.01), of(3.0)
+    assert files == others
+    assert done.held_out == other.held_out
+    assert done.held_out.articulation_mae is not None
+    assert np.isfinite(done.held_out.articulation_mae).all()
+
+
+def test_a_take_without_any_known_length_is_fitted_to(tiny: Path, tmp_path: Path) -> None:
+    (passage,) = takes(noise=3, accent=30)
+    hidden = replace(passage.played, released=np.zeros(192, dtype=np.bool_))
+    done = fitted([replace(passage, played=hidden)], tiny, tmp_path)
+    assert done.held_out.velocity_r[1] > 0.9
+    assert done.held_out.articulation_mae is None
+    told = json.loads((tmp_path / PERSONAL_FILE).read_text(encoding="utf-8"))
+    assert told["held_out"]["articulation_mae"] is None
 
 
 def test_the_base_and_the_random_state_stay_as_they_are(tiny: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ SIZES = np.array([3, 1, 4, 0, 2, 5])
 def test_a_part_is_its_columns_one_behind_the_other() -> None:
     part = columns([0, 70_000, -1], duration=[1, 2, 65_535], pitch=[60, 61, 127], wanted=[True, False, True])
     notes = to_bytes(part)
-    assert len(notes) == 3 * NOTE_BYTES == 3 * 16
+    assert len(notes) == 3 * NOTE_BYTES == 3 * 17
     back = from_bytes(b"xyz" + notes + b"more", at=3, size=3)
     for name, kind in COLUMNS.items():
         assert back[name].dtype == kind

@@ -76,6 +76,7 @@ def test_the_biggest_and_the_smallest_values_fit(tmp_path: Path) -> None:
     extremes = {
         "onset": [0, 2**31 - 1], "duration": [0, 65535], "pitch": [0, 127], "velocity": [1, 127], "program": [0, 128],
         "tempo": [320, 65535], "beat_in_bar": [0, 65535], "bar_beats": [120, 65535], "wanted": [False, True],
+        "released": [False, True],
     }  # fmt: skip
     values = columns(extremes.pop("onset"), **{name: np.array(pair) for name, pair in extremes.items()})
     write_dataset(tmp_path, stored_parts([({}, values)]))
@@ -225,15 +226,15 @@ def test_a_folder_without_data_is_told_how_to_make_some(tmp_path: Path) -> None:
 
 def test_data_of_an_old_format_are_refused_with_what_to_do(tmp_path: Path) -> None:
     write_dataset(tmp_path, parts_of(40))
-    edit_index(tmp_path, format=1)
-    with pytest.raises(DataError, match="format 1 instead of 2.*prepare"):
+    edit_index(tmp_path, format=2)
+    with pytest.raises(DataError, match="format 2 instead of 3.*prepare"):
         PhraseData(tmp_path)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"{}", b"\xff\xfe", b'{"format": 2}', b'{"format": 2, "shards": 3}',
-     b'{"format": 2, "shards": [{}]}', b'{"format": 2, "shards": [{"notes": "many"}]}'],
+    [b"", b"{", b"[]", b"{}", b"\xff\xfe", b'{"format": 3}', b'{"format": 3, "shards": 3}',
+     b'{"format": 3, "shards": [{}]}', b'{"format": 3, "shards": [{"notes": "many"}]}'],
 )  # fmt: skip
 def test_a_damaged_index_is_an_error_that_names_the_folder(content: bytes, tmp_path: Path) -> None:
     write_dataset(tmp_path, parts_of(40))

@@ -34,6 +34,7 @@ def columns(onset: Any, **given: Any) -> Columns:
     defaults = {
         "onset": onset, "duration": 240, "pitch": 60, "velocity": 64, "program": 25, "tempo": 120 / TEMPO_UNIT,
         "beat_in_bar": np.mod(onset, 4 * TICKS_PER_BEAT), "bar_beats": 4 * TICKS_PER_BEAT, "wanted": True,
+        "released": True,
     }  # fmt: skip
     return {name: np.broadcast_to(values, onset.shape) for name, values in (defaults | given).items()}
 
@@ -123,6 +124,7 @@ def performance(score: Score, *, velocity: Any = 64, duration: Any = 0.25) -> Pe
         level=np.full(n, velocities.mean()),
         range=np.full(n, velocities.std()),
         expected_velocity=np.full(n, np.nan),
+        released=np.ones(n, dtype=np.bool_),
         wanted=np.ones(n, dtype=np.bool_),
         core=np.ones(n, dtype=np.bool_),
     )
@@ -131,4 +133,4 @@ def performance(score: Score, *, velocity: Any = 64, duration: Any = 0.25) -> Pe
 def pair(line: Score, velocity: object, *, duration: object = 0.5) -> Pair:
     """A part written as `line` says and played so."""
     played = performance(line, velocity=velocity, duration=duration)
-    return Pair(line, played, np.log2(played.duration_beats / line.nominal_beats), np.full(len(line), np.nan))
+    return Pair(line, played, np.log2(played.duration_beats / line.nominal_beats))

@@ -73,11 +73,12 @@ def run(arguments: list[str]) -> None:
     except OSError as error:
         raise FileError(f"{out}: the adapter cannot be written there ({error}); choose another --out") from None
     judged = fitted.held_out
-    for what, (before, after) in (
+    for what, both in (
         ("velocity r", judged.velocity_r), ("velocity SD ratio", judged.velocity_sd_ratio),
         ("articulation MAE", judged.articulation_mae),
     ):  # fmt: skip
-        print(f"{judged.notes} notes, each held out once: {what} {before:.3f} before, {after:.3f} after")
+        if both is not None:
+            print(f"{judged.notes} notes, each held out once: {what} {both[0]:.3f} before, {both[1]:.3f} after")
     before, after = judged.velocity_r
     if after <= before:
         print("it plays the held-out notes no better than the adapter that comes with the model; more takes may help")

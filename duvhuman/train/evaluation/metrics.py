@@ -15,6 +15,9 @@ import numpy as np
 
 from duvhuman.humanize.score import FloatArray
 
+ARTICULATION = ("art_r", "art_mae")
+FEWEST_RELEASES = 16
+
 
 def correlation(one: FloatArray, other: FloatArray) -> float:
     """Pearson's r, 0 where a side is constant."""
@@ -53,13 +56,24 @@ def velocity_metrics(played: FloatArray, predicted: FloatArray) -> dict[str, flo
 
 
 def articulation_metrics(played: FloatArray, predicted: FloatArray) -> dict[str, float]:
-    """Pearson's r and MAE of articulation (natural log) of one part."""
+    """Pearson's r and MAE of articulation (natural log) of one part, over the notes whose release is known (`played` is
+    a number); NaN if these are only some, and fewer than `FEWEST_RELEASES`.
+    """
+    known = np.isfinite(played)
+    if known.sum() < min(FEWEST_RELEASES, len(known)):
+        return {"art_r": float("nan"), "art_mae": float("nan")}
+    played, predicted = played[known], predicted[known]
     return {"art_r": correlation(played, predicted), "art_mae": float(np.abs(predicted - played).mean())}
 
 
 def mean_over_parts(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each metric over parts."""
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]} if rows else {}
+    """The mean of each metric over parts; of articulation over those in which enough releases are known."""
+    return {name: _mean(name, np.array([row[name] for row in rows])) for name in rows[0]} if rows else {}
+
+
+def _mean(name: str, values: FloatArray) -> float:
+    measured = values[np.isfinite(values)] if name in ARTICULATION else values
+    return float(measured.mean()) if len(measured) else float("nan")
 
 
 def bootstrap_interval(values: Sequence[float], *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:

@@ -97,7 +97,10 @@ def _draw_scatter(axes: list[Axes], report: Report, _config: ModelConfig) -> str
     """Played against predicted, all notes, each minus its part's mean."""
     ours = report.performances[shipped_row(report.table)]
     velocity = [(p.played.velocity, o.velocity) for p, o in zip(report.pairs, ours, strict=True)]
-    lengths = [(p.articulation, o.articulation) for p, o in zip(report.pairs, ours, strict=True)]
+    known = [np.isfinite(pair.articulation) for pair in report.pairs]
+    lengths = [
+        (p.articulation[k], o.articulation[k]) for p, o, k in zip(report.pairs, ours, known, strict=True) if k.any()
+    ]  # fmt: skip
     for axis, sides, label, limit in zip(
         axes, (velocity, lengths), ("velocity minus the part's mean", "log2(performed / written length)"), (60, 4),
         strict=True,
@@ -115,9 +118,10 @@ def _draw_scatter(axes: list[Axes], report: Report, _config: ModelConfig) -> str
 def _draw_articulation(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
     ours = report.performances[shipped_row(report.table)]
     bins = list(np.linspace(-4, 2, 91))
-    played = [pair.articulation for pair in report.pairs]
-    for values, colour, label in ((played, HUMAN, "human"), ([one.articulation for one in ours], OURS, "ours")):
-        every = np.clip(np.concatenate(values), -4, 2)
+    played = np.concatenate([pair.articulation for pair in report.pairs])
+    said = np.concatenate([one.articulation for one in ours])
+    for values, colour, label in ((played, HUMAN, "human"), (said, OURS, "ours")):
+        every = np.clip(values[np.isfinite(played)], -4, 2)
         axes[0].hist(every, bins, color=colour, alpha=0.55, label=label, density=True)
     axes[0].axvline(0, color=WRITTEN, lw=1)
     axes[0].set_xlabel("log2(performed / written length); 0: exactly as written")
@@ -129,14 +133,15 @@ def _draw_articulation(axes: list[Axes], report: Report, _config: ModelConfig) -
 def _draw_calibration(axes: list[Axes], report: Report, config: ModelConfig) -> str:
     said = [one.said for one in report.performances[shipped_row(report.table)]]
     known = [(pair, one) for pair, one in zip(report.pairs, said, strict=True) if one is not None]
+    released = np.isfinite(np.concatenate([pair.articulation for pair, _ in known]))
     panels = (
         ("velocity bins", [one.velocity_probabilities for _, one in known],
-         [velocity_bin(pair.played.velocity) for pair, _ in known]),
+         [velocity_bin(pair.played.velocity) for pair, _ in known], slice(None)),
         ("articulation bins", [one.duration_probabilities for _, one in known],
-         [duration_bin(pair.articulation, config) for pair, _ in known]),
+         [duration_bin(pair.articulation, config) for pair, _ in known], released),
     )  # fmt: skip
-    for axis, (label, probabilities, happened) in zip(axes, panels, strict=True):
-        mean, share, count = calibration(np.concatenate(probabilities), np.concatenate(happened))
+    for axis, (label, probabilities, happened, rows) in zip(axes, panels, strict=True):
+        mean, share, count = calibration(np.concatenate(probabilities)[rows], np.concatenate(happened)[rows])
         axis.plot([0, 1], [0, 1], color=WRITTEN, lw=1)
         axis.plot(mean, share, "o-", color=OURS)
         for x, y, n in zip(mean, share, count, strict=True):

@@ -55,6 +55,7 @@ class Report:
     packs : pack -> row -> mean metrics, with ``parts``.
     played : of the parts played by hand: ``parts``, velocity r of ``base`` and ``adapter``, and their difference
         ``gain`` with ``gain_low`` and ``gain_high``; empty if there are no such parts or no adapter.
+    lengths_known : share of the notes whose key's release is known; lengths are judged by these.
     pairs, performances : the parts, and for each row what was played on them: for plots.
     """
 
@@ -63,6 +64,7 @@ class Report:
     table: dict[str, Metrics]
     packs: dict[str, dict[str, Metrics]]
     played: Metrics
+    lengths_known: float
     pairs: list[Pair] = field(repr=False)
     performances: dict[str, list[Prediction]] = field(repr=False)
 
@@ -124,7 +126,8 @@ def evaluate_instrument(
         }
         for pack in sorted({part.pack for part in parts})
     }
-    return Report(instrument, len(pairs), table, packs, _hand_played(each, parts), pairs, performances)
+    known = float(np.isfinite(np.concatenate([pair.articulation for pair in pairs])).mean())
+    return Report(instrument, len(pairs), table, packs, _hand_played(each, parts), known, pairs, performances)
 
 
 def format_report(report: Report) -> str:
@@ -187,7 +190,16 @@ def _notes(report: Report) -> list[str]:
         f"{pack} {rows[best]['vel_r']:.3f} (ridge {rows[RIDGE]['vel_r']:.3f}, {rows[best]['parts']:.0f} parts)"
         for pack, rows in report.packs.items()
     )
-    notes = [f"Velocity r by pack: {by_pack}."]
+    lengths = ", ".join(
+        f"{pack} {_number(rows[best]['art_mae'], 3)} (as written {_number(rows[FLAT]['art_mae'], 3)})"
+        for pack, rows in report.packs.items()
+    )
+    notes = [f"Velocity r by pack: {by_pack}.", f"Articulation MAE by pack: {lengths}."]
+    if report.lengths_known < 1:
+        notes.append(
+            f"Lengths are judged by {report.lengths_known:.0%} of the notes; the pedal hides when the other keys were "
+            "released."
+        )
     if report.played:
         p = report.played
         notes.append(

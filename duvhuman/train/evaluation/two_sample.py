@@ -3,8 +3,8 @@
 Conventions
 -----------
 0.5 is "it cannot", 1 is "always". Articulation is capped at 10 % over the written length on both sides first: how long
-notes ring on past their writing depends on the pedal and on the writing more than on the player. Needs scikit-learn
-(the extra ``train``).
+notes ring on past their writing depends on the pedal and on the writing more than on the player. Where the pedal hides
+when a key was released, both sides count as played as written. Needs scikit-learn (the extra ``train``).
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ def two_sample_auc(pairs: Sequence[Pair], predicted: Sequence[Prediction], songs
     for pair, ours, song in zip(pairs, predicted, songs, strict=True):
         for start in range(0, len(pair.score) - PHRASE_NOTES + 1, PHRASE_NOTES):
             notes = np.arange(start, start + PHRASE_NOTES)
-            score = pair.score.select(notes)
+            score, known = pair.score.select(notes), np.isfinite(pair.articulation[notes])
             for label, velocity, articulation in (
                 (0, pair.played.velocity, pair.articulation), (1, ours.velocity, ours.articulation),
             ):  # fmt: skip
-                rows.append(phrase_statistics(score, np.round(velocity[notes]), articulation[notes]))
+                lengths = np.where(known, articulation[notes], 0.0)
+                rows.append(phrase_statistics(score, np.round(velocity[notes]), lengths))
                 side.append(label)
                 group.append(song)
     if len(set(group)) < FOLDS:

@@ -149,6 +149,7 @@ def _notes(table: Table, places: Places, index: IntArray) -> PerformedNotes:
         bar=numbers["bar"].astype(np.int64),
         beat_in_bar=places.beat_in_bar[index],
         bar_beats=places.bar_beats[index],
+        released=np.ones(len(index), dtype=np.bool_),
     )
 
 

@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def report(instrument: str = "bass") -> Report:
-    return Report(instrument, 57, TABLE, {"lakh": TABLE}, {}, [], {})
+    return Report(instrument, 57, TABLE, {"lakh": TABLE}, {}, 1.0, [], {})
 
 
 def card(folder: Path, instrument: str = "bass") -> str:

@@ -54,6 +54,21 @@ def test_an_error_of_level_alone_disappears_when_centred() -> None:
     assert (metrics["vel_mae"], metrics["vel_mae_centred"], metrics["vel_r"]) == pytest.approx((10, 0, 1))
 
 
+def test_lengths_whose_release_is_not_known_are_left_out() -> None:
+    played, predicted = np.tile(array(0, -0.5, -1), 8), np.tile(array(0, 0, -0.5), 8)
+    hidden, wild = np.insert(played, 5, [math.nan] * 40), np.insert(predicted, 5, [9.0] * 40)
+    assert articulation_metrics(hidden, wild) == pytest.approx(articulation_metrics(played, predicted))
+    few = articulation_metrics(np.append(played[:15], [math.nan] * 40), np.zeros(55))
+    assert all(math.isnan(value) for value in few.values())
+
+
+def test_the_mean_over_parts_leaves_out_unknown_lengths_and_nothing_else() -> None:
+    rows = [{"vel_r": 0.5, "art_mae": math.nan}, {"vel_r": 0.3, "art_mae": 0.25}]
+    assert mean_over_parts(rows) == pytest.approx({"vel_r": 0.4, "art_mae": 0.25})
+    assert math.isnan(mean_over_parts([*rows, {"vel_r": math.nan, "art_mae": 0.25}])["vel_r"])
+    assert math.isnan(mean_over_parts(rows[:1])["art_mae"])
+
+
 def test_articulation_metrics_by_hand() -> None:
     metrics = articulation_metrics(array(0, -0.5, -1), array(0, 0, -0.5))
     # Deviations (0.5, 0, -0.5) and (1/6, 1/6, -1/3): 0.25 / sqrt(1/2 * 1/6).

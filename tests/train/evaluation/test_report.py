@@ -1,0 +1,103 @@
+"""The table of an instrument, and what stands beneath it."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toys import tiny_network, toy_performance, write_data
+
+from duvhuman.errors import DataError
+from duvhuman.models.config import ModelConfig
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.evaluation.plots import can_draw, draw_evaluation
+from duvhuman.train.evaluation.report import Report, evaluate_instrument, format_report, format_summary
+
+ROWS = ["flat", "jitter", "ridge floor", "base", "base and adapter", "contour alone", "with contour hint"]
+
+
+@pytest.fixture(scope="module")
+def report(data: PhraseData) -> Report:
+    models = {"base": tiny_network(std=0.3), "base and adapter": tiny_network(std=0.3, seed=1)}
+    return evaluate_instrument(data, "guitar", models)
+
+
+def test_the_table_of_an_instrument(report: Report) -> None:
+    table = report.table
+    assert list(table)[: len(ROWS)] == ROWS
+    for name in ROWS:
+        row = table[name]
+        assert row["parts"] == report.parts == 3
+        assert row["vel_r_low"] <= row["vel_r"] <= row["vel_r_high"]
+        assert math.isnan(row["auc"])  # three songs are too few for five folds
+    assert table["flat"]["vel_r"] == 0.0
+    # All notes are played half as written, but for the last, which is written a bar: ln 16.
+    assert table["flat"]["art_mae"] == pytest.approx((239 + 4) / 240 * math.log(2))
+    assert abs(table["jitter"]["vel_r"]) < 0.2
+    assert table["ridge floor"]["vel_r"] > 0.9  # the toys' rule is nearly linear
+    assert table["ridge floor"]["vel_mae"] < table["flat"]["vel_mae"] / 3
+    assert table["base"] != table["base and adapter"]
+
+
+def test_what_is_written_to_report_json_has_no_nan(report: Report) -> None:
+    text = json.dumps(report.to_dict(), allow_nan=False)
+    assert json.loads(text)["table"]["flat"]["auc"] is None
+
+
+def test_beneath_the_table_stand_packs_and_parts_played_by_hand(report: Report) -> None:
+    head, rule, *lines = format_report(report).splitlines()
+    assert head.count("|") == rule.count("|") == lines[0].count("|")
+    assert lines[0].startswith("| flat | 0.000 (0.000 to 0.000) |")
+    notes = "\n".join(lines[len(report.table) :])
+    assert "Velocity r by pack: toys" in notes
+    assert f"Articulation MAE by pack: toys {report.table['base and adapter']['art_mae']:.3f} (as written" in notes
+    assert "On the 3 parts played by hand: base" in notes
+    assert "pedal" not in notes
+    summary = format_summary([report]).splitlines()
+    assert summary[2].startswith("| guitar | 3 | ")
+    assert summary[0].count("|") == summary[2].count("|")
+
+
+def test_it_is_said_how_many_releases_are_known(report: Report) -> None:
+    assert report.lengths_known == 1.0
+    assert "Lengths are judged by 75% of the notes" in format_report(replace(report, lengths_known=0.75))
+
+
+def test_at_most_so_many_parts_of_each_pack_are_judged_always_the_same(tmp_path: Path) -> None:
+    packs = ["lakh"] * 4 + ["pop"] * 2
+    parts = [({"split": "valid", "pack": pack}, toy_performance(seed)) for seed, pack in enumerate(packs)]
+    data = write_data(tmp_path, [*parts, ({}, toy_performance(9))])
+    models = {"base": tiny_network(std=0.3)}
+    once, again = (evaluate_instrument(data, "guitar", models, max_parts=3) for _ in range(2))
+    assert once.parts == 5
+    assert {pack: rows["flat"]["parts"] for pack, rows in once.packs.items()} == {"lakh": 3.0, "pop": 2.0}
+    assert json.dumps(once.to_dict()) == json.dumps(again.to_dict())
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_without_parts_of_a_split_there_is_nothing_to_compare(split: str, tmp_path: Path) -> None:
+    data = write_data(tmp_path, [({"split": split}, toy_performance(0))])
+    with pytest.raises(DataError, match="no validation or no training parts for guitar"):
+        evaluate_instrument(data, "guitar", {"base": tiny_network()})
+
+
+@pytest.mark.parametrize("known", [1.0, 0.5])
+def test_four_pictures_are_drawn_with_some_releases_unknown_or_none(
+    known: float, report: Report, tmp_path: Path
+) -> None:
+    if not can_draw():
+        pytest.skip("needs matplotlib")
+    rng = np.random.default_rng(0)
+    pairs = [
+        replace(pair, articulation=np.where(rng.random(len(pair.score)) < known, pair.articulation, np.nan))
+        for pair in report.pairs
+    ]
+    drawn = draw_evaluation(replace(report, pairs=pairs), ModelConfig(instrument="guitar"), tmp_path)
+    assert [path.name for path in drawn] == [
+        f"guitar_{name}.png" for name in ("velocity", "scatter", "articulation", "calibration")
+    ]
+    assert all(path.stat().st_size > 5_000 for path in drawn)

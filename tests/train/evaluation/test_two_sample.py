@@ -1,0 +1,47 @@
+"""Whether a classifier tells players from predictions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders import random_score
+from toys import performance
+
+from duvhuman.train.deadpan import Pair, pair_as_written
+from duvhuman.train.evaluation.predictors import Prediction
+from duvhuman.train.evaluation.two_sample import two_sample_auc
+
+pytest.importorskip("sklearn")
+PARTS = 20
+SONGS = [str(number) for number in range(PARTS)]
+
+
+def players(*, known: bool) -> list[Pair]:
+    """Parts of four phrases each, with random velocities, and lengths that are half of what is written."""
+    pairs = []
+    for number in range(PARTS):
+        rng = np.random.default_rng(number)
+        notes = random_score(256, seed=number)
+        played = performance(notes, velocity=rng.integers(30, 100, 256), duration=notes.nominal_beats / 2)
+        pairs.append(pair_as_written(replace(played, released=np.full(256, known)), notes.nominal_beats))
+    return pairs
+
+
+def same_velocities(pairs: list[Pair], articulation: float) -> list[Prediction]:
+    return [Prediction(pair.played.velocity, np.full(len(pair.score), articulation)) for pair in pairs]
+
+
+def test_flat_phrases_are_told_and_copies_are_not() -> None:
+    pairs = players(known=True)
+    copies = [Prediction(pair.played.velocity, pair.articulation) for pair in pairs]
+    assert two_sample_auc(pairs, copies, SONGS) == pytest.approx(0.5, abs=0.05)
+    flat = [Prediction(np.full(256, 64.0), pair.articulation) for pair in pairs]
+    assert two_sample_auc(pairs, flat, SONGS) > 0.99
+
+
+def test_lengths_tell_nothing_where_the_pedal_hides_the_players() -> None:
+    known, hidden = players(known=True), players(known=False)
+    assert two_sample_auc(known, same_velocities(known, 0.0), SONGS) > 0.99
+    assert two_sample_auc(hidden, same_velocities(hidden, -2.0), SONGS) == pytest.approx(0.5, abs=0.05)
