@@ -97,14 +97,14 @@ def decode_articulation(
 ) -> FloatArray:
     """(N,) log2(performed / written duration); parameters as in `decode_velocity`.
 
-    The expected articulation lies between the median of the bins, where the error is least, and the regression, where
-    the correlation is highest.
+    The expected articulation lies between the median of the bins, where the error is least on parts like those trained
+    on, and the regression, where the correlation is highest; ``config.median_share`` says where.
     """
     centres = duration_centres(config)
     edges = np.concatenate([[2 * centres[0] - config.duration_edges[0]], config.duration_edges])
     edges = np.append(edges, 2 * centres[-1] - config.duration_edges[-1])
     median = inverse_cdf(said.duration_probabilities, edges, np.full(len(said.articulation), 0.5))
-    expected = (median + said.articulation) / 2
+    expected = config.median_share * median + (1 - config.median_share) * said.articulation
     middle = local_mean(expected)
     articulation = middle + config.articulation_gain * (expected - middle)
     if variation > 0 and uniform is not None:

@@ -14,7 +14,7 @@ from typing import Any
 from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.train.stages import AVERAGE, EARLIER, RECORD_FILE, TRUNK, has_model, read_record
+from duvhuman.train.stages import AVERAGE, EARLIER, RECORD_FILE, TRUNK, earlier_stages, has_model
 
 SHAPE = ("d_model", "n_heads", "n_layers", "d_ff", "max_len")
 
@@ -57,9 +57,7 @@ def _history(models: Sequence[Path]) -> list[dict[str, Any]]:
     """The stages that made the bases, model after model; what several have in common is told once."""
     stages: list[dict[str, Any]] = []
     for folder in models:
-        record = read_record(folder)
-        made = [{"stage": name} | record[name] for name in ("shallow", TRUNK, "base") if name in record]
-        stages += [stage for stage in record.get(EARLIER, []) + made if stage not in stages]
+        stages += [stage for stage in earlier_stages(folder) if stage not in stages]
     return stages
 
 

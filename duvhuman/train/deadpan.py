@@ -27,6 +27,8 @@ from duvhuman.train.draws import Draws
 VOICE_SEMITONES = 7
 VOICE_LOOKAHEAD = 16
 GRIDLESS_BAR_BEATS = 4.0
+STRAIGHTENED, WRITTEN_DOWN = 0.7, 0.7
+"""How many performances without a beat are straightened, and how many of these get a tempo and a metre: scores have."""
 STRAIGHTEN_CHORDS = 8
 """Half the width, in chords, of the neighbourhood in which gaps are made alike ..."""
 STRAIGHTEN_OCTAVES = 0.3
@@ -154,12 +156,12 @@ def _straighten(played: Performance, draws: Draws) -> Performance:
 
     Chords begin together, and gaps between chords that are nearly alike in a neighbourhood become alike, as they would
     be written: a score says nothing of the melody's lead in a chord or of a ritardando, both of which go along with
-    loudness. Half of these segments are then written down with a tempo and a metre in which the gaps are note values;
+    loudness. Most of these segments are then written down with a tempo and a metre in which the gaps are note values;
     where a bar begins is a guess. Note-offs move along.
     """
     score, number = played.score, played.score.segment
-    straight = draws.chance(0.5)[number] & ~score.grid_known
-    written = straight & draws.chance(0.5)[number]
+    straight = draws.chance(STRAIGHTENED)[number] & ~score.grid_known
+    written = straight & draws.chance(WRITTEN_DOWN)[number]
     wanted_bpm = 100.0 * 2.0 ** draws.uniform(-0.4, 0.4)
     phase, triple = draws.integers(0, 4)[number], draws.chance(0.3)[number]
     if not straight.any():

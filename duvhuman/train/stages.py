@@ -54,6 +54,9 @@ AVERAGE = "average"
 """Not a stage of training, but told among them: the mean of several models."""
 PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
 CALIBRATION_PARTS = 160
+MEDIAN_SHARES = {"keys": 0.0}
+"""`ModelConfig.median_share` where it is not the default: on scores, which users give and the packs lack, the
+regression of keys errs less than the median (`benchmarks/piano_scores.py`)."""
 WANTED_SD_RATIO = 0.95
 LARGEST_GAIN = 6.0
 GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
@@ -154,7 +157,8 @@ def grown(tensors: Mapping[str, Tensor], n_layers: int) -> dict[str, Tensor]:
 
 
 def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) -> PhraseTransformer:
-    """`network` with the range and the velocity gains of its instrument's players, measured on training parts.
+    """`network` with the range and the velocity gains of its instrument's players, measured on training parts, and with
+    its share of `MEDIAN_SHARES`.
 
     The gains are chosen so that the velocity SD of parts played through the inference path, once flat and once with the
     player's own dynamics written, is on average `WANTED_SD_RATIO` of the players'; they stay 1 if the middle of no part
@@ -164,7 +168,10 @@ def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) ->
     rng = np.random.default_rng(7)
     sample = [parts[i] for i in rng.permutation(len(parts))[:CALIBRATION_PARTS]]
     pairs = flat_pairs(data, sample, max_notes=PAIR_NOTES)
-    network.config = replace(network.config, typical_range=float(np.median([part.range for part in parts])))
+    network.config = replace(
+        network.config, typical_range=float(np.median([part.range for part in parts])),
+        median_share=MEDIAN_SHARES.get(instrument, network.config.median_share),
+    )  # fmt: skip
     for name, written in GAINS.items():
         gain = 1.0
         for _ in range(3 if pairs else 0):  # clipping at 1 and 127 makes the ratio a little less than proportional
@@ -281,6 +288,8 @@ def _begin_model(run: Run, start: Path | None) -> None:
     """Forget the model that the folder held, with the adapter made for it, and keep the history of `start`."""
     if run.around.world.is_main:
         history = {} if start is None else read_record(start)
+        if "base" in history and start is not None:
+            history = {EARLIER: earlier_stages(start)}
         kept = {name: entry for name, entry in history.items() if name in (EARLIER, "shallow", TRUNK)}
         _write_record(run.folder, kept)
         shutil.rmtree(run.folder / "adapter", ignore_errors=True)
@@ -293,10 +302,10 @@ def _remember(run: Run, entries: Mapping[str, Any]) -> None:
 
 
 def earlier_stages(folder: Path) -> list[dict[str, Any]]:
-    """The stages that made the trunk in `folder`, in the order of training, each with its name as ``stage``."""
+    """The stages that made the trunk or base in `folder`, in the order of training, each with its name as ``stage``."""
     record = read_record(folder)
     before: list[dict[str, Any]] = record.get(EARLIER, [])
-    return before + [{"stage": name} | record[name] for name in ("shallow", TRUNK) if name in record]
+    return before + [{"stage": name} | record[name] for name in ("shallow", TRUNK, "base") if name in record]
 
 
 def _write_record(folder: Path, record: Mapping[str, Any]) -> None:

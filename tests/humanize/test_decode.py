@@ -64,6 +64,12 @@ def test_velocity_is_the_mean_of_the_bins_and_length_between_their_median_and_th
     assert decode_articulation(said, CONFIG) == pytest.approx([0.1] * 2)  # the bins' median is 0
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0.2), (0.25, 0.15), (1.0, 0.0)])
+def test_lengths_lie_between_median_and_regression_where_the_config_says(share: float, expected: float) -> None:
+    said = Distribution(np.eye(16)[[8]], np.array([73.5]), np.eye(16)[[9]], np.array([0.2]))
+    assert decode_articulation(said, ModelConfig(median_share=share)) == pytest.approx([expected])
+
+
 def test_spread_is_the_sd_of_the_bins() -> None:
     half = np.zeros((1, 16))
     half[0, [4, 6]] = 0.5  # 35.5 or 51.5

@@ -257,7 +257,7 @@ def test_phrase_tables_are_trained_on_as_they_are(
         (["guitar", "--precision", "fp8"], 2, "precision must be one of auto, bf16, float32, not 'fp8'"),
         (["guitar", "--device", "cuda"], 2, "this machine has no CUDA; use --device cpu"),
         (["guitar", "--data", "a.csv", "prepared"], 2, "one prepared folder, or CSV files, not both"),
-        (["guitar", "--config", "cpuu"], 2, "neither one of averaged, cpu, players, shipped, v3 nor a readable file"),
+        (["guitar", "--config", "cpuu"], 2, "neither one of averaged, cpu, players, scores, shipped, v3 nor a"),
         (["guitar", "--set", "epoch=3"], 2, "did you mean 'epochs'"),
         (["guitar", "--set", "epochs=0"], 2, "epochs must be 1 or more"),
         (["guitar", "--data", "nowhere", "--device", "cpu"], 1, "nowhere: no prepared data there"),

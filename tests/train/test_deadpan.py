@@ -305,10 +305,10 @@ def of_kind(*kinds: str) -> list[tuple[Performance, Performance]]:
     return found
 
 
-def test_half_of_the_phrases_without_a_beat_are_straightened_and_half_of_these_get_a_metre() -> None:
+def test_most_phrases_without_a_beat_are_straightened_and_most_of_these_get_a_metre() -> None:
     kinds = [kind for kind, _, _ in straightened()]
-    assert 0.3 < kinds.count("free") / FREE_PHRASES < 0.7
-    assert 0.1 < kinds.count("written") / FREE_PHRASES < 0.45
+    assert 0.15 < kinds.count("free") / FREE_PHRASES < 0.5
+    assert 0.3 < kinds.count("written") / FREE_PHRASES < 0.7
 
 
 def test_the_others_stay_as_they_are() -> None:

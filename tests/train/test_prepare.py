@@ -542,7 +542,7 @@ def test_the_index_tells_what_was_read_and_what_was_left_out(tmp_path: Path) -> 
     result = prepare([Pack(write(tmp_path / "pack", files), "keys")], tmp_path / "out", valid_share=0.25)
     index = json.loads((tmp_path / "out" / DATASET_FILE).read_text(encoding="utf-8"))
     assert index == {
-        "format": 2, "shards": [{"parts": 3, "notes": 288}], "duvhuman": duvhuman.__version__,
+        "format": 3, "shards": [{"parts": 3, "notes": 288}], "duvhuman": duvhuman.__version__,
         "packs": [{"name": "pack", "files": 3, "instrument": "keys"}], "valid_share": 0.25, "songs": 3,
         "left_out": {"fewer than 64 notes": 3},
     }  # fmt: skip

@@ -134,6 +134,17 @@ def test_a_trunk_that_goes_on_from_another_keeps_its_history(trained: Trained, t
     assert list(read_record(bass.folder)) == ["earlier", "trunk", "base"]
 
 
+def test_a_base_that_goes_on_from_another_keeps_its_history_but_for_its_adapter(
+    trained: Trained, tmp_path: Path
+) -> None:
+    run = run_in(trained.data, tmp_path)
+    train_base(run, "guitar", replace(BASE, epochs=1, seed=7), trained.guitar)
+    record = read_record(tmp_path)
+    assert list(record) == ["earlier", "base"]
+    assert [entry["stage"] for entry in record["earlier"]] == ["shallow", "trunk", "base"]
+    assert record["base"]["config"]["seed"] == 7
+
+
 def test_the_trunk_is_of_all_instruments_and_the_base_of_one(trained: Trained) -> None:
     starts = [line for line in trained.said if " parts, " in line]
     assert [line.split(",")[0] for line in starts[:4]] == ["8 parts", "8 parts", "6 parts", "6 parts"]
@@ -148,6 +159,13 @@ def test_the_base_is_calibrated_to_its_players(trained: Trained) -> None:
     ratios = [row["vel_sd_ratio"] for row in score_pairs(pairs, model_predictor(network))]
     assert np.mean(ratios) == pytest.approx(0.95, abs=0.04)
     assert config.velocity_gain > 1.0
+
+
+def test_how_lengths_are_decoded_is_the_instruments(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = PhraseTransformer.from_pretrained(trained.guitar)
+    assert network.config.median_share == 0.5
+    monkeypatch.setattr(stages, "MEDIAN_SHARES", {"guitar": 0.25})
+    assert stages.calibrated(network, trained.data, "guitar").config.median_share == 0.25
 
 
 def test_the_adapter_has_gains_of_its_own(trained: Trained) -> None:

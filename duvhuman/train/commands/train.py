@@ -119,8 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="DIR", help="everything is written in DIR/INSTRUMENT (default: runs)")
     parser.add_argument(
         "--config", metavar="NAME|FILE.toml",
-        help="cpu (default: fits two CPU cores), v3 (the full schedules: hours on a CPU), shipped, averaged, players "
-        "(the last steps of the bundled weights), or a file",
+        help="cpu (default: fits two CPU cores), v3 (the full schedules: hours on a CPU), shipped, averaged, players, "
+        "scores (the last steps of the bundled weights), or a file",
     )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE",
