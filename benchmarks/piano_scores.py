@@ -28,7 +28,11 @@ from pathlib import Path
 
 import mido
 import numpy as np
-from partitura.io.importmatch import load_matchfile
+
+try:
+    from partitura.io.importmatch import load_matchfile
+except ImportError:
+    raise SystemExit("match files are read with partitura: pip install partitura") from None
 
 import duvhuman
 from duvhuman.humanize.score import FloatArray, score_of
