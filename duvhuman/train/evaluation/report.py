@@ -195,7 +195,7 @@ def _notes(report: Report) -> list[str]:
         for pack, rows in report.packs.items()
     )
     notes = [f"Velocity r by pack: {by_pack}.", f"Articulation MAE by pack: {lengths}."]
-    if report.lengths_known < 1:
+    if report.lengths_known < 0.995:
         notes.append(
             f"Lengths are judged by {report.lengths_known:.0%} of the notes; the pedal hides when the other keys were "
             "released."
