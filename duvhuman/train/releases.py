@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
+from duvhuman.humanize.score import BoolArray, FloatArray, IntArray, window_mean
 from duvhuman.midi.notes import NoteTable, read_timeline
 from duvhuman.midi.smf import CONTROL_CHANGE, SmfFile
 
@@ -20,6 +20,7 @@ SUSTAIN, PEDAL_DOWN = 64, 64
 AT_LIFT_SECONDS = 0.02
 """A note that ends so near to a lifting of the pedal ends with it."""
 FEWEST_HELD = 16
+"""Fewer notes that end under the pedal tell nothing of how a part was recorded."""
 PASSAGE_NOTES, MOST_HELD = 50, 0.5
 """What is known of the lengths in a passage (so many notes to either side) of which more than this share end under the
 pedal is no fair sample of them."""
@@ -52,11 +53,9 @@ def keys_released(smf: SmfFile, notes: NoteTable) -> BoolArray:
     by_chance = 2 * AT_LIFT_SECONDS * len(up) / max(float((up - down).sum()), 1e-9)
     if held.sum() < FEWEST_HELD or at_lift.sum() / held.sum() < by_chance + MORE_THAN_BY_CHANCE:
         return every
-    of_passage = np.ones(2 * PASSAGE_NOTES + 1)
-    share = np.convolve(held, of_passage)[PASSAGE_NOTES:-PASSAGE_NOTES] / (
-        np.convolve(every, of_passage)[PASSAGE_NOTES:-PASSAGE_NOTES]
-    )  # fmt: skip
-    own: BoolArray = ~held & (share <= MOST_HELD)
+    index = np.arange(len(notes))
+    low, high = np.maximum(index - PASSAGE_NOTES, 0), np.minimum(index + PASSAGE_NOTES + 1, len(notes))
+    own: BoolArray = ~held & (window_mean(held.astype(np.float64), low, high) <= MOST_HELD)
     return own
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from duvhuman.humanize.score import FloatArray
 
 ARTICULATION = ("art_r", "art_mae")
+"""The metrics that are NaN where too few releases are known."""
 FEWEST_RELEASES = 16
 
 
