@@ -25,6 +25,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mido
 import numpy as np
@@ -114,8 +115,7 @@ def main() -> None:
 
 def piece_of(paths: Sequence[Path]) -> Piece:
     """A piece from the match files of its performances; the score is the first one's."""
-    first = load_matchfile(str(paths[0]))
-    metres = metres_of(first)
+    first, metres, _ = read_match(paths[0])
     length: dict[Key, int] = {}
     for note in first.snotes:
         start, stop = (tick_of(float(beats), metres) for beats in (note.OnsetInBeats, note.OffsetInBeats))
@@ -127,8 +127,7 @@ def piece_of(paths: Sequence[Path]) -> Piece:
     length = {(start + shift, pitch): ticks for (start, pitch), ticks in length.items()}
     performances, bpm = [], 0.0
     for path in paths:
-        file = load_matchfile(str(path))
-        seconds = float(file.info("midiClockRate")) / 1e6 / float(file.info("midiClockUnits"))
+        file, _, seconds = read_match(path)
         notes = {}
         for written, note in file.note_pairs:
             key = tick_of(float(written.OnsetInBeats), metres) + shift, int(written.MidiPitch)
@@ -143,13 +142,16 @@ def piece_of(paths: Sequence[Path]) -> Piece:
     return Piece(length, moved, bpm, performances)
 
 
-def metres_of(file: object) -> list[tuple[int, int, int]]:
-    """(tick, numerator, denominator) of every metre, ticks counted from the first downbeat."""
+def read_match(path: Path) -> tuple[Any, list[tuple[int, int, int]], float]:
+    """A match file; (tick, numerator, denominator) of its metres, counted from the first downbeat of the score; and the
+    seconds that its performance's unit of time lasts.
+    """
+    file = load_matchfile(str(path))
     metres: list[tuple[int, int, int]] = []
-    for beats, _, metre in file.time_signatures:  # type: ignore[attr-defined]
+    for beats, _, metre in file.time_signatures:
         tick = tick_of(float(beats), metres) if metres else 0
         metres.append((tick, int(metre.numerator), int(metre.denominator)))
-    return metres
+    return file, metres, float(file.info("midiClockRate")) / 1e6 / float(file.info("midiClockUnits"))
 
 
 def tick_of(beats: float, metres: Sequence[tuple[int, int, int]]) -> int:

@@ -23,8 +23,8 @@ from duvhuman.train.deadpan import Performance
 from duvhuman.train.draws import Draws, phrase_keys
 from duvhuman.train.encode import Batch, encode
 from duvhuman.train.storage import (
+    ADDED_COLUMNS,
     COLUMNS,
-    TAUGHT_COLUMNS,
     TEMPO_UNIT,
     TICKS_PER_BEAT,
     Columns,
@@ -82,15 +82,15 @@ class PhraseData:
         data._set(name, [part.row for part in numbered], MemoryShards(columns))  # noqa: SLF001 - it is our own
         return data
 
-    def write_taught(self, columns: Columns) -> None:
-        """Store `TAUGHT_COLUMNS` (N,) over all notes; DataError unless the data are a prepared folder."""
+    def write_added(self, columns: Columns) -> None:
+        """Store some of `ADDED_COLUMNS`, (N,) over all notes; DataError unless the data are a prepared folder."""
         if not isinstance(self._shards, DiskShards):
-            raise DataError(f"{self.name}: a teacher's expectations are stored in a prepared folder only")
-        self._shards.write_taught(columns)
+            raise DataError(f"{self.name}: columns can be added to a prepared folder only")
+        self._shards.write_added(columns)
 
     def digest(self) -> str:
         """A short text that is another for other data, wherever they lie: it follows from all parts but for their
-        names, and from a sample of their notes and of what a teacher expects of them.
+        names, and from a sample of their notes and of what was added to them.
         """
         parts = [(part.instrument, part.split, part.start, part.stop, part.level, part.range) for part in self.parts]
         content = hashlib.blake2b(repr(parts).encode(), digest_size=16)
@@ -172,9 +172,9 @@ class PhraseData:
             yield int(number), np.flatnonzero(shard == number)
 
     def _gather(self, notes: IntArray) -> dict[str, NDArray[np.generic]]:
-        """The columns of the notes with these numbers (N,); `TAUGHT_COLUMNS` that are not there are NaN."""
+        """The columns of the notes with these numbers (N,); `ADDED_COLUMNS` that are not there are NaN."""
         gathered: dict[str, NDArray[np.generic]] = {name: np.empty(len(notes), kind) for name, kind in COLUMNS.items()}
-        gathered |= {name: np.full(len(notes), np.nan, kind) for name, kind in TAUGHT_COLUMNS.items()}
+        gathered |= {name: np.full(len(notes), np.nan, kind) for name, kind in ADDED_COLUMNS.items()}
         for shard, rows in self._by_shard(notes):
             columns = self._shards.columns(shard)
             for name in columns:
@@ -214,6 +214,8 @@ class PhraseData:
             range=np.array([row.range for row in rows])[segment],
             expected_velocity=column["expected_velocity"].astype(np.float64),
             released=column["released"].astype(np.bool_),
+            written_beats=column["written_beats"].astype(np.float64),
+            written_bar_beats=column["written_bar_beats"].astype(np.float64),
             wanted=column["wanted"].astype(np.bool_) & core,
             core=core,
         )

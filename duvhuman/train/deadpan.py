@@ -27,6 +27,8 @@ from duvhuman.train.draws import Draws
 VOICE_SEMITONES = 7
 VOICE_LOOKAHEAD = 16
 GRIDLESS_BAR_BEATS = 4.0
+HALVED, DOUBLED = 0.2, 0.1
+"""How often what `duvhuman.train.notate` wrote down is written in notes half, or twice, as long: composers do."""
 STRAIGHTENED, WRITTEN_DOWN = 0.7, 0.7
 """How many performances without a beat are straightened, and how many of these get a tempo and a metre: scores have."""
 STRAIGHTEN_CHORDS = 8
@@ -50,6 +52,8 @@ class Performance:
     level, range : (N,) mean and SD of the velocities of the part that each note is from.
     expected_velocity : (N,) what a teacher (`duvhuman.train.teacher`) expects of any player; NaN where it is silent.
     released : (N,) whether a note ends when its key is released (`duvhuman.train.releases`).
+    written_beats, written_bar_beats : (N,) where a part without a beat was written down by `duvhuman.train.notate`,
+        when each note begins, counted from the beginning of a bar, and how long its bar is; else NaN.
     wanted : (N,) notes that count in the loss; the others are context or repetitions.
     core : (N,) notes of the phrase itself; the others are context on either side.
     """
@@ -61,6 +65,8 @@ class Performance:
     range: FloatArray
     expected_velocity: FloatArray
     released: BoolArray
+    written_beats: FloatArray
+    written_bar_beats: FloatArray
     wanted: BoolArray
     core: BoolArray
 
@@ -154,16 +160,19 @@ def deadpan(played: Performance, draws: Draws) -> Pair:
 def _straighten(played: Performance, draws: Draws) -> Performance:
     """What there is of a score in some of the segments that have no beat; the others stay as they are.
 
-    Chords begin together, and gaps between chords that are nearly alike in a neighbourhood become alike, as they would
-    be written: a score says nothing of the melody's lead in a chord or of a ritardando, both of which go along with
-    loudness. Most of these segments are then written down with a tempo and a metre in which the gaps are note values;
-    where a bar begins is a guess. Note-offs move along.
+    Chords stand where `duvhuman.train.notate` wrote them down, in an even tempo. Where it did not, they begin together,
+    and gaps between chords that are nearly alike in a neighbourhood become alike: a score says nothing of the melody's
+    lead in a chord or of a ritardando, both of which go along with loudness. Most of these segments are then given
+    their tempo and metre; where nothing was written down, one in which the gaps are note values and bars begin
+    anywhere. Note-offs move along.
     """
     score, number = played.score, played.score.segment
     straight = draws.chance(STRAIGHTENED)[number] & ~score.grid_known
     written = straight & draws.chance(WRITTEN_DOWN)[number]
     wanted_bpm = 100.0 * 2.0 ** draws.uniform(-0.4, 0.4)
     phase, triple = draws.integers(0, 4)[number], draws.chance(0.3)[number]
+    drawn = draws.random()
+    factor = np.where(drawn < HALVED, 0.5, np.where(drawn > 1 - DOUBLED, 2.0, 1.0))
     if not straight.any():
         return played
     time = separate_segments(score.onset_beats, number)
@@ -172,16 +181,25 @@ def _straighten(played: Performance, draws: Draws) -> Performance:
     segment = number[first]  # (C,) of each chord
     within = np.append(np.diff(segment) == 0, False)  # (C,) a gap to a chord of the same segment follows
     gap = np.append(np.diff(time[first]), 1.0)
+    known = np.isfinite(played.written_beats)
+    beats = np.where(known, played.written_beats, 0.0) * factor[number]
     log_even = _smoothed(np.log2(np.maximum(gap, 1e-3)), segment, within)
 
-    # The usual gap becomes a sixteenth, an eighth or a beat, whichever is nearest to the tempo drawn.
-    usual, bpm = np.zeros(len(draws)), np.ones(len(draws))
-    bpm[number] = score.tempo_bpm
-    for one in np.unique(segment[within & written[first]]):
-        usual[one] = np.median(log_even[within & (segment == one)])
-    beats_of_usual = np.clip(np.round(np.log2(wanted_bpm / bpm) + usual), -2, 0)
-    scale = 2.0 ** (beats_of_usual - usual)  # (S,) written beats to a notional one
+    # Written beats to a notional one. Where nothing was written down the usual gap becomes a sixteenth, an eighth or a
+    # beat, whichever is nearest to the tempo drawn.
+    scale = np.ones(len(draws))
+    for one in np.unique(segment[within & straight[first]]):
+        own = np.flatnonzero(within & (segment == one))
+        begin, end = first[own[0]], first[own[-1] + 1]
+        if known[begin]:
+            scale[one] = max(beats[end] - beats[begin], SHORTEST_BEATS) / (time[end] - time[begin])
+        else:
+            usual = np.median(log_even[own])
+            octaves = np.clip(np.round(np.log2(wanted_bpm[one] / score.tempo_bpm[begin]) + usual), -2, 0)
+            scale[one] = 2.0 ** (octaves - usual)
+    notional = np.where(written, 1.0, scale[number])[first]  # what is not given a tempo stays in notional beats
     even = np.where(written[first], _note_values(2.0**log_even * scale[segment], within), 2.0**log_even)
+    even = np.where(known[first], np.append(np.diff(beats[first]), 1.0) / notional, even)
     even = np.where(within & straight[first], even, gap)
     begins = np.concatenate([[0.0], np.cumsum(even[:-1])])  # (C,) when chords begin now
 
@@ -197,8 +215,9 @@ def _straighten(played: Performance, draws: Draws) -> Performance:
 
     segment_start = np.searchsorted(number, number)
     since_start = begins[chord] - begins[chord[segment_start]]
-    bar = np.where(triple, 3.0, 4.0)
-    beat_in_bar = np.mod(np.round((since_start + phase) / SHORTEST_BEATS) * SHORTEST_BEATS, bar)
+    bar = np.where(known, played.written_bar_beats * factor[number], np.where(triple, 3.0, 4.0))
+    guessed = np.round((since_start + phase) / SHORTEST_BEATS) * SHORTEST_BEATS
+    beat_in_bar = np.mod(np.where(known, beats[first[chord]], guessed), bar)
     changed = score.replace(
         onset_beats=np.where(straight, score.onset_beats[segment_start] + since_start, score.onset_beats),
         tempo_bpm=np.where(written, score.tempo_bpm * scale[number], score.tempo_bpm),

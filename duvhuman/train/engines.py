@@ -1,9 +1,9 @@
-"""Who reads the files: this process, a pool of processes, or a Ray cluster. All of them run `read_midi.read_group`.
+"""Who does the work of a data set, group by group: this process, a pool of processes, or a Ray cluster.
 
 Conventions
 -----------
-Results are taken in the order of the files, whoever is ready first, and each is taken once: what comes out is the same
-whatever reads. Only a bounded number of groups is under way at a time.
+Results are taken in the order of the groups, whoever is ready first, and each is taken once: what comes out is the same
+whoever works. Only a bounded number of groups is under way at a time.
 """
 
 from __future__ import annotations
@@ -13,23 +13,36 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from types import FrameType, TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from duvhuman.errors import DataError
-from duvhuman.train.read_midi import FileGroup, ReadGroup, read_group
 
 AHEAD = 4
 """So many groups are under way for each process."""
 
 
-class Engine(Protocol):
-    """Something that reads groups of files; used as a context manager."""
+class Labelled(Protocol):
+    """A group of things to do."""
+
+    @property
+    def label(self) -> str:
+        """What to call it in messages."""
+
+
+Group = TypeVar("Group", bound=Labelled)
+Done = TypeVar("Done")
+Taken_contra = TypeVar("Taken_contra", bound=Labelled, contravariant=True)
+Given_co = TypeVar("Given_co", covariant=True)
+
+
+class Engine(Protocol[Taken_contra, Given_co]):
+    """Something that does groups of things; used as a context manager."""
 
     def __enter__(self) -> Self: ...
 
@@ -40,16 +53,16 @@ class Engine(Protocol):
     def under_way(self) -> int:
         """How many groups may be under way."""
 
-    def submit(self, group: FileGroup) -> Any:
-        """Have a group read; returns what `result` wants."""
+    def submit(self, group: Taken_contra) -> Any:
+        """Have a group done; returns what `result` wants."""
 
-    def result(self, handle: Any) -> ReadGroup:
-        """Wait for a group and return it; DataError if it cannot be had."""
+    def result(self, handle: Any) -> Given_co:
+        """Wait for a group and return what came of it; DataError if that cannot be had."""
 
 
-def read_in_order(engine: Engine, groups: Iterable[FileGroup]) -> Iterator[tuple[FileGroup, ReadGroup]]:
-    """The groups and what they hold, in their order."""
-    waiting: deque[tuple[FileGroup, Any]] = deque()
+def in_order(engine: Engine[Group, Done], groups: Iterable[Group]) -> Iterator[tuple[Group, Done]]:
+    """The groups and what came of each, in their order."""
+    waiting: deque[tuple[Group, Any]] = deque()
     for group in groups:
         waiting.append((group, engine.submit(group)))
         if len(waiting) >= engine.under_way():
@@ -59,8 +72,16 @@ def read_in_order(engine: Engine, groups: Iterable[FileGroup]) -> Iterator[tuple
         yield group, engine.result(handle)
 
 
-class ThisProcess:
-    """Reads here, one group after another."""
+class ThisProcess(Generic[Group, Done]):
+    """Works here, one group after another.
+
+    Parameters
+    ----------
+    work : what is done to a group.
+    """
+
+    def __init__(self, work: Callable[[Group], Done]) -> None:
+        self._work = work
 
     def __enter__(self) -> Self:
         return self
@@ -69,31 +90,32 @@ class ThisProcess:
         pass
 
     def under_way(self) -> int:
-        """One: it is read when its result is asked for."""
+        """One: it is done when its result is asked for."""
         return 1
 
-    def submit(self, group: FileGroup) -> FileGroup:
+    def submit(self, group: Group) -> Group:
         """Nothing is done yet."""
         return group
 
-    def result(self, handle: FileGroup) -> ReadGroup:
-        """Read the group."""
-        return read_group(handle)
+    def result(self, handle: Group) -> Done:
+        """Do the group."""
+        return self._work(handle)
 
 
-class LocalPool:
-    """Reads with processes on this machine.
+class LocalPool(Generic[Group, Done]):
+    """Works with processes on this machine.
 
     They ignore Ctrl-C, which reaches them, too: this process ends them, so that nobody sees a traceback from each. They
     end themselves if this process is killed.
 
     Parameters
     ----------
+    work : what is done to a group.
     jobs : the number of processes.
     """
 
-    def __init__(self, jobs: int) -> None:
-        self._jobs = jobs
+    def __init__(self, work: Callable[[Group], Done], jobs: int) -> None:
+        self._work, self._jobs = work, jobs
         with _no_interrupt():
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
@@ -108,19 +130,19 @@ class LocalPool:
         """A few for each process."""
         return AHEAD * self._jobs
 
-    def submit(self, group: FileGroup) -> tuple[FileGroup, Future[ReadGroup]]:
-        """Have a group read by whoever is free."""
+    def submit(self, group: Group) -> tuple[Group, Future[Done]]:
+        """Have a group done by whoever is free."""
         with _no_interrupt():  # a process that is started here must not be interrupted before `_begin`
-            return group, self._pool.submit(read_group, group)
+            return group, self._pool.submit(self._work, group)
 
-    def result(self, handle: tuple[FileGroup, Future[ReadGroup]]) -> ReadGroup:
+    def result(self, handle: tuple[Group, Future[Done]]) -> Done:
         """Wait for a group; DataError if a process died."""
         group, future = handle
         try:
             return future.result()
         except BrokenProcessPool:
             raise DataError(
-                f"a process that read {group.label} or a file near it was killed, perhaps for want of memory; "
+                f"a process at work on {group.label} or something near it was killed, perhaps for want of memory; "
                 "try fewer --jobs"
             ) from None
 

@@ -24,10 +24,10 @@ from duvhuman import __version__
 from duvhuman.errors import DataError, DuvhumanError, FileError, OptionError
 from duvhuman.humanize.keyed import KeyArray
 from duvhuman.humanize.score import BoolArray, IntArray
-from duvhuman.train.engines import Engine, LocalPool, ThisProcess, read_in_order
+from duvhuman.train.engines import Engine, LocalPool, ThisProcess, in_order
 from duvhuman.train.parquet import require_pyarrow, write_parquet
 from duvhuman.train.parts import fraction_of
-from duvhuman.train.read_midi import FileGroup, Pack, ReadGroup, find_files
+from duvhuman.train.read_midi import FileGroup, Pack, ReadGroup, find_files, read_group
 from duvhuman.train.songs import group_songs
 from duvhuman.train.spool import Spool
 from duvhuman.train.storage import DATASET_FILE, SHARDS, PartRow, StoredPart, is_shard, write_dataset
@@ -105,7 +105,7 @@ def prepare(
         spool = Spool(work / "spool")
         total = sum(map(len, files.values()))
         with _engine(jobs, ray) as engine:
-            for group, read in read_in_order(engine, _groups(files)):
+            for group, read in in_order(engine, _groups(files)):
                 found.add(group, read, spool)
                 if progress is not None:
                     progress(found.files, total)
@@ -261,12 +261,12 @@ def _groups(files: dict[Pack, list[str]]) -> Iterator[FileGroup]:
             yield FileGroup(pack, tuple(names[first : first + GROUP_FILES]))
 
 
-def _engine(jobs: int, ray: str | None) -> Engine:
+def _engine(jobs: int, ray: str | None) -> Engine[FileGroup, ReadGroup]:
     if ray is not None:
         from duvhuman.train.ray_engine import RayCluster
 
         return RayCluster(ray)
-    return LocalPool(jobs) if jobs > 1 else ThisProcess()
+    return LocalPool(read_group, jobs) if jobs > 1 else ThisProcess(read_group)
 
 
 def _reasons(left_out: Counter[str]) -> str:

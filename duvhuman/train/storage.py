@@ -30,10 +30,13 @@ COLUMNS: dict[str, type] = {
 }  # fmt: skip
 """Column -> type on disk. Times are in 1/480 beat, tempo in 1/32 BPM; ``wanted`` is False in repeated bars,
 ``released`` where the pedal and not the key ends a note."""
-TAUGHT_COLUMNS: dict[str, type] = {"expected_velocity": np.float16}
-"""What `duvhuman.train.teacher` adds: MIDI velocities, NaN where it was not asked."""
+ADDED_COLUMNS: dict[str, type] = {
+    "expected_velocity": np.float16, "written_beats": np.float32, "written_bar_beats": np.float32,
+}  # fmt: skip
+"""What later commands add, NaN where they were not asked: `duvhuman.train.teacher` MIDI velocities,
+`duvhuman.train.notate` beats since a bar began, and beats of a bar."""
 UNFINISHED = ".unfinished.npy"
-"""A taught column has this ending, beside the shards, until it is whole."""
+"""An added column has this ending, beside the shards, until it is whole."""
 SHARD_NOTES = 4_000_000
 """A shard is closed once it holds this many notes: some 70 MB."""
 DATASET_FILE, PARTS_FILE = "dataset.json", "parts.json"
@@ -131,7 +134,7 @@ class DiskShards:
             notes = int(self.bounds[shard + 1] - self.bounds[shard])
             try:
                 opened = {
-                    name: _open_column(path, notes, kind) for name, kind in (COLUMNS | TAUGHT_COLUMNS).items()
+                    name: _open_column(path, notes, kind) for name, kind in (COLUMNS | ADDED_COLUMNS).items()
                     if (path := _column_path(self._folder, shard, name)).exists() or name in COLUMNS
                 }  # fmt: skip
             except ValueError as error:
@@ -140,8 +143,8 @@ class DiskShards:
         self._open[shard] = self._open.pop(shard)  # the last used stand last
         return self._open[shard]
 
-    def write_taught(self, columns: Columns) -> None:
-        """Add `TAUGHT_COLUMNS` (N,) over all notes, in place of those that stand there.
+    def write_added(self, columns: Columns) -> None:
+        """Add some of `ADDED_COLUMNS`, (N,) over all notes, in place of those that stand there.
 
         Raises
         ------
@@ -149,11 +152,11 @@ class DiskShards:
             If the folder cannot be written.
         """
         for shard, (start, stop) in enumerate(itertools.pairwise(self.bounds.tolist())):
-            for name, kind in TAUGHT_COLUMNS.items():
+            for name, values in columns.items():
                 path = _column_path(self._folder, shard, name)
                 unfinished = self._folder / f"{name}{UNFINISHED}"
                 try:
-                    np.save(unfinished, columns[name][start:stop].astype(kind))
+                    np.save(unfinished, values[start:stop].astype(ADDED_COLUMNS[name]))
                     unfinished.replace(path)
                 except OSError as error:
                     unfinished.unlink(missing_ok=True)
@@ -240,7 +243,7 @@ def read_dataset(folder: Path) -> tuple[list[PartRow], DiskShards]:
 
 def is_shard(folder: Path) -> bool:
     """Whether a folder holds a shard, or what a killed process left of one, and nothing that is not ours to remove."""
-    ours = {PARTS_FILE, *(f"{name}.npy" for name in COLUMNS | TAUGHT_COLUMNS)}
+    ours = {PARTS_FILE, *(f"{name}.npy" for name in COLUMNS | ADDED_COLUMNS)}
     return folder.is_dir() and {path.name for path in folder.iterdir()} <= ours
 
 

@@ -121,6 +121,8 @@ def _performance(notes: NoteTable, instrument: Instrument, released: BoolArray) 
         level=np.full(n, velocity.mean()),
         range=np.full(n, velocity.std()),
         expected_velocity=np.full(n, np.nan),
+        written_beats=np.full(n, np.nan),
+        written_bar_beats=np.full(n, np.nan),
         released=released,
         wanted=np.ones(n, dtype=np.bool_),
         core=np.ones(n, dtype=np.bool_),

@@ -29,7 +29,7 @@ from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.encode import NARROWEST_RANGE
 from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.parts import fraction_of
-from duvhuman.train.storage import TAUGHT_COLUMNS, PartRow
+from duvhuman.train.storage import PartRow
 
 if TYPE_CHECKING:
     from lightgbm import LGBMRegressor
@@ -114,10 +114,7 @@ def teach(data: PhraseData, packs: Sequence[str], *, log: Callable[[str], None] 
     chosen = np.sort(np.random.default_rng(0).permutation(len(parts))[:FITTED_PARTS])
     lesson = _lesson(data, [parts[index] for index in chosen])
     log(f"{len(parts)} parts, {len(lesson.velocity):,} notes to fit")
-    size = max(part.stop for part in data.parts)
-    taught: dict[str, NDArray[np.generic]] = {
-        name: np.full(size, np.nan, kind) for name, kind in TAUGHT_COLUMNS.items()
-    }
+    taught = np.full(max(part.stop for part in data.parts), np.nan, np.float32)
     scores: dict[tuple[str, str], list[float]] = {}
     for fold in folds:
         trees = _grown(lesson, fold)
@@ -125,12 +122,12 @@ def teach(data: PhraseData, packs: Sequence[str], *, log: Callable[[str], None] 
             pair = _pair(data, part, part.start, part.stop)
             expected = trees.predict(_features(pair))
             notes = slice(part.start, part.stop)
-            taught["expected_velocity"][notes] = part.level + max(part.range, NARROWEST_RANGE) * expected
+            taught[notes] = part.level + max(part.range, NARROWEST_RANGE) * expected
             if not part.extra:
                 score = correlation(expected, pair.played.velocity)
                 scores.setdefault((part.pack, part.instrument), []).append(score)
         log(f"fold {fold + 1} of {FOLDS} is taught")
-    data.write_taught(taught)
+    data.write_added({"expected_velocity": taught})
     return [
         Taught(pack, instrument, len(each), float(np.mean(each)))
         for (pack, instrument), each in sorted(scores.items())

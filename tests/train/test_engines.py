@@ -14,7 +14,7 @@ from prepared_folders import contents, midi_folder
 
 from duvhuman.errors import DataError
 from duvhuman.train import engines
-from duvhuman.train.engines import LocalPool, ThisProcess, read_in_order
+from duvhuman.train.engines import LocalPool, ThisProcess, in_order
 from duvhuman.train.prepare import Pack, prepare
 from duvhuman.train.read_midi import FileGroup, ReadGroup, read_group
 
@@ -65,13 +65,13 @@ def groups(folder: Path) -> list[FileGroup]:
 def test_results_come_in_the_order_of_the_files_and_few_are_under_way(tmp_path: Path) -> None:
     wanted = groups(midi_folder(tmp_path / "pack", 10))
     engine = Backwards()
-    assert [group for group, _ in read_in_order(engine, iter(wanted))] == wanted  # type: ignore[arg-type]
+    assert [group for group, _ in in_order(engine, iter(wanted))] == wanted
     assert (engine.most, engine.open) == (3, [])
 
 
 def test_this_process_reads_a_group_when_it_is_asked_for(tmp_path: Path) -> None:
     (group,) = groups(midi_folder(tmp_path / "pack", 1))
-    with ThisProcess() as engine:
+    with ThisProcess(read_group) as engine:
         handle = engine.submit(group)
         (tmp_path / "pack" / group.files[0]).unlink()
         assert engine.result(handle).left_out == {"missing file": 1}
@@ -79,7 +79,7 @@ def test_this_process_reads_a_group_when_it_is_asked_for(tmp_path: Path) -> None
 
 def test_a_process_that_is_killed_is_told_of(tmp_path: Path) -> None:
     (group,) = groups(midi_folder(tmp_path / "pack", 1))
-    with LocalPool(1) as engine:
+    with LocalPool(read_group, 1) as engine:
         engine.result(engine.submit(group))
         (process,) = engine._pool._processes.values()
         os.kill(process.pid, signal.SIGSTOP)
@@ -165,4 +165,4 @@ def until(true: object, seconds: float = 30.0) -> None:
 
 
 def test_the_pool_never_has_more_under_way_than_a_few_groups_a_process() -> None:
-    assert LocalPool(3).under_way() == 3 * engines.AHEAD
+    assert LocalPool(read_group, 3).under_way() == 3 * engines.AHEAD

@@ -124,6 +124,8 @@ def performance(score: Score, *, velocity: Any = 64, duration: Any = 0.25) -> Pe
         level=np.full(n, velocities.mean()),
         range=np.full(n, velocities.std()),
         expected_velocity=np.full(n, np.nan),
+        written_beats=np.full(n, np.nan),
+        written_bar_beats=np.full(n, np.nan),
         released=np.ones(n, dtype=np.bool_),
         wanted=np.ones(n, dtype=np.bool_),
         core=np.ones(n, dtype=np.bool_),

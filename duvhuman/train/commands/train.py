@@ -45,7 +45,7 @@ examples
   duvhuman humanize riff.mid -i guitar -o out.mid --model runs/guitar
 
 Ctrl-C saves the run's state; --resume goes on from there, with exactly the steps that were left.
-Other commands, each with --help: prepare, teach, average, evaluate, adapter, export-to-hub.
+Other commands, each with --help: prepare, notate, teach, average, evaluate, adapter, export-to-hub.
 """
 
 
