@@ -40,12 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--instruments", nargs="+", default=list(INSTRUMENTS), choices=list(INSTRUMENTS))
     parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
     parser.add_argument("--max-notes", type=int, default=1024, help="of a part at most so many, from its middle (1024)")
+    parser.add_argument(
+        "--as-scores", action="store_true", help="play only what `notate` wrote down, as the scores that it made of it"
+    )
     options = parser.parse_args(arguments)
     data = PhraseData(options.data)
     print("| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS), sep="\n", flush=True)
     for instrument in options.instruments:
         parts = sample_parts(data.select(split="valid", instrument=instrument), options.max_parts)
-        pairs = flat_pairs(data, parts, max_notes=options.max_notes)
+        pairs = flat_pairs(data, parts, max_notes=options.max_notes, as_scores=options.as_scores)
+        if not pairs:
+            raise SystemExit(f"{options.data}: no part of {instrument} to play")
         first: list[dict[str, float]] = []
         for name in options.models:
             rows = score_pairs(pairs, model_predictor(network_of(name, instrument)))

@@ -31,9 +31,10 @@ from duvhuman.models.lora import merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair, Performance, pair_as_written
+from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.evaluation.metrics import articulation_metrics, bootstrap_interval, velocity_metrics
 from duvhuman.train.evaluation.predictors import model_predictor
+from duvhuman.train.performance import Performance
 from duvhuman.train.personal import fit_personal
 from duvhuman.train.storage import PartRow
 from duvhuman.train.takes import Passage, bar_contents, bars_of

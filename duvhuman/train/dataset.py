@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from duvhuman.errors import DataError
 from duvhuman.humanize.features import CONTEXT_NOTES
 from duvhuman.humanize.score import IntArray, Score, concatenated_ranges
-from duvhuman.train.deadpan import Performance
 from duvhuman.train.draws import Draws, phrase_keys
 from duvhuman.train.encode import Batch, encode
+from duvhuman.train.performance import Performance
 from duvhuman.train.storage import (
     ADDED_COLUMNS,
     COLUMNS,

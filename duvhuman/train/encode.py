@@ -18,8 +18,9 @@ from torch import Tensor
 
 from duvhuman.humanize.features import compute_features
 from duvhuman.humanize.score import Hints, contour, separate_segments
-from duvhuman.train.deadpan import Performance, deadpan
+from duvhuman.train.deadpan import deadpan
 from duvhuman.train.draws import Draws
+from duvhuman.train.performance import Performance
 
 BOUNDARY_REST_BEATS = 0.5
 HINT_CHANCES: Mapping[str, float] = {"level": 0.7, "range": 0.7, "contour": 0.35}

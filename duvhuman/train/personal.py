@@ -37,11 +37,12 @@ from duvhuman.models.personal import PERSONAL, personal_config, write_personal
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 from duvhuman.train.adapters import continue_adapter, save_adapter
 from duvhuman.train.config import TrainConfig
-from duvhuman.train.deadpan import Pair, Performance, pair_as_written
+from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.draws import Draws, phrase_keys
 from duvhuman.train.encode import RANGES, Batch, encode
 from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.losses import loss_terms
+from duvhuman.train.performance import Performance
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 
 RECIPE = 5

@@ -23,7 +23,8 @@ from duvhuman.instruments import Instrument, get_instrument
 from duvhuman.midi.interop import Source
 from duvhuman.midi.notes import NoteTable, read_parts
 from duvhuman.midi.smf import parse_smf
-from duvhuman.train.deadpan import GRIDLESS_BAR_BEATS, Performance
+from duvhuman.train.deadpan import GRIDLESS_BAR_BEATS
+from duvhuman.train.performance import Performance
 from duvhuman.train.releases import keys_released
 
 FEWEST_NOTES = 64

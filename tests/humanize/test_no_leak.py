@@ -16,9 +16,10 @@ from duvhuman.humanize.score import Hints, score_of
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Performance, deadpan, pair_as_written
+from duvhuman.train.deadpan import deadpan, pair_as_written
 from duvhuman.train.draws import Draws
 from duvhuman.train.encode import HINT_CHANCES, Batch
+from duvhuman.train.performance import Performance
 from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 
 N, MAX_LEN = 600, 128

@@ -9,10 +9,11 @@ import pytest
 from builders import random_score, score
 from toys import performance
 
-from duvhuman.humanize.score import SHORTEST_BEATS, Score, gap_to_next_onset, has_grid
+from duvhuman.humanize.score import SHORTEST_BEATS, Score, gap_to_next_onset
 from duvhuman.train import deadpan as module
-from duvhuman.train.deadpan import Pair, Performance, deadpan, gap_to_next_in_voice, pair_as_written, write_lengths
-from duvhuman.train.draws import Draws, phrase_keys
+from duvhuman.train.deadpan import Pair, deadpan, gap_to_next_in_voice, pair_as_written, write_lengths
+from duvhuman.train.draws import Draws
+from duvhuman.train.performance import Performance
 
 SEEDS = range(12)
 NAN = float("nan")
@@ -38,7 +39,7 @@ def eighths(*, grid: bool = True, segments: int = 40) -> Performance:
 def keep_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """No notes are left out, and none straightened."""
     monkeypatch.setattr(module, "_drop_notes", lambda played, draws: played)
-    monkeypatch.setattr(module, "_straighten", lambda played, draws: played)
+    monkeypatch.setattr(module, "straighten", lambda played, plan: played)
 
 
 def flat(what: Performance, seed: int) -> Pair:
@@ -260,117 +261,6 @@ def test_the_grid_is_forgotten_in_some_phrases_and_not_invented_by_this() -> Non
     known = np.concatenate([flat(eighths(), seed).score.grid_known.reshape(40, 24)[:, 0] for seed in SEEDS])
     assert known.mean() == pytest.approx(0.85, abs=0.06)
     assert not any(flat(eighths(grid=False), seed).score.grid_known.any() for seed in SEEDS)
-
-
-# What a performance without a beat is straightened to.
-
-FREE_PHRASES = 60
-
-
-def free_performance() -> Performance:
-    """Two-note chords, nominally 0.3 s and 0.6 s apart in turn, some with a grace note before them; the upper note
-    leads, the gaps vary by some %, and every chord lasts until the next.
-    """
-    rng = np.random.default_rng(3)
-    onset, off, number = [], [], []
-    for phrase in range(FREE_PHRASES):
-        gap = np.tile([0.6, 1.2], 10) * np.exp(rng.normal(0, 0.03, 20))  # beats at 120 BPM
-        graced = rng.random(20) < 0.1
-        gap = np.concatenate([[0.12, one] if grace else [one] for one, grace in zip(gap, graced, strict=True)])
-        begin = np.append(0.0, np.cumsum(gap))
-        onset += np.stack([begin[:-1], begin[:-1] + 0.02], axis=1).ravel().tolist()
-        off += np.repeat(begin[1:], 2).tolist()
-        number += [phrase] * 2 * len(gap)
-    line = score(onset, np.tile([72, 48], len(onset) // 2), grid=False, segment=number)
-    return performance(line, duration=np.array(off) - np.array(onset))
-
-
-def straightened() -> list[tuple[str, Performance, Performance]]:
-    """For each phrase what became of it, "free", "even" or "written", and it before and after."""
-    before = free_performance()
-    after = module._straighten(before, Draws.seeded(1, FREE_PHRASES))
-    result = []
-    for number in range(FREE_PHRASES):
-        rows = before.score.segment == number
-        one = after.select(rows)
-        together = (np.diff(one.score.onset_beats)[::2] == 0).all()
-        kind = "written" if one.score.grid_known.all() else "even" if together else "free"
-        result.append((kind, before.select(rows), one))
-    return result
-
-
-def of_kind(*kinds: str) -> list[tuple[Performance, Performance]]:
-    found = [(before, after) for kind, before, after in straightened() if kind in kinds]
-    assert len(found) >= 6
-    return found
-
-
-def test_most_phrases_without_a_beat_are_straightened_and_most_of_these_get_a_metre() -> None:
-    kinds = [kind for kind, _, _ in straightened()]
-    assert 0.15 < kinds.count("free") / FREE_PHRASES < 0.5
-    assert 0.3 < kinds.count("written") / FREE_PHRASES < 0.7
-
-
-def test_the_others_stay_as_they_are() -> None:
-    for before, after in of_kind("free"):
-        for name in ("onset_beats", "tempo_bpm", "beat_in_bar", "grid_known"):
-            assert np.array_equal(getattr(after.score, name), getattr(before.score, name)), name
-        assert np.array_equal(after.duration_beats, before.duration_beats)
-
-
-def test_nearly_equal_gaps_become_more_equal_and_last_as_long_in_all() -> None:
-    for before, after in of_kind("even"):
-        was, now = (np.diff(p.score.onset_beats[::2]) for p in (before, after))
-        for low, high in ((0.4, 0.9), (0.9, 1.6)):
-            rows = (was > low) & (was < high)
-            assert np.std(np.log(now[rows])) < 0.7 * np.std(np.log(was[rows]))
-        assert now.sum() == pytest.approx(was.sum(), rel=0.02)
-
-
-def test_a_written_down_performance_has_a_grid_a_tempo_and_a_metre() -> None:
-    for before, after in of_kind("written"):
-        one = after.score
-        assert has_grid(one.onset_beats - one.onset_beats[0])
-        assert set(one.bar_beats) <= {3.0, 4.0}
-        off_beat = one.beat_in_bar - (one.onset_beats - one.onset_beats[0])
-        np.testing.assert_allclose(off_beat, np.round(off_beat), atol=1e-9)  # a phrase begins on a beat
-        sixteenths = 4 * one.beat_in_bar
-        assert np.mean(sixteenths == np.round(sixteenths)) > 0.7  # all but what follows a grace note at once
-        seconds = [np.ptp(s.onset_beats) * 60 / s.tempo_bpm[0] for s in (one, before.score)]
-        assert seconds[0] == pytest.approx(seconds[1], rel=0.35)
-        assert 50 < one.tempo_bpm[0] < 200
-
-
-def test_after_ornaments_the_grid_is_found_again() -> None:
-    gaps = np.array([0.25, 0.13, 0.12, 0.5, 0.11, 1.0, 0.13, 0.13, 0.13, 0.26, 1.0])
-    values = module._note_values(gaps, np.ones(11, dtype=bool))
-    assert np.cumsum(values).tolist() == [0.25, 0.375, 0.5, 1.0, 1.125, 2.0, 2.125, 2.25, 2.375, 2.75, 3.75]
-
-
-def test_note_offs_move_along_with_the_onsets() -> None:
-    for before, after in of_kind("even", "written"):
-        onset, off = after.score.onset_beats[::2], (after.score.onset_beats + after.duration_beats)[::2]
-        np.testing.assert_allclose(off[:-1], onset[1:], atol=1e-6)  # legato stays legato
-        scale = after.score.tempo_bpm[0] / before.score.tempo_bpm[0]  # of the last note the seconds are kept
-        assert after.duration_beats[-2] == pytest.approx(scale * before.duration_beats[-2], abs=1e-6)
-
-
-def test_what_becomes_of_a_phrase_does_not_depend_on_those_beside_it() -> None:
-    before, draws = free_performance(), phrase_keys(1, 0, np.arange(FREE_PHRASES)[:, None])
-    together = module._straighten(before, Draws(draws))
-    for number in range(0, FREE_PHRASES, 7):
-        rows = before.score.segment == number
-        alone = before.select(rows)
-        alone = replace(alone, score=alone.score.replace(segment=np.zeros(len(alone), dtype=np.int64)))
-        alone = module._straighten(alone, Draws(draws[[number]]))
-        np.testing.assert_allclose(alone.score.onset_beats, together.score.onset_beats[rows], atol=1e-6)
-        np.testing.assert_allclose(alone.duration_beats, together.duration_beats[rows], atol=1e-6)
-
-
-def test_what_has_a_beat_is_not_straightened() -> None:
-    before = played()
-    after = module._straighten(before, Draws.seeded(0, 4))
-    assert np.array_equal(after.score.onset_beats, before.score.onset_beats)
 
 
 def test_the_same_seed_gives_the_same_version_and_another_another() -> None:

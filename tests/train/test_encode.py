@@ -16,7 +16,7 @@ from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_
 from duvhuman.humanize.score import Hints
 from duvhuman.train import encode as module
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair, Performance, pair_as_written
+from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.draws import Draws
 from duvhuman.train.encode import (
     HINT_CHANCES,
@@ -26,6 +26,7 @@ from duvhuman.train.encode import (
     random_hints,
     with_random_range,
 )
+from duvhuman.train.performance import Performance
 
 NO_HINTS = dict.fromkeys(HINT_CHANCES, 0.0)
 ALL_HINTS = dict.fromkeys(HINT_CHANCES, 1.0)

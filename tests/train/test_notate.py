@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from builders import score
 from test_rhythm import FOUR, performed, tune
-from toys import Columns, columns, performance, write_data
+from toys import Columns, columns, write_data
 
 from duvhuman.errors import DataError
-from duvhuman.train import deadpan as deadpan_module
 from duvhuman.train import notate as module
 from duvhuman.train.__main__ import main
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Performance
-from duvhuman.train.draws import Draws
 from duvhuman.train.notate import Notated, notate
 from duvhuman.train.rhythm import UNITS
 from duvhuman.train.storage import TICKS_PER_BEAT
@@ -118,67 +113,3 @@ def test_chords_go_to_their_parts_in_chunks(tmp_path: Path, monkeypatch: pytest.
     pieces = library(tmp_path / "pieces")
     notate(pieces, ["free"], log=silent)
     assert np.array_equal(whole.column("written_beats"), pieces.column("written_beats"), equal_nan=True)
-
-
-# How training shows what was written down.
-
-
-WRITTEN = np.array([2.0, 2.0, 3.0, 3.5, 4.0, 4.0, 5.0, 6.0])  # beats since a bar of three began
-PLAYED = np.array([0.0, 0.02, 1.1, 1.7, 2.4, 2.41, 3.3, 4.5])
-
-
-def recording() -> Performance:
-    """Two equal phrases of six chords, of which each lasts half as long as up to the next."""
-    half = np.array([0.55, 0.54, 0.3, 0.35, 0.45, 0.445, 0.6, 0.5])
-    pitch = [48, 72, 60, 62, 48, 76, 60, 62]
-    line = score(np.tile(PLAYED, 2), np.tile(pitch, 2), grid=False, segment=np.repeat([0, 1], 8))
-    told = {"written_beats": np.tile(WRITTEN, 2), "written_bar_beats": np.full(16, 3.0)}
-    return replace(performance(line, duration=np.tile(half, 2)), **told)
-
-
-def shown(monkeypatch: pytest.MonkeyPatch, **chances: float) -> Performance:
-    for name, value in ({"STRAIGHTENED": 1.0, "WRITTEN_DOWN": 1.0, "HALVED": 0.0, "DOUBLED": 0.0} | chances).items():
-        monkeypatch.setattr(deadpan_module, name, value)
-    return deadpan_module._straighten(recording(), Draws.seeded(0, 2))
-
-
-@pytest.mark.parametrize(("chances", "factor"), [({}, 1.0), ({"HALVED": 1.0}, 0.5), ({"DOUBLED": 1.0}, 2.0)])
-def test_a_recording_is_shown_as_the_score_that_was_written_down(
-    monkeypatch: pytest.MonkeyPatch, chances: dict[str, float], factor: float
-) -> None:
-    after = shown(monkeypatch, **chances)
-    line = after.score
-    assert line.grid_known.all()
-    np.testing.assert_allclose(line.onset_beats[:8] - line.onset_beats[0], factor * (WRITTEN - 2.0))
-    np.testing.assert_allclose(line.beat_in_bar[8:], factor * (WRITTEN % 3))
-    np.testing.assert_allclose(line.bar_beats, factor * 3.0)
-    # It lasts as long as it was played: 4.5 beats at 120 BPM.
-    np.testing.assert_allclose(4.0 * factor * 60 / line.tempo_bpm, 4.5 * 60 / 120)
-    # The second of two equal phrases became the same as the first.
-    np.testing.assert_allclose(np.diff(line.onset_beats[:8]), np.diff(line.onset_beats[8:]))
-
-
-def test_lengths_keep_their_share_of_the_way_to_the_next_chord(monkeypatch: pytest.MonkeyPatch) -> None:
-    after = shown(monkeypatch)
-    written_gap = np.array([1.0, 1.0, 0.5, 0.5, 1.0, 1.0, 1.0])
-    share = after.duration_beats[:7] / written_gap
-    np.testing.assert_allclose(share, 0.5, atol=0.02)  # the upper notes of the chords began a little later
-
-
-def test_without_a_metre_gaps_are_as_written_and_time_is_as_played(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, after = recording(), shown(monkeypatch, WRITTEN_DOWN=0.0)
-    line = after.score
-    assert not line.grid_known.any()
-    assert np.array_equal(line.tempo_bpm, before.score.tempo_bpm)
-    np.testing.assert_allclose(line.onset_beats[:8] - line.onset_beats[0], (WRITTEN - 2.0) / 4.0 * 4.5)
-
-
-def test_what_was_not_written_down_is_straightened_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadpan_module, "STRAIGHTENED", 1.0)
-    known = recording()
-    unknown = replace(known, written_beats=np.full(16, NAN), written_bar_beats=np.full(16, NAN))
-    mixed = replace(known, written_beats=np.where(known.score.segment == 1, NAN, known.written_beats))
-    alone, beside = (deadpan_module._straighten(one, Draws.seeded(3, 2)) for one in (unknown, mixed))
-    for name in ("onset_beats", "tempo_bpm", "beat_in_bar", "bar_beats"):
-        np.testing.assert_allclose(getattr(beside.score, name)[8:], getattr(alone.score, name)[8:])
-    np.testing.assert_allclose(beside.duration_beats[8:], alone.duration_beats[8:])

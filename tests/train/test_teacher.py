@@ -18,10 +18,10 @@ from duvhuman.train import teacher
 from duvhuman.train.__main__ import main
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Performance
 from duvhuman.train.draws import Draws
 from duvhuman.train.encode import Batch, encode
 from duvhuman.train.losses import loss_terms
+from duvhuman.train.performance import Performance
 from duvhuman.train.teacher import FOLDS, fold_of, teach
 
 

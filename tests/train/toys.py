@@ -20,8 +20,9 @@ from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair, Performance
+from duvhuman.train.deadpan import Pair
 from duvhuman.train.encode import Batch
+from duvhuman.train.performance import Performance
 from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 
 Columns = dict[str, np.ndarray]

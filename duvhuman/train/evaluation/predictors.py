@@ -22,6 +22,7 @@ from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.evaluation.metrics import articulation_metrics, mean_over_parts, velocity_metrics
 from duvhuman.train.parts import ALIVE_SD
 from duvhuman.train.storage import PartRow
+from duvhuman.train.straighten import Straightening, straighten
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,31 @@ Predictor = Callable[[Score, FloatArray], Prediction]
 """From a flat score and its written velocities (N,) to what is played."""
 
 
-def flat_pair(data: PhraseData, part: PartRow, *, max_notes: int = 1024) -> Pair | None:
-    """The middle `max_notes` notes of a part as a flat score and what was played on it; None if played flat there."""
+def flat_pair(data: PhraseData, part: PartRow, *, max_notes: int = 1024, as_score: bool = False) -> Pair | None:
+    """The middle `max_notes` notes of a part as a flat score and what was played on it; None if played flat there.
+
+    Parameters
+    ----------
+    as_score : a recording without a beat is shown as `duvhuman.train.notate` wrote it down, in bars and an even tempo;
+        None if it did not.
+    """
     start = part.start + max(part.stop - part.start - max_notes, 0) // 2
     played = data.performance(np.array([[start, min(part.stop, start + max_notes), 0]]), [part])
     if played.velocity.std() < ALIVE_SD:
         return None
+    if as_score:
+        if not np.isfinite(played.written_beats).all():
+            return None
+        played = straighten(played, Straightening.always(1))
+        played = played.select(np.lexsort((played.score.pitch, played.score.onset_beats)))
     return pair_as_written(played, gap_to_next_onset(played.score))
 
 
-def flat_pairs(data: PhraseData, parts: Sequence[PartRow], *, max_notes: int = 1024) -> list[Pair]:
-    """`flat_pair` of every part whose middle is not played flat."""
-    pairs = (flat_pair(data, part, max_notes=max_notes) for part in parts)
+def flat_pairs(
+    data: PhraseData, parts: Sequence[PartRow], *, max_notes: int = 1024, as_scores: bool = False
+) -> list[Pair]:
+    """`flat_pair` of every part that has one."""
+    pairs = (flat_pair(data, part, max_notes=max_notes, as_score=as_scores) for part in parts)
     return [pair for pair in pairs if pair is not None]
 
 

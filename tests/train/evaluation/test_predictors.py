@@ -64,6 +64,20 @@ def test_parts_are_flattened_in_their_middle_and_written_up_to_the_next_onset(tm
     assert one.articulation[:-1].tolist() == [-1.0] * 99
 
 
+def test_recordings_that_were_written_down_are_shown_as_scores(tmp_path: Path) -> None:
+    bent = toy_performance(0) | {"onset": np.round(240 * np.arange(240) ** 1.02)}
+    free = {"split": "valid", "grid": False}
+    data = write_data(tmp_path, [(free, bent), (free, toy_performance(1)), ({"split": "valid"}, toy_performance(2))])
+    beats = np.full(720, np.nan)
+    beats[:240] = 1.5 + np.arange(240) / 2
+    data.write_added({"written_beats": beats, "written_bar_beats": np.where(np.isfinite(beats), 3.0, np.nan)})
+    (one,) = flat_pairs(data, data.parts, max_notes=100, as_scores=True)  # nobody wrote the others down
+    assert one.played.velocity.tolist() == data.column("velocity")[70:170].tolist()
+    np.testing.assert_allclose(np.diff(one.score.onset_beats), 0.5)
+    np.testing.assert_allclose(one.score.beat_in_bar, beats[70:170] % 3.0)
+    assert one.score.grid_known.all()
+
+
 def test_parts_whose_middle_is_flat_are_left_out(tmp_path: Path) -> None:
     velocity = np.where(np.abs(np.arange(240) - 120) <= 50, 64, 20 + np.arange(240) % 80)
     data = write_data(tmp_path, [({}, columns(240 * np.arange(240), velocity=velocity))])
