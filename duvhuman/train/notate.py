@@ -24,8 +24,10 @@ COUNTED_PARTS = 400
 FEWEST_COUNTED = 20
 COUNTED_SHARE = 0.9
 """A part is counted if so much of it is in the metre that is counted."""
-CHUNK_NOTES = 200_000
-"""Parts go to other processes in groups of about so many notes."""
+CHUNK_NOTES = 20_000
+"""Parts go to other processes in groups of about so many notes: some seconds of work."""
+LOGGED_SHARE = 0.05
+"""How it goes is told whenever so much more of the notes is written down."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class _Written:
 def notate(
     data: PhraseData, packs: Sequence[str], *, jobs: int = 1, log: Callable[[str], None] = print
 ) -> list[Notated]:
-    """Write down all parts without a beat of some packs, and store with every note of them where it stands.
+    """Write down all parts without a beat of some packs, and store with every note of them where it stands, in place of
+    what an earlier run has stored.
 
     Parameters
     ----------
@@ -107,7 +110,7 @@ def notate(
     size = max(row.stop for row in data.parts)
     beats, bars = np.full(size, np.nan, np.float32), np.full(size, np.nan, np.float32)
     counts: dict[tuple[str, str], IntArray] = {}
-    done, total = 0, sum(row.stop - row.start for row in rows)
+    done, told, total = 0, 0.0, sum(row.stop - row.start for row in rows)
     workers: Engine[_Chunk, list[_Written]] = LocalPool(_write_all, jobs) if jobs > 1 else ThisProcess(_write_all)
     with workers:
         for _, chunk in in_order(workers, _chunks(data, rows, tables)):
@@ -117,7 +120,9 @@ def notate(
                 count = counts.setdefault((part.row.pack, part.row.instrument), np.zeros(3, dtype=np.int64))
                 count[0 if part.bar == COUNTED.bar / UNITS else 1 if part.beat == 1 else 2] += 1
                 done += len(part.beats)
-            log(f"{done:,} of {total:,} notes")
+            if done == total or done >= (told + LOGGED_SHARE) * total:
+                log(f"{done:,} of {total:,} notes")
+                told = done / total
     data.write_added({"written_beats": beats, "written_bar_beats": bars})
     return [Notated(*key, *map(int, count)) for key, count in sorted(counts.items())]
 
