@@ -67,14 +67,13 @@ def judged(path: Path, table: CueTable) -> tuple[str, str, float, float, float, 
 
     _, numerator, unit = metres[0]
     compound = unit == 8 and numerator % 3 == 0
-    own = "4/4" if metre.bar == 4 * UNITS else "3/4" if metre.beat == UNITS else "6/8"
     gaps = np.stack([np.diff(truth), np.diff(ours)])[:, np.diff(truth) > 1e-3]
     octaves = np.log2(np.maximum(gaps[1], 1e-3) / gaps[0])
     scale = 2.0 ** np.round(np.median(octaves))
     drift = (ours - scale * truth)[SPAN:] - (ours - scale * truth)[:-SPAN]
     return (
         f"{numerator}/{unit}",
-        own,
+        metre.name,
         f_measure(on(truth, numerator * 4 / unit), rhythm.onset % metre.bar == 0),
         f_measure(on(truth, 1.5 if compound else 1.0), rhythm.onset % metre.bar % metre.beat == 0),
         float((np.abs(octaves - np.log2(scale)) < 0.05).mean()),

@@ -16,7 +16,7 @@ from duvhuman.errors import DataError
 from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_starts
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.engines import Engine, LocalPool, ThisProcess, in_order
-from duvhuman.train.rhythm import COUNTED, UNITS, CueTable, find_cues, write_down
+from duvhuman.train.rhythm import COUNTED, METRES, UNITS, CueTable, Metre, find_cues, write_down
 from duvhuman.train.storage import PartRow
 
 COUNTED_PARTS = 400
@@ -32,13 +32,11 @@ LOGGED_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Notated:
-    """How many parts of an instrument in a pack were written down in each metre."""
+    """How many parts of an instrument in a pack were written down in each metre, by its name."""
 
     pack: str
     instrument: str
-    four: int
-    three: int
-    six_eight: int
+    parts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -66,12 +64,11 @@ class _Chunk:
 
 @dataclass(frozen=True)
 class _Written:
-    """Of a part: the beats (N,) of its notes since a bar began, and the beats of a bar and of a beat."""
+    """Of a part: the beats (N,) of its notes since the bar of the first one began, and its metre."""
 
     row: PartRow
     beats: NDArray[np.float32]
-    bar: float
-    beat: float
+    metre: Metre
 
 
 def notate(
@@ -109,22 +106,22 @@ def notate(
         raise DataError(f"{data.name}: too few parts whose beats are known; prepare them from files with beats, too")
     size = max(row.stop for row in data.parts)
     beats, bars = np.full(size, np.nan, np.float32), np.full(size, np.nan, np.float32)
-    counts: dict[tuple[str, str], IntArray] = {}
+    counts: dict[tuple[str, str], dict[str, int]] = {}
     done, told, total = 0, 0.0, sum(row.stop - row.start for row in rows)
     workers: Engine[_Chunk, list[_Written]] = LocalPool(_write_all, jobs) if jobs > 1 else ThisProcess(_write_all)
     with workers:
         for _, chunk in in_order(workers, _chunks(data, rows, tables)):
             for part in chunk:
                 notes = slice(part.row.start, part.row.stop)
-                beats[notes], bars[notes] = part.beats, part.bar
-                count = counts.setdefault((part.row.pack, part.row.instrument), np.zeros(3, dtype=np.int64))
-                count[0 if part.bar == COUNTED.bar / UNITS else 1 if part.beat == 1 else 2] += 1
+                beats[notes], bars[notes] = part.beats, part.metre.bar / UNITS
+                count = counts.setdefault((part.row.pack, part.row.instrument), {metre.name: 0 for metre in METRES})
+                count[part.metre.name] += 1
                 done += len(part.beats)
             if done == total or done >= (told + LOGGED_SHARE) * total:
                 log(f"{done:,} of {total:,} notes")
                 told = done / total
     data.write_added({"written_beats": beats, "written_bar_beats": bars})
-    return [Notated(*key, *map(int, count)) for key, count in sorted(counts.items())]
+    return [Notated(*key, parts) for key, parts in sorted(counts.items())]
 
 
 def count_cues(data: PhraseData, instrument: str) -> tuple[CueTable, int]:
@@ -173,6 +170,6 @@ def _write_all(chunk: _Chunk) -> list[_Written]:
     for part in chunk.parts:
         cues = find_cues(part.seconds, part.chord, part.pitch)
         rhythm = write_down(part.seconds, chunk.tables[part.row.instrument].log_likelihood(cues))
-        onset = (rhythm.onset[part.chord] / UNITS).astype(np.float32)
-        written.append(_Written(part.row, onset, rhythm.metre.bar / UNITS, rhythm.metre.beat / UNITS))
+        beats = (rhythm.onset[part.chord] / UNITS).astype(np.float32)
+        written.append(_Written(part.row, beats, rhythm.metre))
     return written

@@ -25,7 +25,7 @@ class Performance:
     expected_velocity : (N,) what a teacher (`duvhuman.train.teacher`) expects of any player; NaN where it is silent.
     released : (N,) whether a note ends when its key is released (`duvhuman.train.releases`).
     written_beats, written_bar_beats : (N,) where a part without a beat was written down by `duvhuman.train.notate`,
-        when each note begins, counted from the beginning of a bar, and how long its bar is; else NaN.
+        when each note begins, counted from the beginning of the part's first bar, and how long a bar is; else NaN.
     wanted : (N,) notes that count in the loss; the others are context or repetitions.
     core : (N,) notes of the phrase itself; the others are context on either side.
     """

@@ -39,9 +39,11 @@ RUBATO_OCTAVES, JITTER_SECONDS = 0.25, 0.02
 WORST_GAP = -9.0
 """The log-likelihood of a gap that fits nothing; pauses and slips are survived."""
 EXTRA_BAR = -1.0
+"""The log-likelihood of a gap that goes on for a bar more, beside that of the places."""
 ORNAMENT_SECONDS, ORNAMENT, ORNAMENT_SCALE = 0.12, -3.0, 0.06
 """Chords that follow so soon may stand at the same place: an ornament, a slow arpeggio."""
 NEIGHBOURS, NEARBY_SECONDS, LOW_SEMITONES = 12, 1.2, 5.0
+"""Chords are compared with so many to either side, if these are so near; low ones lie so far below the median."""
 HARMONY_SECONDS = (1.5, 1.0)
 """Pitch classes of so long before a chord are compared with those from it on."""
 CUES = (3, 3, 4)
@@ -56,6 +58,7 @@ class Metre:
 
     Attributes
     ----------
+    name : such as "3/4".
     bar, beat : in units.
     places : (P,) the places of the bar where chords may stand, in units.
     level : (P,) of each.
@@ -64,8 +67,8 @@ class Metre:
     log_units : (2 * bar, 1) log2 of 1, 2 .. units.
     """
 
-    def __init__(self, bar: int, beat: int) -> None:
-        self.bar, self.beat = bar, beat
+    def __init__(self, name: str, bar: int, beat: int) -> None:
+        self.name, self.bar, self.beat = name, bar, beat
         triplets = beat == UNITS
         self.places = np.array([p for p in range(bar) if p % 3 == 0 or (triplets and p % 4 == 0)])
         levels = np.array([self._level(p) for p in range(bar)])
@@ -88,8 +91,10 @@ class Metre:
         return 3 if place % 6 == 0 else 4 if place % 3 == 0 else 5
 
 
-METRES = (Metre(4 * UNITS, UNITS), Metre(3 * UNITS, UNITS), Metre(3 * UNITS, 3 * UNITS // 2))
-"""4/4, 3/4 and 6/8; 2/4 is half of the first."""
+METRES = (
+    Metre("4/4", 4 * UNITS, UNITS), Metre("3/4", 3 * UNITS, UNITS), Metre("6/8", 3 * UNITS, 3 * UNITS // 2),
+)  # fmt: skip
+"""2/4 is half of the first."""
 COUNTED = METRES[0]
 """The metre of the parts that cues are counted on: there are enough of these."""
 
@@ -100,7 +105,7 @@ class Rhythm:
 
     Attributes
     ----------
-    onset : (C,) units since the bar of the first chord began; ornaments begin with the chord after which they come.
+    onset : (C,) units since the bar of the first chord began; an ornament begins together with its neighbour.
     metre : of the part.
     log_likelihood : of the chords, to be compared with that of another metre.
     """

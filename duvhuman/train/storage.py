@@ -34,7 +34,7 @@ ADDED_COLUMNS: dict[str, type] = {
     "expected_velocity": np.float16, "written_beats": np.float32, "written_bar_beats": np.float32,
 }  # fmt: skip
 """What later commands add, NaN where they were not asked: `duvhuman.train.teacher` MIDI velocities,
-`duvhuman.train.notate` beats since a bar began, and beats of a bar."""
+`duvhuman.train.notate` beats since the bar of the part's first note began, and beats of a bar."""
 UNFINISHED = ".unfinished.npy"
 """An added column has this ending, beside the shards, until it is whole."""
 SHARD_NOTES = 4_000_000

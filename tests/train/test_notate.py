@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_rhythm import FOUR, performed, tune
 from toys import Columns, columns, write_data
+from tunes import performed, tune
 
 from duvhuman.errors import DataError
 from duvhuman.train import notate as module
 from duvhuman.train.__main__ import main
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.notate import Notated, notate
-from duvhuman.train.rhythm import UNITS
+from duvhuman.train.rhythm import COUNTED, UNITS
 from duvhuman.train.storage import TICKS_PER_BEAT
 
 NAN = float("nan")
@@ -27,7 +27,7 @@ def silent(_: str) -> None:
 
 def piece(seed: int, *, grid: bool, **special: Any) -> tuple[dict[str, Any], Columns]:
     """A made-up piece for keys in 4/4: as it is written, or played with rubato by somebody who gives no beat."""
-    units, chord, pitch = tune(FOUR, 24, seed)
+    units, chord, pitch = tune(COUNTED, 24, seed)
     beats = units / UNITS if grid else performed(units, 90.0, rubato=0.3, jitter=0.01, seed=seed) * 2.0  # at 120 BPM
     ticks = np.round((beats - beats[0]) * TICKS_PER_BEAT).astype(np.int64)[chord]
     return {"instrument": "keys", "grid": grid} | special, columns(ticks, pitch=pitch, velocity=40 + pitch % 50)
@@ -40,10 +40,10 @@ def library(folder: Path, *, unbeaten: int = 3, beaten: int = 20) -> PhraseData:
 
 def test_every_note_is_written_where_it_was_meant(tmp_path: Path) -> None:
     data = library(tmp_path)
-    assert notate(data, ["free"], log=silent) == [Notated("free", "keys", 3, 0, 0)]
+    assert notate(data, ["free"], log=silent) == [Notated("free", "keys", {"4/4": 3, "3/4": 0, "6/8": 0})]
     again = PhraseData(tmp_path)
     for seed, row in zip(range(90, 93), again.parts[-3:], strict=True):
-        units, chord, _ = tune(FOUR, 24, seed)
+        units, chord, _ = tune(COUNTED, 24, seed)
         played = again.performance(np.array([[row.start, row.stop, 0]]), [row])
         assert (played.written_beats == units[chord] / UNITS).mean() > 0.95
         assert set(played.written_bar_beats) == {4.0}
@@ -86,7 +86,7 @@ def test_instruments_whose_beats_nobody_knows_are_left_alone(tmp_path: Path) -> 
     parts += [piece(90, grid=False), piece(91, grid=False, instrument="guitar")]
     data = write_data(tmp_path, parts)
     said: list[str] = []
-    assert notate(data, ["toys"], log=said.append) == [Notated("toys", "keys", 1, 0, 0)]
+    assert notate(data, ["toys"], log=said.append) == [Notated("toys", "keys", {"4/4": 1, "3/4": 0, "6/8": 0})]
     assert "guitar: left alone, for beats are known of 0 parts only, not of 20" in said
     assert np.isnan(data.column("written_beats")[data.parts[-1].start :]).all()
 

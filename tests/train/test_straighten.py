@@ -198,3 +198,16 @@ def test_always_shows_everything_as_it_was_written_down() -> None:
     assert after.score.grid_known.all()
     np.testing.assert_allclose(after.score.onset_beats[8:] - after.score.onset_beats[8], WRITTEN - 2.0)
     np.testing.assert_allclose(after.score.bar_beats, 3.0)
+
+
+@pytest.mark.parametrize("chance", [0.0, 1.0])
+def test_what_is_shown_does_not_follow_from_velocities_or_lengths(
+    monkeypatch: pytest.MonkeyPatch, chance: float
+) -> None:
+    one = shown(monkeypatch, WRITTEN_DOWN=chance)
+    before = recording()
+    other = replace(before, velocity=128 - before.velocity, duration_beats=3 * before.duration_beats)
+    again = straighten(other, Straightening.drawn(Draws.seeded(0, 2)))
+    assert not np.array_equal(one.duration_beats, again.duration_beats)
+    for name, values in vars(one.score).items():
+        assert np.array_equal(values, getattr(again.score, name), equal_nan=name == "nominal_beats"), name

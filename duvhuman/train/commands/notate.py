@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> None:
     data = PhraseData(args.data)
     packs = args.packs or sorted({part.pack for part in data.parts})
     results = notate(data, packs, jobs=args.jobs, log=lambda line: print(line, flush=True))
-    print(f"{'':18}  4/4  3/4  6/8")
+    print(f"{'':18}{''.join(f'{metre:>5}' for metre in results[0].parts)}")
     for row in results:
-        print(f"{row.pack + ' ' + row.instrument:18} {row.four:4} {row.three:4} {row.six_eight:4}")
+        print(f"{row.pack + ' ' + row.instrument:18}{''.join(f'{count:5}' for count in row.parts.values())}")
     print(f"{args.data}: where each note stands in its bar stands beside the notes")
