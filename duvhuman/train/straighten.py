@@ -27,6 +27,9 @@ from duvhuman.train.performance import Performance
 
 HALVED, DOUBLED = 0.2, 0.1
 """How often what `duvhuman.train.notate` wrote down is written in notes half, or twice, as long: composers do."""
+OTHER_TEMPO = 0.5
+"""How often a performance is written down in a tempo up to twice, or half, as fast as it was played: many files say 120
+whatever they hold."""
 STRAIGHTENED, WRITTEN_DOWN = 0.7, 0.7
 """How many performances without a beat are straightened, and how many of these get a tempo and a metre: scores have."""
 STRAIGHTEN_CHORDS = 8
@@ -48,6 +51,7 @@ class Straightening:
     straight : (S,) whether it is straightened, if it has no beat.
     written : (S,) whether it is given a tempo and a metre then.
     factor : (S,) what was written down is shown in notes so many times as long.
+    pace : (S,) the tempo that is written is so many times that of the recording.
     bpm, phase, triple : (S,) of segments that nobody wrote down the wanted tempo, the beat of a bar that they begin on,
         and whether a bar has three beats.
     """
@@ -55,6 +59,7 @@ class Straightening:
     straight: BoolArray
     written: BoolArray
     factor: FloatArray
+    pace: FloatArray
     bpm: FloatArray
     phase: IntArray
     triple: BoolArray
@@ -66,13 +71,14 @@ class Straightening:
         bpm = USUAL_BPM * 2.0 ** draws.uniform(-0.4, 0.4)
         phase, triple, length = draws.integers(0, 4), draws.chance(0.3), draws.random()
         factor = np.where(length < HALVED, 0.5, np.where(length > 1 - DOUBLED, 2.0, 1.0))
-        return cls(straight, written, factor, bpm, phase, triple)
+        pace = np.where(draws.chance(OTHER_TEMPO), 2.0 ** draws.uniform(-1, 1), 1.0)
+        return cls(straight, written, factor, pace, bpm, phase, triple)
 
     @classmethod
     def always(cls, segments: int) -> Straightening:
         """Everything as it was written down."""
         yes, one = np.ones(segments, dtype=np.bool_), np.ones(segments)
-        return cls(yes, yes, one, USUAL_BPM * one, np.zeros(segments, dtype=np.int64), ~yes)
+        return cls(yes, yes, one, one, USUAL_BPM * one, np.zeros(segments, dtype=np.int64), ~yes)
 
 
 def straighten(played: Performance, plan: Straightening) -> Performance:
@@ -132,7 +138,7 @@ def straighten(played: Performance, plan: Straightening) -> Performance:
     beat_in_bar = np.mod(np.where(known, beats[first[chord]], guessed), bar)
     changed = score.replace(
         onset_beats=np.where(straight, score.onset_beats[segment_start] + since_start, score.onset_beats),
-        tempo_bpm=np.where(written, score.tempo_bpm * scale[number], score.tempo_bpm),
+        tempo_bpm=np.where(written, score.tempo_bpm * scale[number] * plan.pace[number], score.tempo_bpm),
         bar_beats=np.where(written, bar, score.bar_beats),
         beat_in_bar=np.where(written, beat_in_bar, score.beat_in_bar),
         grid_known=score.grid_known | written,

@@ -17,6 +17,12 @@ from duvhuman.train.straighten import Straightening, straighten
 
 NAN = float("nan")
 
+
+@pytest.fixture(autouse=True)
+def tempo_of_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OTHER_TEMPO", 0.0)
+
+
 # Recordings that nobody wrote down.
 
 FREE_PHRASES = 60
@@ -165,6 +171,24 @@ def test_a_recording_is_shown_as_the_score_that_was_written_down(
     np.testing.assert_allclose(4.0 * factor * 60 / line.tempo_bpm, 4.5 * 60 / 120)
     # The second of two equal phrases became the same as the first.
     np.testing.assert_allclose(np.diff(line.onset_beats[:8]), np.diff(line.onset_beats[8:]))
+
+
+def test_a_score_may_name_another_tempo_and_nothing_else_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_played = shown(monkeypatch)
+    other = shown(monkeypatch, OTHER_TEMPO=1.0)
+    pace = other.score.tempo_bpm[[0, 8]] / as_played.score.tempo_bpm[[0, 8]]
+    assert pace[0] != pytest.approx(pace[1])  # drawn for each phrase
+    np.testing.assert_allclose(other.score.tempo_bpm / as_played.score.tempo_bpm, np.repeat(pace, 8))
+    for name in ("onset_beats", "beat_in_bar", "bar_beats"):
+        assert np.array_equal(getattr(other.score, name), getattr(as_played.score, name)), name
+    assert np.array_equal(other.duration_beats, as_played.duration_beats)
+
+
+def test_other_tempos_are_up_to_an_octave_away_and_as_frequent_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OTHER_TEMPO", 0.5)
+    pace = np.log2(Straightening.drawn(Draws.seeded(0, 4000)).pace)
+    assert np.mean(pace == 0) == pytest.approx(0.5, abs=0.03)
+    assert (pace.min(), pace.max()) == (pytest.approx(-1, abs=0.01), pytest.approx(1, abs=0.01))
 
 
 def test_lengths_keep_their_share_of_the_way_to_the_next_chord(monkeypatch: pytest.MonkeyPatch) -> None:
