@@ -1,8 +1,9 @@
 """What the ways of decoding are worth: from the same predictions, other velocities and lengths.
 
 Every validation part is predicted once; what follows is arithmetic. The first table tells which of the network's two
-answers agrees best with the players, and about what mean they are best stretched; the second what `variation` costs and
-buys; the third which side a classifier tells players from us by.
+answers agrees best with the players, about what mean they are best stretched, and how much to keep of what sets a note
+apart from those around it; the second what `variation` costs and buys; the third which side a classifier tells players
+from us by.
 
 Conventions
 -----------
@@ -20,10 +21,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from duvhuman.humanize.decode import (
+    STRETCH_NOTES,
     decode_articulation,
     decode_velocity,
     duration_centres,
     inverse_cdf,
+    keep_detail,
     keyed_uniform,
     local_mean,
     velocity_centres,
@@ -43,6 +46,7 @@ from duvhuman.train.evaluation.report import sample_parts
 from duvhuman.train.evaluation.two_sample import two_sample_auc
 
 REACHES = (48, 192, 512, 2048)
+DETAILS = (1.0, 0.8, 0.6, 0.5, 0.4, 0.2, 0.0)
 VARIATIONS = (0.0, 0.25, 0.5, 1.0)
 
 
@@ -129,6 +133,11 @@ def answers(all_said: Said) -> None:
             stretched = [stretch(values, gain, reach) for values in expected]
             cells.append(f"{reach}: {all_said.scores(stretched, nothing)['vel_r']:.3f}")
         print(f"  velocity r by {name:14} {cells[0]}; stretched about the mean of notes within {', '.join(cells[1:])}")
+    cells = []
+    for detail in DETAILS:
+        kept = [stretch(keep_detail(velocity["bins"](s), detail), gain, STRETCH_NOTES) for s in said]
+        cells.append(f"{detail:.1f}: {all_said.scores(kept, nothing)['vel_r']:.3f}")
+    print(f"  velocity r by bins with a share of the detail: {', '.join(cells)}")
     for name, how in lengths.items():
         m = all_said.scores([s.velocity for s in said], [how(s) for s in said])
         print(f"  articulation by {name:22} r {m['art_r']:.3f}, MAE {m['art_mae']:.3f}", flush=True)

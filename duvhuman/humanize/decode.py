@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-Arrays are (N,) over the notes of one part. Nothing here looks further than `STRETCH_NOTES` notes to either side, but
-for the next onset of a note's own pitch, wherever that is. Random draws are keyed to what is played: an edit elsewhere
-changes nothing, and equal bars are played alike.
+Arrays are (N,) over the notes of one part. Nothing here looks further than `STRETCH_NOTES` and `DETAIL_NOTES` notes to
+either side, but for the next onset of a note's own pitch, wherever that is. Random draws are keyed to what is played:
+an edit elsewhere changes nothing, and equal bars are played alike.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from duvhuman.models.config import VELOCITY_BINS, ModelConfig
 
 STRETCH_NOTES = 512
 """How many notes to either side the mean is taken of that velocities are stretched about."""
+DETAIL_NOTES = 32
+"""How many notes to either side make up the swell, which `ModelConfig.velocity_detail` sets against single notes."""
 STACCATO_SHARE = 0.75
 """A note written shorter than this share of the gap to the next onset is staccato ..."""
 STACCATO_GROWTH = 1.1
@@ -65,8 +67,9 @@ def decode_velocity(
     """Velocities and their spread.
 
     The expected velocity is the mean of the bins, which agrees better with players than the regression does. It varies
-    less than a player does, so it is stretched about its local mean by ``config.velocity_gain``, or by
-    ``config.contour_gain`` where the network was told the contour of what the user wrote.
+    less than a player does, so it is stretched about its local mean by ``config.velocity_gain``, once only a share of
+    ``config.velocity_detail`` is kept of what sets each note apart from those around it. Where the network was told the
+    contour of what the user wrote, all of it is kept, and stretched by ``config.contour_gain``.
 
     Parameters
     ----------
@@ -82,9 +85,10 @@ def decode_velocity(
     centres = velocity_centres()
     mean = said.velocity_probabilities @ centres
     spread = np.sqrt(np.maximum(said.velocity_probabilities @ centres**2 - mean**2, 0.0))
-    middle = local_mean(mean)
-    gain = config.contour_gain if contour_given else config.velocity_gain
-    velocity = middle + gain * (mean - middle)
+    detail, gain = (1.0, config.contour_gain) if contour_given else (config.velocity_detail, config.velocity_gain)
+    expected = keep_detail(mean, detail)
+    middle = local_mean(expected)
+    velocity = middle + gain * (expected - middle)
     if variation > 0 and uniform is not None:
         edges = np.append(8.0 * np.arange(VELOCITY_BINS), 128.0)
         drawn = inverse_cdf(said.velocity_probabilities, edges, uniform)
@@ -111,6 +115,12 @@ def decode_articulation(
         drawn = inverse_cdf(said.duration_probabilities, edges, uniform)
         articulation = (1 - variation) * articulation + variation * drawn
     return articulation
+
+
+def keep_detail(expected: FloatArray, detail: float) -> FloatArray:
+    """(N,) expected velocities with a share `detail` (0..1) of what sets each apart from the notes around it."""
+    kept: FloatArray = expected - (1 - detail) * (expected - local_mean(expected, DETAIL_NOTES))
+    return kept
 
 
 def local_mean(values: FloatArray, reach: int = STRETCH_NOTES) -> FloatArray:

@@ -36,6 +36,8 @@ class ModelConfig:
     velocity_gain, articulation_gain : factors that restore the players' spread to an expected velocity or articulation
         (an expectation varies less than what it is the expectation of). Measured on the training split.
     contour_gain : takes the place of `velocity_gain` where the user's dynamics are kept, which tell most of the spread.
+    velocity_detail : how much of what sets a note's expected velocity apart from those around it is kept, 0..1, before
+        the gain; all of it where the user's dynamics are kept.
     median_share : how much of a decoded articulation is the median of the bins, 0..1; the rest is the regression.
     typical_range : velocity SD within a part, median over the training parts; what the range hint defaults to.
 
@@ -57,6 +59,7 @@ class ModelConfig:
     velocity_gain: float = 1.0
     articulation_gain: float = 1.0
     contour_gain: float = 1.0
+    velocity_detail: float = 1.0
     median_share: float = 0.5
     typical_range: float = 14.0
 
@@ -69,8 +72,9 @@ class ModelConfig:
         for name in ("velocity_gain", "articulation_gain", "contour_gain", "typical_range"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ModelError(f"{name} must be a number from 0, not {value}")
-        if not 0 <= self.median_share <= 1:
-            raise ModelError(f"median_share must be from 0 to 1, not {self.median_share}")
+        for name in ("velocity_detail", "median_share"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ModelError(f"{name} must be from 0 to 1, not {value}")
         if not all(isinstance(name, str) for name in self.feature_names):
             raise ModelError(f"feature_names must hold names, not {self.feature_names!r}")
         if self.d_model % self.n_heads:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from duvhuman.errors import DataError
-from duvhuman.humanize.decode import decode_articulation, decode_velocity, local_mean
+from duvhuman.humanize.decode import decode_articulation, decode_velocity, keep_detail, local_mean
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
 from duvhuman.humanize.perform import hints_of
 from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset
@@ -45,7 +45,7 @@ from duvhuman.train.losses import loss_terms
 from duvhuman.train.performance import Performance
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 
-RECIPE = 5
+RECIPE = 6
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS = 10
 LORA_SHARE = 0.5
@@ -62,7 +62,7 @@ IMPORTANCE = {"pitch": 6.0, "height": 6.0, "height_1s": 6.0} | dict.fromkeys(
 )  # fmt: skip
 """What features weigh in the likeness of two notes where it is not 1: players have habits at a pitch rather than at a
 place in the song."""
-WANTED_SD_RATIO, LARGEST_GAIN = 0.95, 6.0
+WANTED_SD_RATIO, LARGEST_GAIN = 0.95, 10.0
 CONFIG = TrainConfig(lr=2e-3, boundary_weight=0.0)
 
 
@@ -278,7 +278,7 @@ class _Fit:
 
     def _heard(self) -> _Heard:
         """What the network expects of all notes as it is now."""
-        plain = replace(self._network.config, velocity_gain=1.0, articulation_gain=1.0)
+        plain = replace(self._network.config, velocity_gain=1.0, velocity_detail=1.0, articulation_gain=1.0)
         velocities, articulations = [], []
         for pair in self._pairs:
             said = predict_distribution(self._network, pair.score, _hints(pair, self._network.config))
@@ -314,8 +314,9 @@ class _Fit:
         """How the notes are played of which this is expected, with a `correction` (N, 2) of velocity and articulation;
         `stretch` is the gain, calibrated if it is None.
         """
-        velocity = heard.velocity + correction[:, 0]
-        middle = np.concatenate([local_mean(velocity[low:high]) for low, high in self._spans()])
+        expected, detail = heard.velocity + correction[:, 0], self._network.config.velocity_detail
+        kept = [keep_detail(expected[low:high], detail) for low, high in self._spans()]
+        velocity, middle = np.concatenate(kept), np.concatenate([local_mean(passage) for passage in kept])
         gain = self._gain(velocity, middle) if stretch is None else stretch
         played = np.clip(middle + gain * (velocity - middle), 1, 127)
         score = correlation(_centred(self._velocity, self._passage), _centred(np.round(played), self._passage))
@@ -325,7 +326,7 @@ class _Fit:
     def _gain(self, velocity: FloatArray, middle: FloatArray) -> float:
         """The gain at which velocities vary nearly as much as the player's."""
         wanted = WANTED_SD_RATIO * float(_centred(self._velocity, self._passage).std())
-        gains = np.linspace(0.5, LARGEST_GAIN, 56)
+        gains = np.linspace(0.5, LARGEST_GAIN, 96)
         spread = [
             float(_centred(np.clip(middle + gain * (velocity - middle), 1, 127), self._passage).std()) for gain in gains
         ]

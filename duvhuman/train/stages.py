@@ -57,8 +57,11 @@ CALIBRATION_PARTS = 160
 MEDIAN_SHARES = {"keys": 0.0}
 """`ModelConfig.median_share` where it is not the default: on scores, which users give and the packs lack, the
 regression of keys errs less than the median (`benchmarks/piano_scores.py`)."""
+VELOCITY_DETAILS = {"strings": 0.5}
+"""`ModelConfig.velocity_detail` where it is not the default: strings mostly play blocks of one loudness, and what is
+expected of single notes agrees with few of the players (`benchmarks/decoding.py`)."""
 WANTED_SD_RATIO = 0.95
-LARGEST_GAIN = 6.0
+LARGEST_GAIN = 10.0
 GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
     "velocity_gain": written_flat, "contour_gain": written_as_played
 }  # fmt: skip
@@ -158,7 +161,7 @@ def grown(tensors: Mapping[str, Tensor], n_layers: int) -> dict[str, Tensor]:
 
 def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) -> PhraseTransformer:
     """`network` with the range and the velocity gains of its instrument's players, measured on training parts, and with
-    its share of `MEDIAN_SHARES`.
+    its `MEDIAN_SHARES` and `VELOCITY_DETAILS`.
 
     The gains are chosen so that the velocity SD of parts played through the inference path, once flat and once with the
     player's own dynamics written, is on average `WANTED_SD_RATIO` of the players'; they stay 1 if the middle of no part
@@ -171,6 +174,7 @@ def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) ->
     network.config = replace(
         network.config, typical_range=float(np.median([part.range for part in parts])),
         median_share=MEDIAN_SHARES.get(instrument, network.config.median_share),
+        velocity_detail=VELOCITY_DETAILS.get(instrument, network.config.velocity_detail),
     )  # fmt: skip
     for name, written in GAINS.items():
         gain = 1.0

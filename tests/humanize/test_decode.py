@@ -13,6 +13,7 @@ from duvhuman.humanize.decode import (
     duration_bin,
     duration_centres,
     inverse_cdf,
+    keep_detail,
     keyed_uniform,
     limit_durations,
     local_mean,
@@ -93,6 +94,33 @@ def test_dynamics_that_the_user_wrote_are_not_blown_up() -> None:
     flat, kept = (decode_velocity(said, config, contour_given=given)[0] for given in (False, True))
     assert np.ptp(flat) == pytest.approx(4 * 16, rel=0.05)
     assert np.ptp(kept) == pytest.approx(1.25 * 16, rel=0.05)
+
+
+def test_detail_is_what_sets_a_note_apart_from_those_around_it() -> None:
+    swell = certain([6] * 200 + [9] * 200)  # long enough that far from the step all notes around are alike
+    assert decode_velocity(swell, ModelConfig(velocity_detail=0.0))[0][[0, -1]] == pytest.approx([51.5, 75.5])
+    pairs = certain([6, 8] * 200)
+    whole, half, none = (decode_velocity(pairs, ModelConfig(velocity_detail=d))[0][100:300] for d in (1.0, 0.5, 0.0))
+    assert np.ptp(whole) == pytest.approx(16)
+    assert np.ptp(half) == pytest.approx(8, abs=0.1)
+    assert np.ptp(none) == pytest.approx(0, abs=0.1)
+
+
+def test_detail_comes_before_the_gain() -> None:
+    said, config = certain([6, 8] * 200), ModelConfig(velocity_detail=0.5, velocity_gain=3.0)
+    assert np.ptp(decode_velocity(said, config)[0][100:300]) == pytest.approx(3 * 8, abs=0.3)
+
+
+def test_accents_that_the_user_wrote_keep_all_their_detail() -> None:
+    said = certain([6, 8, 7, 9] * 20)
+    faint, whole = (ModelConfig(velocity_detail=detail, contour_gain=1.25) for detail in (0.25, 1.0))
+    kept, plain = (decode_velocity(said, config, contour_given=True)[0] for config in (faint, whole))
+    assert np.array_equal(kept, plain)
+
+
+def test_with_all_detail_expected_velocities_stay_bit_for_bit() -> None:
+    values = np.random.default_rng(0).normal(64, 20, size=300)
+    assert np.array_equal(keep_detail(values, 1.0), values)
 
 
 def test_velocities_stay_midi_velocities() -> None:

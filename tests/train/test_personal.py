@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from duvhuman.humanize.features import feature_names
 from duvhuman.midi.interop import open_midi
 from duvhuman.models.memory import MEMORY_FILE
 from duvhuman.models.personal import PERSONAL_FILE, read_personal, write_personal
+from duvhuman.models.phrase_transformer import CONFIG_FILE, read_config
 from duvhuman.train import personal
 from duvhuman.train.personal import Fitted, fit_personal
 from duvhuman.train.takes import Passage, read_takes
@@ -83,6 +85,19 @@ def test_what_a_take_does_not_tell_stays_as_the_adapter_before_has_it(tiny: Path
         assert told["contour_gain"] == 1.75
         assert told["velocity_gain"] != gain
     assert spread[1] == pytest.approx(2 * spread[0], rel=0.1)
+
+
+def test_the_gain_makes_up_for_the_detail_that_the_model_leaves_out(tiny: Path, tmp_path: Path) -> None:
+    gains = []
+    for detail in (1.0, 0.5):
+        models = tmp_path / str(detail)
+        shutil.copytree(tiny / "guitar", models / "guitar")
+        config = replace(read_config(models / "guitar"), velocity_detail=detail)
+        (models / "guitar" / CONFIG_FILE).write_text(json.dumps(config.to_dict()))
+        done = fitted(takes(noise=3, accent=30), models, models / "mine")
+        assert 0.7 < done.held_out.velocity_sd_ratio[1] < 1.2
+        gains.append(read_personal(models / "mine")["config"]["velocity_gain"])
+    assert gains[1] == pytest.approx(2 * gains[0], rel=0.2)  # every other note is louder: all is detail
 
 
 def test_lengths_that_the_pedal_hides_have_no_say(tiny: Path, tmp_path: Path) -> None:

@@ -161,11 +161,15 @@ def test_the_base_is_calibrated_to_its_players(trained: Trained) -> None:
     assert config.velocity_gain > 1.0
 
 
-def test_how_lengths_are_decoded_is_the_instruments(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_predictions_are_decoded_is_the_instruments(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     network = PhraseTransformer.from_pretrained(trained.guitar)
-    assert network.config.median_share == 0.5
+    assert (network.config.median_share, network.config.velocity_detail) == (0.5, 1.0)
+    gain = network.config.velocity_gain
     monkeypatch.setattr(stages, "MEDIAN_SHARES", {"guitar": 0.25})
-    assert stages.calibrated(network, trained.data, "guitar").config.median_share == 0.25
+    monkeypatch.setattr(stages, "VELOCITY_DETAILS", {"guitar": 0.75})
+    config = stages.calibrated(network, trained.data, "guitar").config
+    assert (config.median_share, config.velocity_detail) == (0.25, 0.75)
+    assert config.velocity_gain > gain  # which is measured with it
 
 
 def test_the_adapter_has_gains_of_its_own(trained: Trained) -> None:
