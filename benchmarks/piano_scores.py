@@ -95,6 +95,8 @@ def main() -> None:
     parser.add_argument("--data", metavar="DIR", help="what prepare wrote: fits the ridge floor to it")
     parser.add_argument("--bpm", type=float, help="the tempo that every score names, in quarter notes per minute")
     options = parser.parse_args()
+    if options.bpm is not None and not 4 <= options.bpm <= 1000:
+        parser.error(f"--bpm is from 4 to 1000, not {options.bpm:g}")
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(path for folder in options.folders for path in folder.rglob("*.match")):
         files[str(path.parent / path.stem.rpartition("_")[0])].append(path)
