@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,12 @@ def _history(models: Sequence[Path]) -> list[dict[str, Any]]:
     """The stages that made the bases, model after model; what several have in common is told once."""
     stages: list[dict[str, Any]] = []
     for folder in models:
-        stages += [stage for stage in earlier_stages(folder) if stage not in stages]
+        own, told = earlier_stages(folder), stages
+        # Not by what was told at all: two means of as many models, one after the other, are told alike.
+        before, after = ([json.dumps(stage, sort_keys=True) for stage in some] for some in (told, own))
+        stages = []
+        for tag, low, high, own_low, own_high in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+            stages += told[low:high] + ([] if tag == "equal" else own[own_low:own_high])
     return stages
 
 

@@ -58,6 +58,15 @@ def test_the_history_tells_once_what_the_models_have_in_common(tmp_path: Path) -
     }  # fmt: skip
 
 
+def test_means_one_after_the_other_are_both_told(tmp_path: Path) -> None:
+    mean, bases = {"stage": "average", "models": 2}, [{"stage": "base", "notes_seen": n} for n in (1, 2, 3)]
+    shorter, longer = [mean, bases[0]], [mean, bases[0], bases[1], mean]
+    one = model(tmp_path / "one", 1, {EARLIER: shorter})
+    other = model(tmp_path / "other", 2, {EARLIER: longer, "base": {"notes_seen": 3}})
+    average([one, other], tmp_path / "mean")
+    assert read_record(tmp_path / "mean") == {EARLIER: [*longer, bases[2], mean]}
+
+
 def test_a_model_of_another_shape_is_named(tmp_path: Path) -> None:
     one, other = model(tmp_path / "one", 1), model(tmp_path / "other", 1, n_layers=1)
     with pytest.raises(ModelError, match="other: another shape.*one"):
