@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from duvhuman.errors import OptionError
+from duvhuman.train.deadpan import TEMPO_OCTAVES
 
 STAGES = ("shallow", "trunk", "base", "lora")
 """A trunk of few layers, the full trunk grown from it (both over all instruments), one instrument, its adapter."""
@@ -30,6 +31,7 @@ _RANGES = (
     (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions", "seed"), 0, math.inf),
     (("lr", "weight_decay", "clip"), 0, math.inf),
     (("boundary_weight", "regression_weight", "classification_weight", "shape_weight", "teacher_weight"), 0, math.inf),
+    (("tempo_octaves",), 0, 4),
     (("dropout", "channel_dropout", "lora_dropout", "balance"), 0, 1),
 )
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -62,6 +64,8 @@ class TrainConfig:
     max_phrases : at most this many phrases an epoch, chosen anew for each; 0 is all of them.
     versions : so many random flat versions of the data are made, stay on the device, and take turns by epoch; 0 makes a
         new version for every epoch while it trains.
+    tempo_octaves : how far the tempo of half of the phrases with a beat is changed at most, up or down; 1 suits music
+        whose scores tend to name tempos that nobody plays.
     played_only : train on the parts played by hand alone.
     lora_r, lora_alpha, lora_dropout : of the adapter (stage "lora").
     seed : of everything random.
@@ -99,6 +103,7 @@ class TrainConfig:
     balance: float = 0.0
     max_phrases: int = 0
     versions: int = 0
+    tempo_octaves: float = TEMPO_OCTAVES
     played_only: bool = False
     extra: bool = False
     lora_r: int = 8

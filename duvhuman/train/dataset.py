@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from duvhuman.errors import DataError
 from duvhuman.humanize.features import CONTEXT_NOTES
 from duvhuman.humanize.score import IntArray, Score, concatenated_ranges
+from duvhuman.train.deadpan import TEMPO_OCTAVES
 from duvhuman.train.draws import Draws, phrase_keys
 from duvhuman.train.encode import Batch, encode
 from duvhuman.train.performance import Performance
@@ -220,7 +221,11 @@ class PhraseData:
             core=core,
         )
 
-    def batch(self, phrases: IntArray, parts: Sequence[PartRow], *, seed: int, epoch: int, width: int) -> Batch:
-        """A random flat version of some phrases, which follows from `seed`, `epoch` and each phrase alone."""
+    def batch(
+        self, phrases: IntArray, parts: Sequence[PartRow], *, seed: int, epoch: int, width: int,
+        tempo_octaves: float = TEMPO_OCTAVES,
+    ) -> Batch:  # fmt: skip
+        """A random flat version (`encode`) of some phrases; it follows from `seed`, `epoch` and each phrase alone."""
         played = self.performance(phrases, parts, context=CONTEXT_NOTES)
-        return encode(played, Draws(phrase_keys(seed, epoch, phrases)), width=width, rescale=True)
+        draws = Draws(phrase_keys(seed, epoch, phrases))
+        return encode(played, draws, width=width, rescale=True, tempo_octaves=tempo_octaves)

@@ -28,6 +28,8 @@ from duvhuman.train.straighten import Straightening, straighten
 VOICE_SEMITONES = 7
 VOICE_LOOKAHEAD = 16
 GRIDLESS_BAR_BEATS = 4.0
+TEMPO_OCTAVES = 0.3
+"""How far the tempo of half of the phrases with a beat is changed at most, up or down."""
 
 
 def gap_to_next_in_voice(score: Score) -> FloatArray:
@@ -70,12 +72,16 @@ def pair_as_written(played: Performance, gap_beats: FloatArray) -> Pair:
     return Pair(score, played, _articulation(played, score.nominal_beats))
 
 
-def deadpan(played: Performance, draws: Draws) -> Pair:
+def deadpan(played: Performance, draws: Draws, *, tempo_octaves: float = TEMPO_OCTAVES) -> Pair:
     """A random flat version of each of the S segments of `played`, with what was played on it.
 
     The segments are thinned out, transposed, their tempo changed, onsets quantised, straightened or left alone, the
     grid forgotten, and lengths written up to the next onset of the part or of the voice; sometimes staccato, sometimes
     unknown. The result is sorted anew by segment, onset and pitch.
+
+    Parameters
+    ----------
+    tempo_octaves : how far the tempo of half of the segments with a beat is changed at most, up or down.
     """
     played = straighten(_drop_notes(played, draws), Straightening.drawn(draws))
     score = played.score
@@ -89,7 +95,9 @@ def deadpan(played: Performance, draws: Draws) -> Pair:
 
     # Without a grid the beat is notional: any tempo will do, and seconds stay what they are.
     stretch = np.where(score.grid_known, 1.0, 2 ** uniform(-0.7, 0.7))
-    tempo = score.tempo_bpm * stretch * np.where(score.grid_known & chance(0.5), 2 ** uniform(-0.3, 0.3), 1.0)
+    tempo = score.tempo_bpm * stretch * np.where(
+        score.grid_known & chance(0.5), 2 ** uniform(-tempo_octaves, tempo_octaves), 1.0
+    )
     onset = score.onset_beats * stretch
     step = np.where(chance(0.7), 1 / 4, 1 / 12)
     to_grid = np.round(score.beat_in_bar / step) * step - score.beat_in_bar

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from duvhuman.humanize.features import compute_features
 from duvhuman.humanize.score import Hints, contour, separate_segments
-from duvhuman.train.deadpan import deadpan
+from duvhuman.train.deadpan import TEMPO_OCTAVES, deadpan
 from duvhuman.train.draws import Draws
 from duvhuman.train.performance import Performance
 
@@ -56,7 +56,7 @@ class Batch(NamedTuple):
 
 def encode(
     played: Performance, draws: Draws, *, width: int, hint_chances: Mapping[str, float] = HINT_CHANCES,
-    rescale: bool = False,
+    rescale: bool = False, tempo_octaves: float = TEMPO_OCTAVES,
 ) -> Batch:  # fmt: skip
     """A random flat version of S phrases and what was played on them.
 
@@ -66,8 +66,9 @@ def encode(
     draws : of S phrases.
     width : T, to which phrases are padded; at least their longest.
     rescale : whether to play every phrase as a player of some other range would (`with_random_range`).
+    tempo_octaves : how far tempos are changed (`deadpan`).
     """
-    pair = deadpan(with_random_range(played, draws) if rescale else played, draws)
+    pair = deadpan(with_random_range(played, draws) if rescale else played, draws, tempo_octaves=tempo_octaves)
     score, played = pair.score, pair.played
     hints = random_hints(played, draws, hint_chances)
     features = compute_features(score, hints)

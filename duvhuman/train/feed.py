@@ -126,7 +126,7 @@ class Feed:
         return epoch % self._config.versions if self._config.versions else epoch
 
     def _encode(self, phrases: IntArray, version: int, width: int) -> Batch:
-        return self._data.batch(phrases, self._parts, seed=self._config.seed, epoch=version, width=width)
+        return _version_of(self._data, self._parts, self._config, phrases, version, width)
 
     def _fits(self, plan: Plan) -> bool:
         """Whether all versions fit into half of what is free of the device's memory, or of the computer's.
@@ -143,7 +143,7 @@ class Feed:
         """All phrases of a version, encoded once and kept on the device in compact types."""
         if version not in self._versions:
             pieces = np.split(plan.phrases, range(ENCODED_AT_ONCE, len(plan.phrases), ENCODED_AT_ONCE))
-            job = _EncodeJob(self._data, self._parts, self._config.seed, version, self._max_len)
+            job = _EncodeJob(self._data, self._parts, self._config, version, self._max_len)
             if self._jobs > 1 and len(pieces) > 1:
                 # Workers share one thread each; "spawn", since CUDA does not survive a fork.
                 with ProcessPoolExecutor(self._jobs, get_context("spawn"), _begin_worker, (job,)) as pool:
@@ -153,6 +153,15 @@ class Feed:
             columns = [torch.from_numpy(np.concatenate(column)) for column in zip(*encoded, strict=True)]
             self._versions[version] = Batch(*columns).to(self._device)
         return self._versions[version]
+
+
+def _version_of(
+    data: PhraseData, parts: Sequence[PartRow], config: TrainConfig, phrases: IntArray, version: int, width: int
+) -> Batch:
+    """The random flat version of some phrases that has this number, as the configuration wants it."""
+    return data.batch(
+        phrases, parts, seed=config.seed, epoch=version, width=width, tempo_octaves=config.tempo_octaves
+    )  # fmt: skip
 
 
 def free_memory(device: torch.device) -> float:
@@ -171,12 +180,12 @@ class _EncodeJob:
 
     data: PhraseData
     parts: Sequence[PartRow]
-    seed: int
+    config: TrainConfig
     version: int
     max_len: int
 
     def __call__(self, phrases: IntArray) -> Batch:
-        batch = self.data.batch(phrases, self.parts, seed=self.seed, epoch=self.version, width=self.max_len)
+        batch = _version_of(self.data, self.parts, self.config, phrases, self.version, self.max_len)
         return Batch(*(tensor.to(kind) for tensor, kind in zip(batch, COMPACT, strict=True)))
 
 

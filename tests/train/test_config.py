@@ -63,6 +63,7 @@ def test_a_stage_without_a_table_has_the_defaults(file: Path) -> None:
         (["channel_dropout=1"], "channel_dropout must be from 0 to below 1, not 1.0"),
         (["precision=fp8"], "precision must be one of auto, bf16, float32, not 'fp8'"),
         (["balance=1"], "balance must be from 0 to below 1"),
+        (["tempo_octaves=-1"], "tempo_octaves must be from 0 to below 4, not -1.0"),
         (["passes=lakh"], "passes must look like 'lakh=1,giantmidi=0.1', not 'lakh'"),
         (["passes=lakh=-1"], "passes must look like"),
         (["passes=lakh=1=2"], "passes must look like"),

@@ -199,6 +199,16 @@ def test_without_a_grid_seconds_stay_what_they_were(seed: int) -> None:
 
 
 @pytest.mark.usefixtures("keep_all")
+@pytest.mark.parametrize(("given", "octaves"), [({}, 0.3), ({"tempo_octaves": 1.0}, 1.0), ({"tempo_octaves": 0}, 0)])
+def test_half_of_the_phrases_with_a_beat_get_another_tempo(given: dict[str, float], octaves: float) -> None:
+    before = eighths(segments=1000)
+    after = deadpan(before, Draws.seeded(0, 1000), **given).score
+    change = np.log2(after.tempo_bpm[::24] / before.score.tempo_bpm[::24])
+    assert np.mean(change == 0) == pytest.approx(0.5 if octaves else 1.0, abs=0.04)
+    assert (change.min(), change.max()) == (pytest.approx(-octaves, abs=0.01), pytest.approx(octaves, abs=0.01))
+
+
+@pytest.mark.usefixtures("keep_all")
 def test_onsets_are_quantised_to_sixteenths_or_triplets_or_left_alone() -> None:
     before = eighths()
     off = np.tile(np.array([0.06, -0.05, 0.01, 0.1]), len(before) // 4)

@@ -32,7 +32,7 @@ NO_HINTS = dict.fromkeys(HINT_CHANCES, 0.0)
 ALL_HINTS = dict.fromkeys(HINT_CHANCES, 1.0)
 
 
-def as_written(played: Performance, draws: Draws) -> Pair:
+def as_written(played: Performance, draws: Draws, *, tempo_octaves: float) -> Pair:
     """Instead of `deadpan`: every note is written a beat long, nothing else is touched."""
     return pair_as_written(played, np.ones(len(played)))
 

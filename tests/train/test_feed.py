@@ -12,6 +12,7 @@ import pytest
 import torch
 from toys import numbered, same_batch, write_data
 
+from duvhuman.humanize.features import feature_names
 from duvhuman.train import feed as module
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
@@ -124,6 +125,19 @@ def test_a_version_on_the_device_is_what_is_encoded_batch_by_batch(long: PhraseD
         for name in ("features", "articulation"):  # in half precision
             torch.testing.assert_close(getattr(one, name), getattr(other, name), atol=2e-3, rtol=1e-3)
         assert [tensor.dtype for tensor in one] == [tensor.dtype for tensor in other]
+
+
+@pytest.mark.parametrize("versions", [0, 1])
+def test_tempos_are_changed_as_far_as_the_configuration_says(versions: int, long: PhraseData) -> None:
+    config = replace(CONFIG, versions=versions)
+    column, changed = feature_names().index("tempo"), {}
+    for octaves in (0.0, 0.3, 2.0):
+        one = feed(long, replace(config, tempo_octaves=octaves))
+        tempos = torch.cat([batch.features[:, 0, column] for batch in one.batches(one.plan(0), 0, 0)])
+        changed[octaves] = float(tempos.max() - tempos.min())
+    assert changed[0.0] == 0
+    assert 0.3 < changed[0.3] <= 0.61  # half of the phrases, to either side
+    assert 1 < changed[2.0] <= 4.01
 
 
 def test_several_processes_encode_the_same(long: PhraseData, monkeypatch: pytest.MonkeyPatch) -> None:
