@@ -1,9 +1,9 @@
 """What the ways of decoding are worth: from the same predictions, other velocities and lengths.
 
 Every validation part is predicted once; what follows is arithmetic. The first table tells which of the network's two
-answers agrees best with the players, about what mean they are best stretched, and how much to keep of what sets a note
-apart from those around it; the second what `variation` costs and buys; the third which side a classifier tells players
-from us by.
+answers agrees best with the players, about what mean they are best stretched, how much to keep of what sets a note
+apart from those around it, and how much louder high passages are than the network knows; the second what `variation`
+costs and buys; the third which side a classifier tells players from us by.
 
 Conventions
 -----------
@@ -29,6 +29,7 @@ from duvhuman.humanize.decode import (
     keep_detail,
     keyed_uniform,
     local_mean,
+    register_of,
     velocity_centres,
 )
 from duvhuman.humanize.score import FloatArray
@@ -47,6 +48,7 @@ from duvhuman.train.evaluation.two_sample import two_sample_auc
 
 REACHES = (48, 192, 512, 2048)
 DETAILS = (1.0, 0.8, 0.6, 0.5, 0.4, 0.2, 0.0)
+SLOPES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
 VARIATIONS = (0.0, 0.25, 0.5, 1.0)
 
 
@@ -138,6 +140,14 @@ def answers(all_said: Said) -> None:
         kept = [stretch(keep_detail(velocity["bins"](s), detail), gain, STRETCH_NOTES) for s in said]
         cells.append(f"{detail:.1f}: {all_said.scores(kept, nothing)['vel_r']:.3f}")
     print(f"  velocity r by bins with a share of the detail: {', '.join(cells)}")
+    registers = [register_of(pair.score) for pair in all_said.pairs]
+    for detail in dict.fromkeys((1.0, all_said.config.velocity_detail)):
+        cells = []
+        for slope in SLOPES:
+            raised = [velocity["bins"](s) + slope * register for s, register in zip(said, registers, strict=True)]
+            kept = [stretch(keep_detail(values, detail), gain, STRETCH_NOTES) for values in raised]
+            cells.append(f"{slope:.2f}: {all_said.scores(kept, nothing)['vel_r']:.3f}")
+        print(f"  velocity r by bins with {detail:.1f} of the detail, and louder a semitone by: {', '.join(cells)}")
     for name, how in lengths.items():
         m = all_said.scores([s.velocity for s in said], [how(s) for s in said])
         print(f"  articulation by {name:22} r {m['art_r']:.3f}, MAE {m['art_mae']:.3f}", flush=True)
@@ -157,7 +167,9 @@ def variations(all_said: Said) -> None:
         ours = ([], [])
         for pair, said in zip(all_said.pairs, all_said.said, strict=True):
             draws = [keyed_uniform(pair.score, 0, salt) for salt in (1, 2)]
-            velocity, _ = decode_velocity(said, all_said.config, variation=variation, uniform=draws[0])
+            velocity, _ = decode_velocity(
+                said, all_said.config, variation=variation, uniform=draws[0], register=register_of(pair.score)
+            )
             ours[0].append(velocity)
             ours[1].append(decode_articulation(said, all_said.config, variation=variation, uniform=draws[1]))
         m = all_said.scores(*ours)

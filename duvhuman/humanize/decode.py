@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-Arrays are (N,) over the notes of one part. Nothing here looks further than `STRETCH_NOTES` and `DETAIL_NOTES` notes to
+Arrays are (N,) over the notes of one part. Nothing here looks further than twice `STRETCH_NOTES` and `DETAIL_NOTES` to
 either side, but for the next onset of a note's own pitch, wherever that is. Random draws are keyed to what is played:
 an edit elsewhere changes nothing, and equal bars are played alike.
 """
@@ -62,19 +62,21 @@ def duration_centres(config: ModelConfig) -> FloatArray:
 
 def decode_velocity(
     said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None,
-    contour_given: bool = False,
+    register: FloatArray | float = 0.0, contour_given: bool = False,
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Velocities and their spread.
 
     The expected velocity is the mean of the bins, which agrees better with players than the regression does. It varies
-    less than a player does, so it is stretched about its local mean by ``config.velocity_gain``, once only a share of
+    less than a player does, so it is stretched about its local mean by ``config.velocity_gain``, once a passage has
+    become louder by ``config.register_slope`` for every semitone of its register, and only a share of
     ``config.velocity_detail`` is kept of what sets each note apart from those around it. Where the network was told the
-    contour of what the user wrote, all of it is kept, and stretched by ``config.contour_gain``.
+    contour of what the user wrote, all of that is kept as it is, and stretched by ``config.contour_gain``.
 
     Parameters
     ----------
     variation : 0 is the expected performance, 1 a draw from the predicted bins.
     uniform : (N,) the draws in 0..1, needed if `variation` is not 0.
+    register : (N,) semitones (`register_of`); 0 if the passages of the part are not told apart.
     contour_given : whether the network was given the contour hint.
 
     Returns
@@ -85,8 +87,11 @@ def decode_velocity(
     centres = velocity_centres()
     mean = said.velocity_probabilities @ centres
     spread = np.sqrt(np.maximum(said.velocity_probabilities @ centres**2 - mean**2, 0.0))
-    detail, gain = (1.0, config.contour_gain) if contour_given else (config.velocity_detail, config.velocity_gain)
-    expected = keep_detail(mean, detail)
+    if contour_given:
+        expected, gain = mean, config.contour_gain
+    else:
+        expected = keep_detail(mean + config.register_slope * register, config.velocity_detail)
+        gain = config.velocity_gain
     middle = local_mean(expected)
     velocity = middle + gain * (expected - middle)
     if variation > 0 and uniform is not None:
@@ -121,6 +126,18 @@ def keep_detail(expected: FloatArray, detail: float) -> FloatArray:
     """(N,) expected velocities with a share `detail` (0..1) of what sets each apart from the notes around it."""
     kept: FloatArray = expected - (1 - detail) * (expected - local_mean(expected, DETAIL_NOTES))
     return kept
+
+
+def register_of(score: Score) -> FloatArray:
+    """(N,) how many semitones the highest notes of the chords within `DETAIL_NOTES` lie above those within
+    `STRETCH_NOTES`: high passages are loud, and a network that sees a hundred notes cannot know which are high.
+    """
+    starts = chord_starts(score)
+    chord = np.cumsum(starts) - 1
+    top = np.maximum.reduceat(score.pitch.astype(np.float64), np.flatnonzero(starts))[chord]
+    near = local_mean(top, DETAIL_NOTES)
+    register: FloatArray = near - local_mean(near)
+    return register
 
 
 def local_mean(values: FloatArray, reach: int = STRETCH_NOTES) -> FloatArray:

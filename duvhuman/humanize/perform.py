@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from duvhuman.humanize.decode import decode_articulation, decode_velocity, keyed_uniform, limit_durations
+from duvhuman.humanize.decode import decode_articulation, decode_velocity, keyed_uniform, limit_durations, register_of
 from duvhuman.humanize.score import FloatArray, Hints, Score, contour
 from duvhuman.humanize.windows import Distribution, predict_distribution
 from duvhuman.models.phrase_transformer import PhraseTransformer
@@ -74,8 +74,9 @@ def perform(
     said = predict_distribution(model, score, hints)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
-        said, model.config, variation=variation, uniform=draws[0], contour_given=bool(np.isfinite(hints.swell).any())
-    )
+        said, model.config, variation=variation, uniform=draws[0], register=register_of(score),
+        contour_given=bool(np.isfinite(hints.swell).any()),
+    )  # fmt: skip
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
     duration = limit_durations(score, score.nominal_beats * 2.0**articulation)
     return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)

@@ -38,6 +38,8 @@ class ModelConfig:
     contour_gain : takes the place of `velocity_gain` where the user's dynamics are kept, which tell most of the spread.
     velocity_detail : how much of what sets a note's expected velocity apart from those around it is kept, 0..1, before
         the gain; all of it where the user's dynamics are kept.
+    register_slope : MIDI velocities, before the gain, that a note gains for each semitone by which the chords around it
+        reach higher than usual in the part; none where the user's dynamics are kept.
     median_share : how much of a decoded articulation is the median of the bins, 0..1; the rest is the regression.
     typical_range : velocity SD within a part, median over the training parts; what the range hint defaults to.
 
@@ -60,6 +62,7 @@ class ModelConfig:
     articulation_gain: float = 1.0
     contour_gain: float = 1.0
     velocity_detail: float = 1.0
+    register_slope: float = 0.0
     median_share: float = 0.5
     typical_range: float = 14.0
 
@@ -69,7 +72,7 @@ class ModelConfig:
                 raise ModelError(f"{name} must be 1 or more, not {size}")
         if not 0 <= self.dropout < 1:
             raise ModelError(f"dropout must be from 0 to below 1, not {self.dropout}")
-        for name in ("velocity_gain", "articulation_gain", "contour_gain", "typical_range"):
+        for name in ("velocity_gain", "articulation_gain", "contour_gain", "register_slope", "typical_range"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ModelError(f"{name} must be a number from 0, not {value}")
         for name in ("velocity_detail", "median_share"):

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from duvhuman.errors import DataError
-from duvhuman.humanize.decode import decode_articulation, decode_velocity, keep_detail, local_mean
+from duvhuman.humanize.decode import decode_articulation, decode_velocity, keep_detail, local_mean, register_of
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
 from duvhuman.humanize.perform import hints_of
 from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset
@@ -45,7 +45,7 @@ from duvhuman.train.losses import loss_terms
 from duvhuman.train.performance import Performance
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 
-RECIPE = 6
+RECIPE = 7
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS = 10
 LORA_SHARE = 0.5
@@ -282,7 +282,7 @@ class _Fit:
         velocities, articulations = [], []
         for pair in self._pairs:
             said = predict_distribution(self._network, pair.score, _hints(pair, self._network.config))
-            velocities.append(decode_velocity(said, plain)[0])
+            velocities.append(decode_velocity(said, plain, register=register_of(pair.score))[0])
             articulations.append(decode_articulation(said, plain))
         return _Heard(np.concatenate(velocities), np.concatenate(articulations))
 

@@ -54,12 +54,14 @@ AVERAGE = "average"
 """Not a stage of training, but told among them: the mean of several models."""
 PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
 CALIBRATION_PARTS = 160
-MEDIAN_SHARES = {"keys": 0.0}
-"""`ModelConfig.median_share` where it is not the default: on scores, which users give and the packs lack, the
-regression of keys errs less than the median (`benchmarks/piano_scores.py`)."""
-VELOCITY_DETAILS = {"strings": 0.5}
-"""`ModelConfig.velocity_detail` where it is not the default: strings mostly play blocks of one loudness, and what is
-expected of single notes agrees with few of the players (`benchmarks/decoding.py`)."""
+DECODING: Mapping[str, Mapping[str, Any]] = {
+    "keys": {"median_share": 0.0, "register_slope": 0.15},
+    "strings": {"velocity_detail": 0.5},
+}
+"""What an instrument's `ModelConfig` says of decoding where it is not the default. On scores, which users give and the
+packs lack, the regression of the keys' lengths errs less than the median (`benchmarks/piano_scores.py`). Pianists play
+high passages louder than the network knows. Strings mostly play blocks of one loudness, and what is expected of single
+notes agrees with few of the players (both `benchmarks/decoding.py`)."""
 WANTED_SD_RATIO = 0.95
 LARGEST_GAIN = 10.0
 GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
@@ -161,7 +163,7 @@ def grown(tensors: Mapping[str, Tensor], n_layers: int) -> dict[str, Tensor]:
 
 def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) -> PhraseTransformer:
     """`network` with the range and the velocity gains of its instrument's players, measured on training parts, and with
-    its `MEDIAN_SHARES` and `VELOCITY_DETAILS`.
+    what `DECODING` says of it.
 
     The gains are chosen so that the velocity SD of parts played through the inference path, once flat and once with the
     player's own dynamics written, is on average `WANTED_SD_RATIO` of the players'; they stay 1 if the middle of no part
@@ -172,10 +174,8 @@ def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) ->
     sample = [parts[i] for i in rng.permutation(len(parts))[:CALIBRATION_PARTS]]
     pairs = flat_pairs(data, sample, max_notes=PAIR_NOTES)
     network.config = replace(
-        network.config, typical_range=float(np.median([part.range for part in parts])),
-        median_share=MEDIAN_SHARES.get(instrument, network.config.median_share),
-        velocity_detail=VELOCITY_DETAILS.get(instrument, network.config.velocity_detail),
-    )  # fmt: skip
+        network.config, typical_range=float(np.median([part.range for part in parts])), **DECODING.get(instrument, {})
+    )
     for name, written in GAINS.items():
         gain = 1.0
         for _ in range(3 if pairs else 0):  # clipping at 1 and 127 makes the ratio a little less than proportional

@@ -17,9 +17,11 @@ from duvhuman.humanize.decode import (
     keyed_uniform,
     limit_durations,
     local_mean,
+    register_of,
     velocity_bin,
     velocity_centres,
 )
+from duvhuman.humanize.score import Score
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import DURATION_EDGES, ModelConfig
 
@@ -121,6 +123,47 @@ def test_accents_that_the_user_wrote_keep_all_their_detail() -> None:
 def test_with_all_detail_expected_velocities_stay_bit_for_bit() -> None:
     values = np.random.default_rng(0).normal(64, 20, size=300)
     assert np.array_equal(keep_detail(values, 1.0), values)
+
+
+def passages(*pitches: int) -> Score:
+    """Passages of 100 chords of two notes, an octave apart, with this pitch on top."""
+    tops = np.repeat(pitches, 100)
+    return score(np.repeat(np.arange(len(tops)) / 2, 2), np.column_stack([tops - 12, tops]).ravel())
+
+
+def test_register_is_how_far_chords_reach_above_those_in_the_wider_neighbourhood() -> None:
+    assert register_of(passages(60)) == pytest.approx(0, abs=1e-9)
+    low, high = np.split(register_of(passages(60, 70)), 2)
+    weight = np.arange(512, 112, -1.0)  # of the 400 notes, seen from an end
+    other = 10 * weight[200:].sum() / weight.sum()
+    assert [low[0], high[-1]] == pytest.approx([-other, other], abs=0.02)
+    assert low == pytest.approx(-high[::-1])
+    assert np.max(np.abs(np.diff(np.append(low, high)))) < 0.5  # a passage's, not a note's
+
+
+def test_register_does_not_follow_from_the_lower_notes_of_chords_or_the_key() -> None:
+    line = passages(60, 70, 65)
+    lower = line.replace(pitch=np.where(np.arange(len(line)) % 2, line.pitch, 20))
+    assert np.array_equal(register_of(lower), register_of(line))
+    assert register_of(line.replace(pitch=line.pitch + 5)) == pytest.approx(register_of(line))
+
+
+def test_high_passages_are_louder_by_the_slope_before_the_gain() -> None:
+    line = passages(60, 70)
+    said, register = certain([7] * len(line)), register_of(line)
+    plain, louder, stretched = (
+        decode_velocity(said, ModelConfig(register_slope=slope, velocity_gain=gain), register=register)[0]
+        for slope, gain in ((0.0, 1.0), (0.5, 1.0), (0.5, 3.0))
+    )
+    assert plain == pytest.approx(59.5)
+    assert louder == pytest.approx(59.5 + 0.5 * register)
+    assert np.ptp(stretched) == pytest.approx(3 * np.ptp(louder), rel=0.1)
+
+
+def test_where_the_users_dynamics_are_kept_register_adds_nothing() -> None:
+    line = passages(60, 70)
+    said, config = certain([7] * len(line)), ModelConfig(register_slope=0.5)
+    assert decode_velocity(said, config, register=register_of(line), contour_given=True)[0] == pytest.approx(59.5)
 
 
 def test_velocities_stay_midi_velocities() -> None:
