@@ -16,6 +16,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from plain_errors import run
 
 import duvhuman
 from duvhuman.midi.notes import NoteTable
@@ -58,4 +59,4 @@ def draw_roll(axis: Axes, notes: NoteTable) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -18,6 +18,7 @@ import argparse
 from collections.abc import Sequence
 
 import numpy as np
+from plain_errors import run
 
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.lora import merge_adapter
@@ -82,4 +83,4 @@ def line(instrument: str, name: str, rows: Sequence[dict[str, float]], first: Se
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

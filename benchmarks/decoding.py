@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from plain_errors import run
 
 from duvhuman.humanize.decode import (
     STRETCH_NOTES,
@@ -183,4 +184,4 @@ def variations(all_said: Said) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from plain_errors import run
 
 from duvhuman.humanize.score import BoolArray, gap_to_next_onset
 from duvhuman.instruments import INSTRUMENTS
@@ -154,4 +155,4 @@ def line(instrument: str, rows: Sequence[dict[str, float]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -36,6 +36,8 @@ try:
 except ImportError:
     raise SystemExit("match files are read with partitura: pip install partitura") from None
 
+from plain_errors import run
+
 import duvhuman
 from duvhuman.humanize.score import FloatArray, score_of
 from duvhuman.midi.notes import read_parts
@@ -282,4 +284,4 @@ def row(name: str, pieces: Sequence[dict[str, float]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from piano_scores import TICKS_PER_BEAT, read_match, tick_of
+from plain_errors import run
 
 from duvhuman.humanize.score import CHORD_SECONDS, BoolArray, FloatArray
 from duvhuman.train.dataset import PhraseData
@@ -93,4 +94,4 @@ def f_measure(truth: BoolArray, said: BoolArray) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

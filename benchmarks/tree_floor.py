@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from plain_errors import run
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from duvhuman.humanize.features import compute_features
@@ -122,4 +123,4 @@ def rows_of(notes: Notes) -> list[slice]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
