@@ -21,7 +21,7 @@ from duvhuman.models.memory import MEMORY_FILE, Memory, attach
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 PERSONAL_FILE = "duvhuman.json"
-PERSONAL = ("velocity_gain", "contour_gain", "typical_range")
+PERSONAL = ("velocity_gain", "contour_gain", "register_slope", "typical_range")
 
 
 def make_personal(network: PhraseTransformer, folder: str | PathLike[str]) -> None:

@@ -197,7 +197,10 @@ class _Fit:
         heard = self._heard()
         before = self._state(heard, np.zeros((self.notes, 2)), network.config.velocity_gain)
         typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))
-        network.config = replace(network.config, typical_range=round(float(np.clip(typical, *RANGES)), 2))
+        # What this player makes of high passages the take tells; what others do is no help.
+        network.config = replace(
+            network.config, typical_range=round(float(np.clip(typical, *RANGES)), 2), register_slope=0.0
+        )  # fmt: skip
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
         beginning = _copies(trained)
         halves = []

@@ -100,19 +100,25 @@ def test_the_gain_makes_up_for_the_detail_that_the_model_leaves_out(tiny: Path, 
     assert gains[1] == pytest.approx(2 * gains[0], rel=0.2)  # every other note is louder: all is detail
 
 
-def test_passages_are_heard_as_loud_as_the_model_makes_high_ones(tiny: Path, tmp_path: Path) -> None:
+def test_how_loud_high_passages_are_the_model_says_before_the_fit_and_the_take_after_it(
+    tiny: Path, tmp_path: Path
+) -> None:
     high = np.arange(192) >= 96
     rows = [(240 * i, 40 + 20 * int(high[i]), 50 + 30 * int(high[i]) + i % 3, 150) for i in range(192)]
     passages = read_takes([open_midi(song(part(rows, number=GUITAR)))], "guitar")
-    before = []
+    before, after = [], []
     for slope in (0.0, 5.0):
         models = tmp_path / str(slope)
         shutil.copytree(tiny / "guitar", models / "guitar")
         config = replace(read_config(models / "guitar"), register_slope=slope)
         (models / "guitar" / CONFIG_FILE).write_text(json.dumps(config.to_dict()))
-        before.append(fitted(passages, models, models / "mine").held_out.velocity_r[0])
+        done = fitted(passages, models, models / "mine").held_out.velocity_r
+        before.append(done[0])
+        after.append(done[1])
+        assert read_personal(models / "mine")["config"]["register_slope"] == 0
     assert before[0] < 0.7
     assert before[1] > 0.85
+    assert after[0] == after[1] > 0.9
 
 
 def test_lengths_that_the_pedal_hides_have_no_say(tiny: Path, tmp_path: Path) -> None:
