@@ -2,8 +2,9 @@
 
 Every validation part is predicted once; what follows is arithmetic. The first table tells which of the network's two
 answers agrees best with the players, about what mean they are best stretched, how much to keep of what sets a note
-apart from those around it, and how much louder high passages are than the network knows; the second what `variation`
-costs and buys; the third which side a classifier tells players from us by.
+apart from those around it, how much louder high passages are than the network knows, and how far the gain should follow
+from what the network is unsure of; the second what `variation` costs and buys; the third which side a classifier tells
+players from us by.
 
 Conventions
 -----------
@@ -31,6 +32,7 @@ from duvhuman.humanize.decode import (
     keyed_uniform,
     local_mean,
     register_of,
+    stretched,
     velocity_centres,
 )
 from duvhuman.humanize.score import FloatArray
@@ -46,10 +48,12 @@ from duvhuman.train.evaluation.metrics import mean_over_parts
 from duvhuman.train.evaluation.predictors import Prediction, flat_pair, metrics_of, model_predictor, written_flat
 from duvhuman.train.evaluation.report import sample_parts
 from duvhuman.train.evaluation.two_sample import two_sample_auc
+from duvhuman.train.stages import WANTED_SD_RATIO
 
 REACHES = (48, 192, 512, 2048)
 DETAILS = (1.0, 0.8, 0.6, 0.5, 0.4, 0.2, 0.0)
 SLOPES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 VARIATIONS = (0.0, 0.25, 0.5, 1.0)
 
 
@@ -149,9 +153,37 @@ def answers(all_said: Said) -> None:
             kept = [stretch(keep_detail(values, detail), gain, STRETCH_NOTES) for values in raised]
             cells.append(f"{slope:.2f}: {all_said.scores(kept, nothing)['vel_r']:.3f}")
         print(f"  velocity r by bins with {detail:.1f} of the detail, and louder a semitone by: {', '.join(cells)}")
+    liveliness(all_said, [kept_of(s, all_said.config, r) for s, r in zip(said, registers, strict=True)])
     for name, how in lengths.items():
         m = all_said.scores([s.velocity for s in said], [how(s) for s in said])
         print(f"  articulation by {name:22} r {m['art_r']:.3f}, MAE {m['art_mae']:.3f}", flush=True)
+
+
+def kept_of(said: Distribution, config: ModelConfig, register: FloatArray) -> FloatArray:
+    """Expected velocities as they are before the stretch."""
+    expected = said.velocity_probabilities @ velocity_centres() + config.register_slope * register
+    return keep_detail(expected, config.velocity_detail)
+
+
+def liveliness(all_said: Said, expected: Sequence[FloatArray]) -> None:
+    """How alike parts are in liveliness with several `ModelConfig.spread_share`, at the same SD ratio on average."""
+    nothing = [np.zeros(len(values)) for values in expected]
+    played = [pair.played.velocity for pair in all_said.pairs]
+    spreads = [decode_velocity(said, all_said.config)[1] for said in all_said.said]
+    for share in SHARES:
+        gain, ratios, ours = 1.0, np.ones(len(expected)), list(expected)
+        for _ in range(4):  # clipping at 1 and 127 makes the ratio a little less than proportional
+            ours = [
+                np.clip(stretched(values, spread, gain=gain, spread_share=share), 1, 127)
+                for values, spread in zip(expected, spreads, strict=True)
+            ]
+            ratios = np.array([one.std() / other.std() for one, other in zip(ours, played, strict=True)])
+            gain *= WANTED_SD_RATIO / ratios.mean()
+        m = all_said.scores(ours, nothing)
+        print(
+            f"  {share:.2f} of the gain by what the network is unsure of: velocity r {m['vel_r']:.3f}, MAE about the "
+            f"mean {m['vel_mae_centred']:.2f}, mean |ln SD ratio| {np.mean(np.abs(np.log(ratios))):.3f}", flush=True,
+        )  # fmt: skip
 
 
 def stretch(values: FloatArray, gain: float, reach: int) -> FloatArray:

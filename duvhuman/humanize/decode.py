@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-Arrays are (N,) over the notes of one part. Nothing here looks further than twice `STRETCH_NOTES` and `DETAIL_NOTES` to
+Arrays are (N,) over the notes of one part. Nothing here looks further than thrice `STRETCH_NOTES` and `DETAIL_NOTES` to
 either side, but for the next onset of a note's own pitch, wherever that is. Random draws are keyed to what is played:
 an edit elsewhere changes nothing, and equal bars are played alike.
 """
@@ -27,6 +27,8 @@ from duvhuman.models.config import VELOCITY_BINS, ModelConfig
 
 STRETCH_NOTES = 512
 """How many notes to either side the mean is taken of that velocities are stretched about."""
+LEAST_VARIANCE = 0.1
+"""An expectation that varies less, in squared MIDI velocities, is not stretched further for it."""
 DETAIL_NOTES = 32
 """How many notes to either side make up the swell, which `ModelConfig.velocity_detail` sets against single notes."""
 STACCATO_SHARE = 0.75
@@ -67,10 +69,10 @@ def decode_velocity(
     """Velocities and their spread.
 
     The expected velocity is the mean of the bins, which agrees better with players than the regression does. It varies
-    less than a player does, so it is stretched about its local mean by ``config.velocity_gain``, once a passage has
-    become louder by ``config.register_slope`` for every semitone of its register, and only a share of
-    ``config.velocity_detail`` is kept of what sets each note apart from those around it. Where the network was told the
-    contour of what the user wrote, all of that is kept as it is, and stretched by ``config.contour_gain``.
+    less than a player does, so it is stretched about its local mean (`stretched`), once a passage has become louder by
+    ``config.register_slope`` for every semitone of its register, and only a share of ``config.velocity_detail`` is kept
+    of what sets each note apart from those around it. Where the network was told the contour of what the user wrote,
+    all of that is kept as it is, and stretched by ``config.contour_gain``.
 
     Parameters
     ----------
@@ -88,12 +90,10 @@ def decode_velocity(
     mean = said.velocity_probabilities @ centres
     spread = np.sqrt(np.maximum(said.velocity_probabilities @ centres**2 - mean**2, 0.0))
     if contour_given:
-        expected, gain = mean, config.contour_gain
+        velocity = stretched(mean, spread, gain=config.contour_gain)
     else:
         expected = keep_detail(mean + config.register_slope * register, config.velocity_detail)
-        gain = config.velocity_gain
-    middle = local_mean(expected)
-    velocity = middle + gain * (expected - middle)
+        velocity = stretched(expected, spread, gain=config.velocity_gain, spread_share=config.spread_share)
     if variation > 0 and uniform is not None:
         edges = np.append(8.0 * np.arange(VELOCITY_BINS), 128.0)
         drawn = inverse_cdf(said.velocity_probabilities, edges, uniform)
@@ -120,6 +120,25 @@ def decode_articulation(
         drawn = inverse_cdf(said.duration_probabilities, edges, uniform)
         articulation = (1 - variation) * articulation + variation * drawn
     return articulation
+
+
+def stretched(expected: FloatArray, spread: FloatArray, *, gain: float, spread_share: float = 0.0) -> FloatArray:
+    """(N,) expected velocities, stretched about their local mean.
+
+    The expectation varies, and about it the velocity does: the variances add up (the law of total variance). The less
+    sure the network is, the less its expectation varies beside the player.
+
+    Parameters
+    ----------
+    spread : (N,) SD of the predicted bins.
+    gain, spread_share : they are stretched by `gain` times the SD that the network says velocities have over the SD of
+        their expectation, both in the neighbourhood, to the power of `spread_share` (0..1).
+    """
+    middle = local_mean(expected)
+    varies, spreads = local_mean((expected - middle) ** 2), local_mean(spread**2)
+    factor = (1 + spreads / np.maximum(varies, LEAST_VARIANCE)) ** (spread_share / 2)
+    wide: FloatArray = middle + gain * factor * (expected - middle)
+    return wide
 
 
 def keep_detail(expected: FloatArray, detail: float) -> FloatArray:

@@ -21,7 +21,7 @@ from duvhuman.models.memory import MEMORY_FILE, Memory, attach
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 PERSONAL_FILE = "duvhuman.json"
-PERSONAL = ("velocity_gain", "contour_gain", "register_slope", "typical_range")
+PERSONAL = ("velocity_gain", "contour_gain", "register_slope", "spread_share", "typical_range")
 
 
 def make_personal(network: PhraseTransformer, folder: str | PathLike[str]) -> None:
@@ -40,13 +40,18 @@ def make_personal(network: PhraseTransformer, folder: str | PathLike[str]) -> No
 
 
 def personal_config(config: ModelConfig, folder: str | PathLike[str]) -> ModelConfig:
-    """A model's `config` as it is with the adapter in `folder`; ModelError if what the folder says is damaged."""
+    """A model's `config` as it is with the adapter in `folder`; ModelError if what the folder says is damaged.
+
+    A ``velocity_gain`` that comes without a ``spread_share`` is all of the gain.
+    """
     changes = read_personal(folder).get("config", {})
     wrong = not isinstance(changes, dict) or any(
         key not in PERSONAL or not isinstance(value, (int, float)) for key, value in changes.items()
     )
     if wrong:
         raise ModelError(f"{Path(folder) / PERSONAL_FILE}: config may hold {', '.join(PERSONAL)}; train it anew")
+    if "velocity_gain" in changes:
+        changes = {"spread_share": 0.0} | changes
     return ModelConfig.from_dict(config.to_dict() | changes)
 
 

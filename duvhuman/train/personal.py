@@ -26,7 +26,14 @@ import torch
 from torch import Tensor, nn
 
 from duvhuman.errors import DataError
-from duvhuman.humanize.decode import decode_articulation, decode_velocity, keep_detail, local_mean, register_of
+from duvhuman.humanize.decode import (
+    decode_articulation,
+    decode_velocity,
+    keep_detail,
+    local_mean,
+    register_of,
+    stretched,
+)
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
 from duvhuman.humanize.perform import hints_of
 from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset
@@ -96,9 +103,10 @@ class Fitted:
 
 @dataclass(frozen=True)
 class _Heard:
-    """What a network expects of all notes, (N,) each and not yet stretched."""
+    """What a network expects of all notes, (N,) each and not yet stretched, and the SD of its velocity bins."""
 
     velocity: FloatArray
+    spread: FloatArray
     articulation: FloatArray
 
 
@@ -197,9 +205,10 @@ class _Fit:
         heard = self._heard()
         before = self._state(heard, np.zeros((self.notes, 2)), network.config.velocity_gain)
         typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))
-        # What this player makes of high passages the take tells; what others do is no help.
+        # How far this player goes, and what high passages are to them, the take tells; what others do is no help.
         network.config = replace(
-            network.config, typical_range=round(float(np.clip(typical, *RANGES)), 2), register_slope=0.0
+            network.config, typical_range=round(float(np.clip(typical, *RANGES)), 2),
+            register_slope=0.0, spread_share=0.0,
         )  # fmt: skip
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
         beginning = _copies(trained)
@@ -213,7 +222,7 @@ class _Fit:
         # Each note as the network plays it that was not trained on its half.
         heard = _Heard(*(
             np.where(self._fold % 2 == 0, getattr(by_second, name), getattr(by_first, name))
-            for name in ("velocity", "articulation")
+            for name in ("velocity", "spread", "articulation")
         ))  # fmt: skip
         after = self._state(heard, self._remembered(heard))
         _restore(trained, _between(one, other, 0.5))
@@ -281,13 +290,16 @@ class _Fit:
 
     def _heard(self) -> _Heard:
         """What the network expects of all notes as it is now."""
-        plain = replace(self._network.config, velocity_gain=1.0, velocity_detail=1.0, articulation_gain=1.0)
+        plain = replace(
+            self._network.config, velocity_gain=1.0, velocity_detail=1.0, spread_share=0.0, articulation_gain=1.0
+        )
         velocities, articulations = [], []
         for pair in self._pairs:
             said = predict_distribution(self._network, pair.score, _hints(pair, self._network.config))
-            velocities.append(decode_velocity(said, plain, register=register_of(pair.score))[0])
+            velocities.append(decode_velocity(said, plain, register=register_of(pair.score)))
             articulations.append(decode_articulation(said, plain))
-        return _Heard(np.concatenate(velocities), np.concatenate(articulations))
+        velocity, spread = (np.concatenate(of_all) for of_all in zip(*velocities, strict=True))
+        return _Heard(velocity, spread, np.concatenate(articulations))
 
     def _memory(self, heard: _Heard, rows: BoolArray) -> Memory:
         """A memory of the notes marked in `rows` for networks that expect what is `heard`."""
@@ -317,14 +329,17 @@ class _Fit:
         """How the notes are played of which this is expected, with a `correction` (N, 2) of velocity and articulation;
         `stretch` is the gain, calibrated if it is None.
         """
-        expected, detail = heard.velocity + correction[:, 0], self._network.config.velocity_detail
-        kept = [keep_detail(expected[low:high], detail) for low, high in self._spans()]
+        expected, config = heard.velocity + correction[:, 0], self._network.config
+        kept = [keep_detail(expected[low:high], config.velocity_detail) for low, high in self._spans()]
         velocity, middle = np.concatenate(kept), np.concatenate([local_mean(passage) for passage in kept])
         gain = self._gain(velocity, middle) if stretch is None else stretch
-        played = np.clip(middle + gain * (velocity - middle), 1, 127)
+        wide = [
+            stretched(passage, heard.spread[low:high], gain=gain, spread_share=config.spread_share)
+            for passage, (low, high) in zip(kept, self._spans(), strict=True)
+        ]
+        played = np.clip(np.concatenate(wide), 1, 127)
         score = correlation(_centred(self._velocity, self._passage), _centred(np.round(played), self._passage))
-        config = replace(self._network.config, velocity_gain=gain)
-        return _State(score, played, heard.articulation + correction[:, 1], config)
+        return _State(score, played, heard.articulation + correction[:, 1], replace(config, velocity_gain=gain))
 
     def _gain(self, velocity: FloatArray, middle: FloatArray) -> float:
         """The gain at which velocities vary nearly as much as the player's."""

@@ -55,13 +55,14 @@ AVERAGE = "average"
 PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
 CALIBRATION_PARTS = 160
 DECODING: Mapping[str, Mapping[str, Any]] = {
-    "keys": {"median_share": 0.0, "register_slope": 0.15},
+    "keys": {"median_share": 0.0, "register_slope": 0.15, "spread_share": 0.5},
     "strings": {"velocity_detail": 0.5},
 }
 """What an instrument's `ModelConfig` says of decoding where it is not the default. On scores, which users give and the
 packs lack, the regression of the keys' lengths errs less than the median (`benchmarks/piano_scores.py`). Pianists play
-high passages louder than the network knows. Strings mostly play blocks of one loudness, and what is expected of single
-notes agrees with few of the players (both `benchmarks/decoding.py`)."""
+high passages louder than the network knows, and keys are so many things, from concert grands to organs, that one gain
+does not suit them all. Strings mostly play blocks of one loudness, and what is expected of single notes agrees with few
+of the players (`benchmarks/decoding.py` tells of all three)."""
 WANTED_SD_RATIO = 0.95
 LARGEST_GAIN = 10.0
 GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
@@ -144,7 +145,7 @@ def _calibrate_adapter(run: Run, instrument: str) -> None:
     network, folder = PhraseTransformer.from_pretrained(run.folder), run.folder / "adapter"
     merge_adapter(network, folder)
     config = calibrated(network, run.data, instrument).config
-    write_personal(folder, {"config": {name: getattr(config, name) for name in GAINS}})
+    write_personal(folder, {"config": {name: getattr(config, name) for name in (*GAINS, "spread_share")}})
 
 
 def grown(tensors: Mapping[str, Tensor], n_layers: int) -> dict[str, Tensor]:

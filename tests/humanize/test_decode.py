@@ -18,6 +18,7 @@ from duvhuman.humanize.decode import (
     limit_durations,
     local_mean,
     register_of,
+    stretched,
     velocity_bin,
     velocity_centres,
 )
@@ -164,6 +165,36 @@ def test_where_the_users_dynamics_are_kept_register_adds_nothing() -> None:
     line = passages(60, 70)
     said, config = certain([7] * len(line)), ModelConfig(register_slope=0.5)
     assert decode_velocity(said, config, register=register_of(line), contour_given=True)[0] == pytest.approx(59.5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_velocities_vary_as_the_expectation_does_and_as_the_bins_spread_about_it(share: float) -> None:
+    expected = np.tile([58.0, 62.0], 200)  # a variance of 4 ...
+    wide = stretched(expected, np.full(400, 6.0), gain=1.5, spread_share=share)  # ... and 36 about it
+    assert np.diff(wide[150:250]) == pytest.approx(1.5 * 10 ** (share / 2) * np.diff(expected[150:250]), rel=0.01)
+
+
+def test_what_the_network_is_less_sure_of_is_stretched_more() -> None:
+    expected = np.tile([58.0, 62.0], 3000)
+    unsure = np.repeat([6.0, 12.0], 3000)
+    wide = stretched(expected, unsure, gain=1.0, spread_share=1.0)
+    assert np.ptp(wide[1000:1100]) == pytest.approx(4 * (1 + 36 / 4) ** 0.5, rel=0.01)
+    assert np.ptp(wide[-1100:-1000]) == pytest.approx(4 * (1 + 144 / 4) ** 0.5, rel=0.01)
+
+
+def test_what_does_not_vary_is_not_made_to() -> None:
+    assert stretched(np.full(50, 64.0), np.full(50, 12.0), gain=3.0, spread_share=1.0) == pytest.approx(64)
+
+
+def test_the_spread_of_the_bins_has_no_say_where_the_users_dynamics_are_kept() -> None:
+    blurred = np.zeros((40, 16))
+    blurred[::2, [5, 7]] = blurred[1::2, [7, 9]] = 0.5
+    said = Distribution(blurred, np.full(40, 60.0), blurred, np.zeros(40))
+    flat, kept = (
+        decode_velocity(said, ModelConfig(spread_share=1.0), contour_given=given)[0] for given in (False, True)
+    )
+    assert np.ptp(kept) == pytest.approx(16, rel=0.05)  # SD 8, and 8 about it
+    assert np.ptp(flat) == pytest.approx(16 * 2**0.5, rel=0.05)
 
 
 def test_velocities_stay_midi_velocities() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,20 @@ def test_the_players_own_spread_replaces_the_models(tmp_path: Path) -> None:
     (tmp_path / PERSONAL_FILE).write_text(json.dumps({"config": {"typical_range": 21, "velocity_gain": 1.5}}))
     make_personal(network, tmp_path)
     assert (network.config.typical_range, network.config.velocity_gain) == (21.0, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("told", "share"),
+    [({"velocity_gain": 3.0}, 0.0), ({"velocity_gain": 3.0, "spread_share": 0.25}, 0.25), ({"typical_range": 9}, 0.5)],
+)
+def test_a_gain_that_names_no_share_of_the_spread_is_all_of_the_gain(
+    told: dict[str, float], share: float, tmp_path: Path
+) -> None:
+    network = tiny_network()
+    network.config = replace(network.config, spread_share=0.5)
+    (tmp_path / PERSONAL_FILE).write_text(json.dumps({"config": told}))
+    make_personal(network, tmp_path)
+    assert network.config.spread_share == share
 
 
 def test_an_adapter_without_personal_files_changes_nothing_else(tmp_path: Path) -> None:

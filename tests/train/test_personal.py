@@ -121,6 +121,23 @@ def test_how_loud_high_passages_are_the_model_says_before_the_fit_and_the_take_a
     assert after[0] == after[1] > 0.9
 
 
+def test_the_spread_of_the_bins_stretches_before_the_fit_and_the_take_alone_after_it(
+    tiny: Path, tmp_path: Path
+) -> None:
+    before, after = [], []
+    for share in (0.0, 1.0):
+        models = tmp_path / str(share)
+        shutil.copytree(tiny / "guitar", models / "guitar")
+        config = replace(read_config(models / "guitar"), spread_share=share)
+        (models / "guitar" / CONFIG_FILE).write_text(json.dumps(config.to_dict()))
+        ratio = fitted(takes(noise=3, accent=30), models, models / "mine").held_out.velocity_sd_ratio
+        before.append(ratio[0])
+        after.append(ratio[1])
+        assert read_personal(models / "mine")["config"]["spread_share"] == 0
+    assert before[1] > 1.5 * before[0]
+    assert 0.7 < after[0] == after[1] < 1.2
+
+
 def test_lengths_that_the_pedal_hides_have_no_say(tiny: Path, tmp_path: Path) -> None:
     def of(hidden: float) -> tuple[Fitted, dict[str, bytes]]:
         (passage,) = takes(noise=3, accent=30)

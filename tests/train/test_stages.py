@@ -177,6 +177,7 @@ def test_the_adapter_has_gains_of_its_own(trained: Trained) -> None:
     merge_adapter(network, trained.guitar / "adapter")
     assert network.config.velocity_gain != base.velocity_gain
     assert network.config.contour_gain != base.contour_gain
+    assert read_personal(trained.guitar / "adapter")["config"]["spread_share"] == base.spread_share
     pairs = flat_pairs(trained.data, trained.data.select(split="train", instrument="guitar"))
     for written in (written_flat, written_as_played):
         rows = score_pairs(pairs, model_predictor(network), written)
