@@ -41,6 +41,14 @@ def fitted(passages: list[Passage], models: Path, out: Path) -> Fitted:
     return fit_personal(passages, models / "guitar", None, out, base_name="duvhuman/guitar")
 
 
+def copied(tiny: Path, models: Path, **changes: float) -> Path:
+    """A folder of models whose guitar's config is otherwise."""
+    shutil.copytree(tiny / "guitar", models / "guitar")
+    config = replace(read_config(models / "guitar"), **changes)  # type: ignore[arg-type]
+    (models / "guitar" / CONFIG_FILE).write_text(json.dumps(config.to_dict()))
+    return models
+
+
 def test_a_habit_is_found_again_in_bars_that_were_held_out(tiny: Path, tmp_path: Path) -> None:
     done = fitted(takes(noise=3, accent=30), tiny, tmp_path)
     before, after = done.held_out.velocity_r
@@ -90,10 +98,7 @@ def test_what_a_take_does_not_tell_stays_as_the_adapter_before_has_it(tiny: Path
 def test_the_gain_makes_up_for_the_detail_that_the_model_leaves_out(tiny: Path, tmp_path: Path) -> None:
     gains = []
     for detail in (1.0, 0.5):
-        models = tmp_path / str(detail)
-        shutil.copytree(tiny / "guitar", models / "guitar")
-        config = replace(read_config(models / "guitar"), velocity_detail=detail)
-        (models / "guitar" / CONFIG_FILE).write_text(json.dumps(config.to_dict()))
+        models = copied(tiny, tmp_path / str(detail), velocity_detail=detail)
         done = fitted(takes(noise=3, accent=30), models, models / "mine")
         assert 0.7 < done.held_out.velocity_sd_ratio[1] < 1.2
         gains.append(read_personal(models / "mine")["config"]["velocity_gain"])
@@ -108,10 +113,7 @@ def test_how_loud_high_passages_are_the_model_says_before_the_fit_and_the_take_a
     passages = read_takes([open_midi(song(part(rows, number=GUITAR)))], "guitar")
     before, after = [], []
     for slope in (0.0, 5.0):
-        models = tmp_path / str(slope)
-        shutil.copytree(tiny / "guitar", models / "guitar")
-        config = replace(read_config(models / "guitar"), register_slope=slope)
-        (models / "guitar" / CONFIG_FILE).write_text(json.dumps(config.to_dict()))
+        models = copied(tiny, tmp_path / str(slope), register_slope=slope)
         done = fitted(passages, models, models / "mine").held_out.velocity_r
         before.append(done[0])
         after.append(done[1])
@@ -126,10 +128,7 @@ def test_the_spread_of_the_bins_stretches_before_the_fit_and_the_take_alone_afte
 ) -> None:
     before, after = [], []
     for share in (0.0, 1.0):
-        models = tmp_path / str(share)
-        shutil.copytree(tiny / "guitar", models / "guitar")
-        config = replace(read_config(models / "guitar"), spread_share=share)
-        (models / "guitar" / CONFIG_FILE).write_text(json.dumps(config.to_dict()))
+        models = copied(tiny, tmp_path / str(share), spread_share=share)
         ratio = fitted(takes(noise=3, accent=30), models, models / "mine").held_out.velocity_sd_ratio
         before.append(ratio[0])
         after.append(ratio[1])
