@@ -8,7 +8,7 @@ window counts for most in its middle and for nearly nothing at its ends.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features
 from duvhuman.humanize.score import FloatArray, Hints, IntArray, Score, concatenated_ranges
+from duvhuman.models.config import VELOCITY_BIN_WIDTH, VELOCITY_BINS
 from duvhuman.models.phrase_transformer import VELOCITY_CENTRE, VELOCITY_SCALE, PhraseTransformer
 
 WINDOWS_PER_BATCH = 16
@@ -36,6 +37,12 @@ class Distribution:
     velocity: FloatArray
     duration_probabilities: FloatArray
     articulation: FloatArray
+
+    def louder(self, bins: int) -> Distribution:
+        """The same, its velocities moved up by whole bins (down if negative); what would leave stays in the end bin."""
+        target = np.clip(np.arange(VELOCITY_BINS) + bins, 0, VELOCITY_BINS - 1)
+        moved = self.velocity_probabilities @ np.eye(VELOCITY_BINS)[target]
+        return replace(self, velocity_probabilities=moved, velocity=self.velocity + bins * VELOCITY_BIN_WIDTH)
 
 
 def window_starts(n: int, max_len: int) -> IntArray:

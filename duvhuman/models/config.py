@@ -18,6 +18,7 @@ from typing import Any
 from duvhuman.errors import ModelError
 
 VELOCITY_BINS = 16
+VELOCITY_BIN_WIDTH = 8
 DURATION_BINS = 16
 DURATION_EDGES = (-3.0, -2.2, -1.6, -1.15, -0.8, -0.5, -0.3, -0.15, -0.05, 0.05, 0.2, 0.5, 1.0, 1.7, 2.5)
 """The 15 inner edges of the articulation bins: a few per cent wide around "as written", an octave wide far from it."""
@@ -44,6 +45,7 @@ class ModelConfig:
         at all, to 1, until velocities vary as the network says they do, times `velocity_gain`.
     median_share : how much of a decoded articulation is the median of the bins, 0..1; the rest is the regression.
     typical_range : velocity SD within a part, median over the training parts; what the range hint defaults to.
+    typical_level : the mean velocity that the network is told of a flat part, give or take half a bin; 0: its own.
 
     Raises
     ------
@@ -68,6 +70,7 @@ class ModelConfig:
     spread_share: float = 0.0
     median_share: float = 0.5
     typical_range: float = 14.0
+    typical_level: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("d_model", "n_heads", "n_layers", "d_ff", "max_len"):
@@ -78,6 +81,8 @@ class ModelConfig:
         for name in ("velocity_gain", "articulation_gain", "contour_gain", "register_slope", "typical_range"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ModelError(f"{name} must be a number from 0, not {value}")
+        if not 0 <= self.typical_level <= 127:
+            raise ModelError(f"typical_level must be a MIDI velocity, or 0, not {self.typical_level}")
         for name in ("velocity_detail", "spread_share", "median_share"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ModelError(f"{name} must be from 0 to 1, not {value}")

@@ -66,6 +66,8 @@ class TrainConfig:
         new version for every epoch while it trains.
     tempo_octaves : how far the tempo of half of the phrases with a beat is changed at most, up or down; 1 suits music
         whose scores tend to name tempos that nobody plays.
+    shift_levels : whether every phrase is shifted to a random level (mean velocity), so that the level tells nothing of
+        the player.
     played_only : train on the parts played by hand alone.
     lora_r, lora_alpha, lora_dropout : of the adapter (stage "lora").
     seed : of everything random.
@@ -104,6 +106,7 @@ class TrainConfig:
     max_phrases: int = 0
     versions: int = 0
     tempo_octaves: float = TEMPO_OCTAVES
+    shift_levels: bool = False
     played_only: bool = False
     extra: bool = False
     lora_r: int = 8

@@ -223,9 +223,9 @@ class PhraseData:
 
     def batch(
         self, phrases: IntArray, parts: Sequence[PartRow], *, seed: int, epoch: int, width: int,
-        tempo_octaves: float = TEMPO_OCTAVES,
+        shift_levels: bool = False, tempo_octaves: float = TEMPO_OCTAVES,
     ) -> Batch:  # fmt: skip
         """A random flat version (`encode`) of some phrases; it follows from `seed`, `epoch` and each phrase alone."""
         played = self.performance(phrases, parts, context=CONTEXT_NOTES)
         draws = Draws(phrase_keys(seed, epoch, phrases))
-        return encode(played, draws, width=width, rescale=True, tempo_octaves=tempo_octaves)
+        return encode(played, draws, width=width, rescale=True, shift_levels=shift_levels, tempo_octaves=tempo_octaves)

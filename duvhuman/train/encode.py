@@ -27,6 +27,8 @@ HINT_CHANCES: Mapping[str, float] = {"level": 0.7, "range": 0.7, "contour": 0.35
 """How often each hint is given in training."""
 RANGES = (8.5, 23.0)
 """Velocity SDs that parts are rescaled to; other range hints the network does not know."""
+LEVELS = (50.0, 105.0)
+"""Mean velocities that parts are shifted to where `with_random_level` is asked for."""
 NARROWEST_RANGE = 4.0
 """A part whose velocities vary less is taken for one that varies so much: its noise is not blown up."""
 
@@ -56,7 +58,7 @@ class Batch(NamedTuple):
 
 def encode(
     played: Performance, draws: Draws, *, width: int, hint_chances: Mapping[str, float] = HINT_CHANCES,
-    rescale: bool = False, tempo_octaves: float = TEMPO_OCTAVES,
+    rescale: bool = False, shift_levels: bool = False, tempo_octaves: float = TEMPO_OCTAVES,
 ) -> Batch:  # fmt: skip
     """A random flat version of S phrases and what was played on them.
 
@@ -66,9 +68,12 @@ def encode(
     draws : of S phrases.
     width : T, to which phrases are padded; at least their longest.
     rescale : whether to play every phrase as a player of some other range would (`with_random_range`).
+    shift_levels : whether to play every phrase as loud as somebody else would (`with_random_level`).
     tempo_octaves : how far tempos are changed (`deadpan`).
     """
-    pair = deadpan(with_random_range(played, draws) if rescale else played, draws, tempo_octaves=tempo_octaves)
+    played = with_random_range(played, draws) if rescale else played
+    played = with_random_level(played, draws) if shift_levels else played
+    pair = deadpan(played, draws, tempo_octaves=tempo_octaves)
     score, played = pair.score, pair.played
     hints = random_hints(played, draws, hint_chances)
     features = compute_features(score, hints)
@@ -110,6 +115,19 @@ def with_random_range(played: Performance, draws: Draws) -> Performance:
     return replace(
         played, velocity=np.clip(np.round(stretched), 1, 127), expected_velocity=expected, range=factor * played.range
     )
+
+
+def with_random_level(played: Performance, draws: Draws) -> Performance:
+    """The phrases with their velocities shifted so that the levels of their parts come from one distribution.
+
+    The level then tells nothing of the player: users write all their notes at 64, 80 or 100 for reasons of their own.
+    """
+    level = draws.uniform(*LEVELS)[played.score.segment]
+    shift = level - played.level
+    return replace(
+        played, velocity=np.clip(np.round(played.velocity + shift), 1, 127),
+        expected_velocity=played.expected_velocity + shift, level=level,
+    )  # fmt: skip
 
 
 def random_hints(played: Performance, draws: Draws, chances: Mapping[str, float] = HINT_CHANCES) -> Hints:

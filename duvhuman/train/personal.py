@@ -35,9 +35,8 @@ from duvhuman.humanize.decode import (
     stretched,
 )
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
-from duvhuman.humanize.perform import hints_of
+from duvhuman.humanize.perform import hints_of, listen
 from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset
-from duvhuman.humanize.windows import predict_distribution
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.memory import Memory
 from duvhuman.models.personal import PERSONAL, personal_config, write_personal
@@ -52,7 +51,7 @@ from duvhuman.train.losses import loss_terms
 from duvhuman.train.performance import Performance
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 
-RECIPE = 7
+RECIPE = 8
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS = 10
 LORA_SHARE = 0.5
@@ -189,7 +188,7 @@ class _Fit:
         self._fold = folds_of(passages)
         self._velocity = np.concatenate([pair.played.velocity for pair in self._pairs])
         self._articulation = np.concatenate([pair.articulation for pair in self._pairs])
-        features = [compute_features(pair.score, _hints(pair, network.config)) for pair in self._pairs]
+        features = [compute_features(pair.score, self._hints(pair)) for pair in self._pairs]
         self._features = torch.from_numpy(np.concatenate(features))
         remembered = {i: name for i, name in enumerate(feature_names()) if not name.startswith(NOT_REMEMBERED)}
         self._columns = torch.tensor(list(remembered))
@@ -205,10 +204,11 @@ class _Fit:
         heard = self._heard()
         before = self._state(heard, np.zeros((self.notes, 2)), network.config.velocity_gain)
         typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))
-        # How far this player goes, and what high passages are to them, the take tells; what others do is no help.
+        # How loud this player plays, how far they go, and what high passages are to them, the take tells; what others
+        # do is no help.
         network.config = replace(
             network.config, typical_range=round(float(np.clip(typical, *RANGES)), 2),
-            register_slope=0.0, spread_share=0.0,
+            typical_level=round(float(self._velocity.mean()), 2), register_slope=0.0, spread_share=0.0,
         )  # fmt: skip
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
         beginning = _copies(trained)
@@ -295,7 +295,7 @@ class _Fit:
         )
         velocities, articulations = [], []
         for pair in self._pairs:
-            said = predict_distribution(self._network, pair.score, _hints(pair, self._network.config))
+            said = listen(self._network, pair.score, self._hints(pair), _flat(pair))
             velocities.append(decode_velocity(said, plain, register=register_of(pair.score)))
             articulations.append(decode_articulation(said, plain))
         velocity, spread = (np.concatenate(of_all) for of_all in zip(*velocities, strict=True))
@@ -351,6 +351,10 @@ class _Fit:
         enough = np.flatnonzero(np.array(spread) >= wanted)
         return round(float(gains[enough[0]] if len(enough) else LARGEST_GAIN), 3)
 
+    def _hints(self, pair: Pair) -> Hints:
+        """The hints of a flat input."""
+        return hints_of(pair.score, _flat(pair), self._network.config, keep=False)
+
     def _spans(self) -> list[tuple[int, int]]:
         return list(itertools.pairwise(self._bounds.tolist()))
 
@@ -370,10 +374,9 @@ def _restore(tensors: dict[str, Tensor], copies: dict[str, Tensor]) -> None:
             tensors[name].copy_(value)
 
 
-def _hints(pair: Pair, config: ModelConfig) -> Hints:
-    """The hints of a flat input."""
-    level = np.full(len(pair.score), np.round(pair.played.velocity.mean()))
-    return hints_of(pair.score, level, typical_range=config.typical_range, keep=False)
+def _flat(pair: Pair) -> FloatArray:
+    """(N,) velocities as a user would write the passage: all as its mean."""
+    return np.full(len(pair.score), np.round(pair.played.velocity.mean()))
 
 
 def _joined(parts: Sequence[Performance]) -> Performance:

@@ -55,14 +55,17 @@ AVERAGE = "average"
 PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
 CALIBRATION_PARTS = 160
 DECODING: Mapping[str, Mapping[str, Any]] = {
-    "keys": {"median_share": 0.0, "register_slope": 0.15, "spread_share": 0.5},
-    "strings": {"velocity_detail": 0.5},
+    "guitar": {"typical_level": 94.0},
+    "bass": {"typical_level": 90.0},
+    "keys": {"typical_level": 76.0, "median_share": 0.0, "register_slope": 0.15, "spread_share": 0.5},
+    "strings": {"typical_level": 78.0, "velocity_detail": 0.5},
 }
-"""What an instrument's `ModelConfig` says of decoding where it is not the default. On scores, which users give and the
-packs lack, the regression of the keys' lengths errs less than the median (`benchmarks/piano_scores.py`). Pianists play
-high passages louder than the network knows, and keys are so many things, from concert grands to organs, that one gain
-does not suit them all. Strings mostly play blocks of one loudness, and what is expected of single notes agrees with few
-of the players (`benchmarks/decoding.py` tells of all three)."""
+"""What an instrument's `ModelConfig` says of decoding where it is not the default. Told these levels, networks that
+know their players by the level play best (`benchmarks/flat_levels.py`). On scores, which users give and the packs lack,
+the regression of the keys' lengths errs less than the median (`benchmarks/piano_scores.py`). Pianists play high
+passages louder than the network knows, and keys are so many things, from concert grands to organs, that one gain does
+not suit them all. Strings mostly play blocks of one loudness, and what is expected of single notes agrees with few of
+the players (`benchmarks/decoding.py` tells of the last three)."""
 WANTED_SD_RATIO = 0.95
 LARGEST_GAIN = 10.0
 GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {

@@ -15,6 +15,7 @@ from duvhuman.humanize.perform import hints_of
 from duvhuman.humanize.score import Hints, score_of
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
+from duvhuman.models.config import ModelConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import deadpan, pair_as_written
 from duvhuman.train.draws import Draws
@@ -143,7 +144,7 @@ def test_velocities_in_a_users_file_reach_nothing_but_the_hints() -> None:
     assert not np.array_equal(flat.velocity, accented.velocity)
     a, b = (
         compute_features(score_of(table), hints_of(
-            score_of(table), table.velocity.astype(np.float64), typical_range=14.0, keep=True
+            score_of(table), table.velocity.astype(np.float64), ModelConfig(), keep=True
         ))
         for table in (flat, accented)
     )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from builders import GUITAR, part, random_score, riff, score, song
 
-from duvhuman.humanize.perform import hints_of, is_flat
+from duvhuman.humanize.perform import bins_to_written_level, hints_of, is_flat
 from duvhuman.humanize.score import (
     UNKNOWN_PROGRAM,
     Hints,
@@ -24,6 +24,7 @@ from duvhuman.humanize.score import (
 )
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
+from duvhuman.models.config import ModelConfig
 
 
 def table(data: bytes):
@@ -147,9 +148,12 @@ def test_flat_is_an_sd_under_one_and_a_half_or_fewer_than_three_values(velocity:
     assert is_flat(np.array(velocity, dtype=np.float64)) is flat
 
 
-def test_hints_of_a_flat_part_are_its_level_and_the_typical_range() -> None:
-    hints = hints_of(random_score(8), np.full(8, 77.0), typical_range=12.5, keep=True)
-    assert hints.level.tolist() == [77] * 8
+TYPICAL = ModelConfig(typical_range=12.5, typical_level=90.0)
+
+
+def test_hints_of_a_flat_part_are_a_typical_level_and_range() -> None:
+    hints = hints_of(random_score(8), np.full(8, 77.0), TYPICAL, keep=True)
+    assert hints.level.tolist() == [93] * 8  # two bins louder
     assert hints.range.tolist() == [12.5] * 8
     assert np.isnan(hints.swell).all()
     assert np.isnan(hints.accent).all()
@@ -157,12 +161,25 @@ def test_hints_of_a_flat_part_are_its_level_and_the_typical_range() -> None:
 
 def test_the_contour_is_a_hint_only_if_it_is_to_be_kept() -> None:
     velocity = np.array([60.0, 70, 80, 110, 60, 70, 80, 90])
-    kept = hints_of(random_score(8), velocity, typical_range=12.5, keep=True)
+    kept = hints_of(random_score(8), velocity, TYPICAL, keep=True)
+    assert kept.level.tolist() == [77.5] * 8  # what the user wrote tells more of the player than what is typical
     assert np.isfinite(kept.swell).all()
     assert np.isfinite(kept.accent).all()
-    replaced = hints_of(random_score(8), velocity, typical_range=12.5, keep=False)
+    replaced = hints_of(random_score(8), velocity, TYPICAL, keep=False)
     assert np.isnan(replaced.swell).all()
-    assert replaced.level.tolist() == [77.5] * 8
+    assert replaced.level.tolist() == [93.5] * 8
+
+
+@pytest.mark.parametrize("written", [1.0, 40.0, 63.5, 64.0, 90.0, 93.9, 127.0])
+def test_the_level_told_is_typical_but_for_half_a_bin_and_whole_bins_from_what_is_written(written: float) -> None:
+    bins = bins_to_written_level(np.full(3, written), TYPICAL)
+    assert abs(written - 8 * bins - 90) <= 4
+    told = hints_of(random_score(3), np.full(3, written), TYPICAL, keep=True).level
+    assert told == pytest.approx(np.full(3, written - 8 * bins))
+
+
+def test_a_model_without_a_typical_level_is_told_what_is_written() -> None:
+    assert hints_of(random_score(3), np.full(3, 41.0), ModelConfig(), keep=True).level.tolist() == [41.0] * 3
 
 
 def test_no_hint_is_not_a_number() -> None:

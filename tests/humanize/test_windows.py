@@ -44,6 +44,18 @@ def test_every_note_is_covered_and_every_window_holds_notes(n: int, max_len: int
     assert starts[0] == 0
 
 
+def test_louder_by_whole_bins_moves_velocities_and_nothing_else(network: PhraseTransformer) -> None:
+    said = say(network, random_score(5))
+    up, down = said.louder(2), said.louder(-15)
+    assert np.array_equal(up.velocity_probabilities[:, 2:15], said.velocity_probabilities[:, :13])
+    assert up.velocity_probabilities[:, 15] == pytest.approx(said.velocity_probabilities[:, 13:].sum(axis=1))
+    assert not up.velocity_probabilities[:, :2].any()
+    assert down.velocity_probabilities[:, 0] == pytest.approx(np.ones(5))
+    assert np.array_equal(up.velocity, said.velocity + 16)
+    for name in ("duration_probabilities", "articulation"):
+        assert np.array_equal(getattr(up, name), getattr(said, name))
+
+
 def test_windows_begin_every_half_window() -> None:
     assert window_starts(128, 128).tolist() == [0]
     assert window_starts(129, 128).tolist() == [0, 64]

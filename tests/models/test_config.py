@@ -60,6 +60,7 @@ def test_a_whole_number_may_stand_for_a_real_one() -> None:
         ({"velocity_detail": -0.5}, "velocity_detail must be from 0 to 1, not -0.5"),
         ({"spread_share": 1.5}, "spread_share must be from 0 to 1, not 1.5"),
         ({"register_slope": -0.1}, "register_slope must be a number from 0, not -0.1"),
+        ({"typical_level": 128.0}, "typical_level must be a MIDI velocity, or 0, not 128.0"),
         ({"typical_range": -1.0}, "typical_range must be a number from 0"),
         ({"duration_edges": [0.0, 1.0]}, "duration_edges needs 15 values, not 2"),
         ({"duration_edges": ["0"] * 15}, "duration_edges must be numbers that rise"),

@@ -20,10 +20,12 @@ from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.draws import Draws
 from duvhuman.train.encode import (
     HINT_CHANCES,
+    LEVELS,
     RANGES,
     Batch,
     phrase_ends,
     random_hints,
+    with_random_level,
     with_random_range,
 )
 from duvhuman.train.performance import Performance
@@ -145,6 +147,30 @@ def test_rescaled_velocities_stay_midi_velocities() -> None:
     assert set(after.velocity[1::2]) == {127.0}
     assert after.velocity.min() >= 120 - RANGES[1]
     assert np.array_equal(after.velocity, np.round(after.velocity))
+
+
+# Loud players and soft ones.
+
+
+@pytest.mark.parametrize("level", [40.0, 64.0, 110.0])
+def test_every_player_is_given_levels_from_the_same_distribution(level: float) -> None:
+    usual = wide_and_narrow(6.0)
+    before = replace(
+        usual, velocity=usual.velocity + level - 64, level=np.full(2000, level),
+        expected_velocity=np.full(2000, level + 1),
+    )  # fmt: skip
+    after = with_random_level(before, Draws.seeded(0, 1000))
+    assert LEVELS[0] <= after.level.min() < after.level.max() <= LEVELS[1]
+    assert np.std(after.level) == pytest.approx((LEVELS[1] - LEVELS[0]) / np.sqrt(12), rel=0.05)
+    assert np.array_equal(after.velocity, np.round(after.level + np.tile([-6, 6], 1000)))  # the hint tells the truth
+    assert after.expected_velocity == pytest.approx(after.level + 1)
+    assert np.array_equal(after.range, before.range)
+
+
+def test_shifted_velocities_stay_midi_velocities() -> None:
+    after = with_random_level(wide_and_narrow(60.0), Draws.seeded(0, 1000))
+    assert after.velocity.min() == 1
+    assert after.velocity.max() == 127
 
 
 # Hints and phrase ends.

@@ -140,6 +140,18 @@ def test_tempos_are_changed_as_far_as_the_configuration_says(versions: int, long
     assert 1 < changed[2.0] <= 4.01
 
 
+@pytest.mark.parametrize("versions", [0, 1])
+def test_levels_are_shifted_if_the_configuration_says_so(versions: int, long: PhraseData) -> None:
+    def told(shift: bool) -> set[float]:
+        one = feed(long, replace(CONFIG, versions=versions, shift_levels=shift))
+        levels = torch.cat([batch.features[:, 0, column] for batch in one.batches(one.plan(0), 0, 0)])
+        return set(levels.tolist())
+
+    column = feature_names().index("level")
+    assert len(told(False)) <= len(long.parts) + 1  # each part's own, or none
+    assert len(told(True)) > len(long.parts) + 1
+
+
 def test_several_processes_encode_the_same(long: PhraseData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ENCODED_AT_ONCE", 8)
     config = replace(CONFIG, versions=1)

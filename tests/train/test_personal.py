@@ -123,6 +123,15 @@ def test_how_loud_high_passages_are_the_model_says_before_the_fit_and_the_take_a
     assert after[0] == after[1] > 0.9
 
 
+def test_the_level_told_is_the_models_before_the_fit_and_the_players_after_it(tiny: Path, tmp_path: Path) -> None:
+    for level in (0.0, 100.0):
+        models = copied(tiny, tmp_path / str(level), typical_level=level)
+        passages = takes(noise=3, accent=30)
+        fitted(passages, models, models / "mine")
+        mean = np.concatenate([passage.played.velocity for passage in passages]).mean()
+        assert read_personal(models / "mine")["config"]["typical_level"] == pytest.approx(mean, abs=0.01)
+
+
 def test_the_spread_of_the_bins_stretches_before_the_fit_and_the_take_alone_after_it(
     tiny: Path, tmp_path: Path
 ) -> None:

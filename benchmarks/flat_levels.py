@@ -1,0 +1,70 @@
+"""Does it matter how loud a flat part is written? Velocity r and articulation MAE of the same parts at several levels.
+
+Users write flat parts at 64, 80 or 100 for reasons of their own, and what a model plays should not depend on it. A
+network does depend on the level that it is told; a model's `typical_level` is told in place of the written one.
+
+Conventions
+-----------
+Parts are drawn as `evaluate` draws them, at most so many of each pack, and the middle of each is played, all its notes
+written at the level of the column; "own" is the mean of the part's own player, which no user knows. Figures are means
+over the parts of a pack.
+
+    python benchmarks/flat_levels.py guitar bass --typical-level 0      # as written, whatever the model's config says
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from compare_models import SHIPPED, network_of
+from plain_errors import run
+
+from duvhuman.humanize.score import FloatArray
+from duvhuman.instruments import INSTRUMENTS
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.deadpan import Pair
+from duvhuman.train.evaluation.metrics import mean_over_parts
+from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs, written_flat
+from duvhuman.train.evaluation.report import sample_parts
+
+LEVELS = (48, 64, 80, 96, 112)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run it; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    parser.add_argument("--model", default=SHIPPED, help="a folder, or shipped (the default); with :base, no adapter")
+    parser.add_argument("--typical-level", type=float, metavar="L", help="in place of the model's; 0: as written")
+    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
+    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
+    parser.add_argument("--max-notes", type=int, default=512, help="of a part at most so many, from its middle (512)")
+    options = parser.parse_args(arguments)
+    data = PhraseData(options.data)
+    columns = ("instrument", "pack", "parts", "", "own", *map(str, LEVELS))
+    print("| " + " | ".join(columns) + " |", "|" + "---|" * len(columns), sep="\n", flush=True)
+    for instrument in options.instruments:
+        network = network_of(options.model, instrument)
+        if options.typical_level is not None:
+            network.config = replace(network.config, typical_level=options.typical_level)
+        predict = model_predictor(network)
+        parts = sample_parts(data.select(split="valid", instrument=instrument), options.max_parts)
+        for pack in dict.fromkeys(part.pack for part in parts):
+            pairs = flat_pairs(data, [part for part in parts if part.pack == pack], max_notes=options.max_notes)
+            writing = [written_flat, *(written_at(level) for level in LEVELS)]
+            found = [mean_over_parts(score_pairs(pairs, predict, written)) for written in writing]
+            for name, label in (("vel_r", "velocity r"), ("vel_sd_ratio", "SD ratio"), ("art_mae", "articulation MAE")):
+                cells = [instrument, pack, str(len(pairs)), label, *(f"{metrics[name]:.3f}" for metrics in found)]
+                print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def written_at(level: int) -> Callable[[Pair], FloatArray]:
+    """What is written when every note of a part is written at `level`."""
+    return lambda pair: np.full(len(pair.score), float(level))
+
+
+if __name__ == "__main__":
+    run(main)
