@@ -28,7 +28,7 @@ class Instrument:
     name : the public name, also that of its model.
     programs : the General MIDI programs played as this instrument.
     low, high : lowest and highest pitch that its players play, inclusive.
-    default_program : the program assumed for a part that has no program change.
+    default_program : the program assumed for a part that has no program change, or the program of another instrument.
     aliases : other names accepted for it.
     track_words : words that name it in a track's title.
     """

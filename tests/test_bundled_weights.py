@@ -60,6 +60,28 @@ def test_the_example_comes_out_alive(instrument: str) -> None:
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_a_flat_part_is_played_alike_however_loud_it_is_written(instrument: str) -> None:
+    from duvhuman.midi.edit import apply_performance
+    from duvhuman.midi.smf import parse_smf
+
+    before = duvhuman.MidiFile((EXAMPLES / f"{instrument}.mid").read_bytes())
+
+    def at(level: int) -> duvhuman.Prediction:
+        flat = [(p.notes, np.full(len(p.notes), level), p.notes.duration_ticks) for p in before.notes]
+        return duvhuman.predict(apply_performance(parse_smf(before.to_bytes()), flat).to_bytes(), instrument)
+
+    usual = at(72)
+    for level, bins in ((56, -2), (88, 2)):  # whole bins: the network is told the very same
+        other = at(level)
+        assert np.array_equal(other.duration_beats, usual.duration_beats)
+        inside = (usual.velocity > 40) & (usual.velocity < 100)
+        assert inside.mean() > 0.5
+        assert np.abs(other.velocity - 8 * bins - usual.velocity)[inside].max() < 6  # all but what ends at 1 and 127
+    for level in (52, 68, 100):
+        assert np.corrcoef(at(level).velocity, usual.velocity)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
 def test_a_written_crescendo_is_followed_if_dynamics_are_kept(instrument: str) -> None:
     before = duvhuman.MidiFile((EXAMPLES / f"{instrument}.mid").read_bytes())
     from duvhuman.midi.edit import apply_performance

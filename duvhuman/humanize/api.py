@@ -217,7 +217,7 @@ class Humanizer:
             reason = f"all notes outside the range of the {choice.instrument.name} or protected"
             return _PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=reason)
         network = self._network(choice.instrument)
-        score = score_of(notes.select(free), choice.instrument.default_program)
+        score = score_of(notes.select(free), choice.instrument)
         played = perform(
             network, score, notes.velocity[free].astype(np.float64),
             keep_dynamics=options.dynamics == "keep", variation=float(options.variation), seed=seed,

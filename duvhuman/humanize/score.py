@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.instruments import Instrument
 from duvhuman.midi.notes import NoteTable
 
 FloatArray = NDArray[np.float64]
@@ -207,19 +208,25 @@ def has_grid(onset_beats: FloatArray) -> bool:
     return any(grid_share(onset_beats, unit) >= GRID_SHARE for unit in GRID_UNITS)
 
 
-def score_of(notes: NoteTable, default_program: int = UNKNOWN_PROGRAM) -> Score:
+def score_of(notes: NoteTable, instrument: Instrument | None = None) -> Score:
     """The written side of a part as a user's file gives it: each note lasts as long as it is written.
 
     Parameters
     ----------
     notes : N notes.
-    default_program : what a note without a program change is taken for.
+    instrument : what plays them; a note without a program change, or with the program of another instrument, is taken
+        for its usual program, for networks know those of their own instrument only. None: programs are as written.
     """
+    if instrument is None:
+        program = np.where(notes.program < 0, UNKNOWN_PROGRAM, notes.program)
+    else:
+        own = np.isin(notes.program, list(instrument.programs))
+        program = np.where(own, notes.program, instrument.default_program)
     return Score(
         onset_beats=notes.onset_beats,
         nominal_beats=np.maximum(notes.duration_beats, 1e-3),
         pitch=notes.pitch,
-        program=np.where(notes.program < 0, default_program, notes.program),
+        program=program,
         tempo_bpm=notes.tempo_bpm,
         beat_in_bar=notes.beat_in_bar,
         bar_beats=notes.bar_beats,

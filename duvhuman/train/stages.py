@@ -57,15 +57,17 @@ CALIBRATION_PARTS = 160
 DECODING: Mapping[str, Mapping[str, Any]] = {
     "guitar": {"typical_level": 94.0},
     "bass": {"typical_level": 90.0},
-    "keys": {"typical_level": 76.0, "median_share": 0.0, "register_slope": 0.15, "spread_share": 0.5},
+    "keys": {"typical_level": 74.0, "median_share": 0.0, "register_slope": 0.15},
     "strings": {"typical_level": 78.0, "velocity_detail": 0.5},
 }
 """What an instrument's `ModelConfig` says of decoding where it is not the default. Told these levels, networks that
 know their players by the level play best (`benchmarks/flat_levels.py`). On scores, which users give and the packs lack,
 the regression of the keys' lengths errs less than the median (`benchmarks/piano_scores.py`). Pianists play high
-passages louder than the network knows, and keys are so many things, from concert grands to organs, that one gain does
-not suit them all. Strings mostly play blocks of one loudness, and what is expected of single notes agrees with few of
-the players (`benchmarks/decoding.py` tells of the last three)."""
+passages louder than the network knows. Strings mostly play blocks of one loudness, and what is expected of single notes
+agrees with few of the players (`benchmarks/decoding.py` tells of the last two)."""
+SPREAD_SHARE = 0.5
+"""`ModelConfig.spread_share` of all instruments: one gain for all parts makes some too lively and others too tame, and
+half of the way to what the bins say evens them out (`benchmarks/decoding.py`)."""
 WANTED_SD_RATIO = 0.95
 LARGEST_GAIN = 10.0
 GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
@@ -178,8 +180,9 @@ def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) ->
     sample = [parts[i] for i in rng.permutation(len(parts))[:CALIBRATION_PARTS]]
     pairs = flat_pairs(data, sample, max_notes=PAIR_NOTES)
     network.config = replace(
-        network.config, typical_range=float(np.median([part.range for part in parts])), **DECODING.get(instrument, {})
-    )
+        network.config, typical_range=float(np.median([part.range for part in parts])), spread_share=SPREAD_SHARE,
+        **DECODING.get(instrument, {}),
+    )  # fmt: skip
     for name, written in GAINS.items():
         gain = 1.0
         for _ in range(3 if pairs else 0):  # clipping at 1 and 127 makes the ratio a little less than proportional

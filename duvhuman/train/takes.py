@@ -112,7 +112,7 @@ def _nothing_to_learn(notes: NoteTable) -> str:
 
 
 def _performance(notes: NoteTable, instrument: Instrument, released: BoolArray) -> Performance:
-    score = score_of(notes, instrument.default_program)
+    score = score_of(notes, instrument)
     n = len(notes)
     velocity = notes.velocity.astype(np.float64)
     return Performance(

@@ -385,13 +385,15 @@ def test_tracks_win() -> None:
         assert played(band(), tracks=[]) == band()
 
 
-def test_without_a_program_a_part_is_taken_for_the_instruments_usual_one() -> None:
+def test_without_a_program_or_with_anothers_a_part_is_taken_for_the_instruments_usual_one() -> None:
     for name, row in INSTRUMENTS.items():
-        marked, unmarked = (
-            table(played(song(part(riff(30), number=number)), name)) for number in (row.default_program, None)
+        usual, *others = (
+            table(played(song(part(riff(30), number=number)), name, tracks=[0]))
+            for number in (row.default_program, None, FLUTE)
         )
-        assert np.array_equal(marked.velocity, unmarked.velocity)
-        assert np.array_equal(marked.duration_ticks, unmarked.duration_ticks)
+        for other in others:
+            assert np.array_equal(usual.velocity, other.velocity)
+            assert np.array_equal(usual.duration_ticks, other.duration_ticks)
 
 
 def test_where_no_part_is_marked_all_are_played_and_the_user_is_told() -> None:

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from builders import GUITAR, part, random_score, riff, score, song
+from builders import GUITAR, PIANO, part, random_score, riff, score, song
 
 from duvhuman.humanize.perform import bins_to_written_level, hints_of, is_flat
 from duvhuman.humanize.score import (
@@ -22,6 +22,7 @@ from duvhuman.humanize.score import (
     separate_segments,
     window_mean,
 )
+from duvhuman.instruments import INSTRUMENTS
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.models.config import ModelConfig
@@ -66,7 +67,16 @@ def test_the_score_of_a_part_does_not_know_its_velocities() -> None:
 def test_a_part_without_a_program_is_taken_for_the_default_one() -> None:
     notes = table(song(part(riff(4), number=None)))
     assert score_of(notes).program.tolist() == [UNKNOWN_PROGRAM] * 4
-    assert score_of(notes, 25).program.tolist() == [25] * 4
+    assert score_of(notes, INSTRUMENTS["guitar"]).program.tolist() == [25] * 4
+
+
+def test_a_program_of_another_instrument_is_taken_for_the_usual_one() -> None:
+    notes = table(song(part(riff(4), number=PIANO)))
+    assert score_of(notes).program.tolist() == [PIANO] * 4
+    assert score_of(notes, INSTRUMENTS["keys"]).program.tolist() == [PIANO] * 4
+    assert score_of(notes, INSTRUMENTS["strings"]).program.tolist() == [48] * 4
+    nylon = table(song(part(riff(4), number=24)))
+    assert score_of(nylon, INSTRUMENTS["guitar"]).program.tolist() == [24] * 4
 
 
 # Grid or free time
