@@ -1,8 +1,8 @@
 """Play one part: hints from the written velocities, the network, and its decoding. Validation calls this very code.
 
 What a network says depends on the level it is told, for in its training the level told something of the player. Users
-write a flat part at 64, 80 or 100 for reasons of their own. So it is told a level at which it plays well, and what it
-says is moved to the user's.
+write a part at 64, 80 or 100 for reasons of their own. So it is told a level at which it plays well, and what it says
+is moved to the user's.
 
 Conventions
 -----------
@@ -49,7 +49,7 @@ def is_flat(velocity: FloatArray) -> bool:
 
 
 def bins_to_written_level(velocity: FloatArray, config: ModelConfig) -> int:
-    """How many velocity bins the mean of flat velocities lies above ``config.typical_level``; 0 if that is 0."""
+    """How many velocity bins the mean of written velocities lies above ``config.typical_level``; 0 if that is 0."""
     above = float(np.mean(velocity)) - config.typical_level if config.typical_level else 0.0
     return round(above / VELOCITY_BIN_WIDTH)
 
@@ -57,27 +57,20 @@ def bins_to_written_level(velocity: FloatArray, config: ModelConfig) -> int:
 def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: bool) -> Hints:
     """The hints that written velocities give.
 
-    If `keep` and they are not flat, these are their mean and contour; else a mean near the model's typical level, by
-    whole bins (`bins_to_written_level`) from their own. Either way the range is the model's typical one.
+    A mean near the model's typical level, by whole bins (`bins_to_written_level`) from their own; the model's typical
+    range; and, if `keep` and they are not flat, their contour.
     """
     n = len(score)
     level, swell, accent = np.full(n, velocity.mean()), np.full(n, np.nan), np.full(n, np.nan)
     if keep and not is_flat(velocity):
         swell, accent = contour(score.onset_beats, velocity, score.segment, level)
-    else:
-        level -= VELOCITY_BIN_WIDTH * bins_to_written_level(velocity, config)
+    level -= VELOCITY_BIN_WIDTH * bins_to_written_level(velocity, config)
     return Hints(level=level, range=np.full(n, config.typical_range), swell=swell, accent=accent)
 
 
 def listen(model: PhraseTransformer, score: Score, hints: Hints, velocity: FloatArray) -> Distribution:
     """What `model` says of a part with hints from written velocities, at the level of these."""
-    said = predict_distribution(model, score, hints)
-    return said if contour_given(hints) else said.louder(bins_to_written_level(velocity, model.config))
-
-
-def contour_given(hints: Hints) -> bool:
-    """Whether the network is told the user's own dynamics."""
-    return bool(np.isfinite(hints.swell).any())
+    return predict_distribution(model, score, hints).louder(bins_to_written_level(velocity, model.config))
 
 
 def perform(
@@ -101,7 +94,7 @@ def perform(
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
         said, model.config, variation=variation, uniform=draws[0], register=register_of(score),
-        contour_given=contour_given(hints),
+        contour_given=bool(np.isfinite(hints.swell).any()),
     )  # fmt: skip
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
     duration = limit_durations(score, score.nominal_beats * 2.0**articulation)
