@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from duvhuman.errors import DataError, DuvhumanWarning, ModelError, OptionError
+from duvhuman.humanize.balance import balanced, hands_of, written_balance
 from duvhuman.humanize.decode import duration_bin, velocity_bin
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.lengths import fit_lengths, ticks_until_repeated
@@ -73,7 +74,7 @@ def humanize(
     seed : of the draw, 0 and up; the same input and seed give the same bytes. None draws one and reports it.
     dynamics : "keep" follows the accents and swells of a part that is not flat; "replace" keeps its mean alone.
     velocity, duration : False leaves velocities, or lengths, alone.
-    tracks : indices of the tracks to play, from 0, whatever their programs say.
+    tracks : indices of the tracks to play, from 0, whatever their programs say; no other track changes.
     protect : pitches to leave alone beside those outside the instrument's range (usually key-switches); an empty list
         protects none.
     adapter : "default" (the one that comes with the model), a folder or name, or None for the bare base.
@@ -188,7 +189,8 @@ class Humanizer:
     def _play(self, source: Source, options: Options) -> _Plan:
         seed = options.drawn_seed()
         smf = parse_smf(source.data, source=source.name)
-        read = read_parts(smf)
+        instrument = None if self.instrument == AUTO else self.instrument
+        read = read_parts(smf, instrument=instrument)
         selection = choose_parts(read, self.instrument, options.tracks, n_tracks=len(smf.tracks))
         if selection.notice:
             warnings.warn(f"{source.name}: {selection.notice}", DuvhumanWarning, stacklevel=4)
@@ -205,7 +207,8 @@ class Humanizer:
             )  # fmt: skip
         result = apply_performance(smf, [(p.notes, p.velocity, p.duration_ticks) for p in parts if p.how is not None])
         # What is told is what was written: where notes of one pitch overlap, not every length is possible.
-        written = [part.as_written(after.notes) for part, after in zip(parts, read_parts(result), strict=True)]
+        again = read_parts(result, instrument=instrument)
+        written = [part.as_written(after.notes) for part, after in zip(parts, again, strict=True)]
         return _Plan(seed, written, result)
 
     def _play_part(self, choice: Choice, room: IntArray, options: Options, seed: int) -> _PlayedPart:
@@ -217,20 +220,25 @@ class Humanizer:
             reason = f"all notes outside the range of the {choice.instrument.name} or protected"
             return _PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=reason)
         network = self._network(choice.instrument)
-        score = score_of(notes.select(free), choice.instrument)
+        seen = notes.select(free)
+        score = score_of(seen, choice.instrument)
+        written, hand = seen.velocity.astype(np.float64), hands_of(seen)
+        lift = written_balance(written, hand)
         played = perform(
-            network, score, notes.velocity[free].astype(np.float64),
+            network, score, written - lift,
             keep_dynamics=options.dynamics == "keep", variation=float(options.variation), seed=seed,
         )  # fmt: skip
         velocity, duration = notes.velocity.copy(), notes.duration_ticks.copy()
         if options.velocity:
-            written = notes.velocity[free]
-            wanted = np.round(written + float(options.intensity) * (played.velocity - written))
+            wanted = np.round(written + float(options.intensity) * (balanced(played.velocity, hand, lift) - written))
             velocity[free] = np.clip(wanted, 1, 127).astype(np.int64)
         if options.duration and options.intensity > 0:
             growth = (played.duration_beats / score.nominal_beats) ** float(options.intensity)
             duration[free] = np.round(notes.duration_ticks[free] * growth).astype(np.int64)
             duration = fit_lengths(notes, duration, room)
+        if options.tracks is not None:  # the other hand is heard, but not changed
+            others = ~np.isin(notes.track, list(options.tracks))
+            velocity[others], duration[others] = notes.velocity[others], notes.duration_ticks[others]
         liked = self._liked.get(choice.instrument.name)
         how = _How(free, played, network.config, None if liked is None else liked.report)
         return _PlayedPart(choice, velocity, duration, how=how)

@@ -11,15 +11,14 @@ where no program change came before. Tables are 1-D arrays of length N, sorted b
 Notes pair first in, first out per track, channel and pitch. A note-on with velocity 0 is a note-off. A note-off
 without a note sounding is ignored, and a note without a note-off lasts until its track ends.
 
-A part is what one instrument plays: the notes of one track and channel, split where the program moves to another
-instrument (or a known program takes over from none). Tracks that share channel and program are one part where that
-is a keyboard (two hands). Format 2 keeps its tracks apart: each has its own tempo, metre and programs.
+A part is what one player plays. A voice is the notes of one track and channel, split where the program moves to another
+instrument (or a known program takes over from none); a part is one voice, or several where `duvhuman.midi.hands` finds
+one player in them. Format 2 keeps its tracks apart: each has its own tempo, metre and programs.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duvhuman.instruments import DRUM_CHANNEL, INSTRUMENTS, instrument_of_program
+from duvhuman.midi.hands import players
 from duvhuman.midi.smf import (
     NOTE_OFF,
     NOTE_ON,
@@ -100,13 +100,13 @@ class NoteTable:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What one instrument plays.
+    """What one player plays.
 
     Attributes
     ----------
     name : the title of its track; of several tracks, their titles joined by " / ".
     tracks : indices of its tracks, ascending.
-    channel : 0..15.
+    channel : 0..15; of several, the lowest.
     program : the program of most of its notes, -1 if none was set.
     is_drums : whether it is on the drum channel.
     notes : its notes; at least one.
@@ -175,12 +175,14 @@ class Timeline:
         return self.metre_bars[row] + bar, rest / unit, whole / unit
 
 
-def read_parts(smf: SmfFile) -> list[Part]:
+def read_parts(smf: SmfFile, *, instrument: str | None = None) -> list[Part]:
     """Every part of the file that has at least one note, drums included.
 
     Parameters
     ----------
     smf : the file.
+    instrument : the name of what parts are that name no instrument themselves; None if that is not known. It decides
+        which voices are hands of one player, and nothing else.
 
     Returns
     -------
@@ -189,7 +191,7 @@ def read_parts(smf: SmfFile) -> list[Part]:
     """
     indices = range(len(smf.tracks))
     scopes = [[index] for index in indices] if smf.format == 2 else [indices]
-    return [part for scope in scopes for part in _read_scope(smf, scope)]
+    return [part for scope in scopes for part in _read_scope(smf, scope, instrument)]
 
 
 def read_timeline(smf: SmfFile, tracks: Iterable[Track]) -> Timeline:
@@ -301,11 +303,10 @@ def _family_table() -> IntArray:
 
 
 _FAMILY = _family_table()
-_KEYS = 2 + list(INSTRUMENTS).index("keys")
 _NO_FAMILY = 0
 
 
-def _read_scope(smf: SmfFile, scope: Sequence[int]) -> list[Part]:
+def _read_scope(smf: SmfFile, scope: Sequence[int], instrument: str | None) -> list[Part]:
     """The parts of tracks that share their tempo, metre and programs."""
     tracks = [smf.tracks[index] for index in scope]
     pairings = [pair_notes(track) for track in tracks]
@@ -326,12 +327,8 @@ def _read_scope(smf: SmfFile, scope: Sequence[int]) -> list[Part]:
 
     is_drums = channel == DRUM_CHANNEL
     family = np.where(is_drums, _NO_FAMILY, _FAMILY[program + 1])
-    home = track.copy()  # The track that a part is filed under.
-    for number in np.unique(channel[family == _KEYS]).tolist():
-        hands = (family == _KEYS) & (channel == number)
-        home[hands] = track[hands].min()
 
-    order = np.lexsort((on_event, track, pitch, onset, family, channel, home))
+    order = np.lexsort((on_event, pitch, onset, family, channel, track))
     timeline = read_timeline(smf, tracks)
     start, end = timeline.seconds(onset), timeline.seconds(offset)
     bar, beat_in_bar, bar_beats = timeline.bars(onset)
@@ -343,16 +340,26 @@ def _read_scope(smf: SmfFile, scope: Sequence[int]) -> list[Part]:
         bar=bar, beat_in_bar=beat_in_bar, bar_beats=bar_beats, tempo_bpm=timeline.tempo_bpm(onset),
         track=track, on_event=on_event, off_event=off_event,
     ).select(order)
-    part = np.stack([home, channel, family])[:, order]
-    borders = np.flatnonzero((part[:, 1:] != part[:, :-1]).any(axis=0)) + 1
-    limits = [0, *borders.tolist(), len(table)]
-    return [_part(smf, table.select(slice(first, last))) for first, last in itertools.pairwise(limits)]
+    voice = np.stack([track, channel, family])[:, order]
+    borders = np.flatnonzero((voice[:, 1:] != voice[:, :-1]).any(axis=0)) + 1
+    rows = np.split(np.arange(len(table)), borders)
+    voices = [_part(smf, table.select(mine)) for mine in rows]
+    return [
+        voices[members[0]] if len(members) == 1
+        else _part(smf, _in_order(table.select(np.concatenate([rows[member] for member in members]))))
+        for members in players(voices, instrument)
+    ]  # fmt: skip
+
+
+def _in_order(notes: NoteTable) -> NoteTable:
+    """The notes by onset and pitch, then by track and event."""
+    return notes.select(np.lexsort((notes.on_event, notes.track, notes.pitch, notes.onset_ticks)))
 
 
 def _part(smf: SmfFile, notes: NoteTable) -> Part:
     tracks = tuple(np.unique(notes.track).tolist())
     titles = dict.fromkeys(title for index in tracks if (title := _title(smf.tracks[index])))
-    channel = int(notes.channel[0])
+    channel = int(notes.channel.min())
     program = int(np.bincount(notes.program + 1).argmax()) - 1
     return Part(" / ".join(titles), tracks, channel, program, channel == DRUM_CHANNEL, notes)
 

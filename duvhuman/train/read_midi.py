@@ -155,7 +155,7 @@ def read_file(pack: Pack, file: str) -> tuple[list[RawPart], Counter[str]]:
     path = pack.folder / file
     try:
         smf = parse_smf(path.read_bytes(), source=file)
-        parts = read_parts(smf)
+        parts = read_parts(smf, instrument=pack.instrument)
     except FileNotFoundError:
         return [], Counter({MISSING_FILE: 1})
     except (MidiError, OSError):

@@ -40,7 +40,7 @@ def keys_released(smf: SmfFile, notes: NoteTable) -> BoolArray:
     smf, notes : a file and one of its parts.
     """
     every: BoolArray = np.ones(len(notes), dtype=np.bool_)
-    down, up = pedal_spans(smf, int(notes.channel[0]))
+    down, up = pedal_spans(smf, np.unique(notes.channel))
     if not len(down):
         return every
     end = notes.onset_seconds + notes.duration_seconds
@@ -59,14 +59,14 @@ def keys_released(smf: SmfFile, notes: NoteTable) -> BoolArray:
     return own
 
 
-def pedal_spans(smf: SmfFile, channel: int) -> tuple[FloatArray, FloatArray]:
-    """(P,) when a channel's sustain pedal goes down and (P,) when it is lifted, in seconds; one that stays down is
-    lifted when the last track ends.
+def pedal_spans(smf: SmfFile, channels: IntArray) -> tuple[FloatArray, FloatArray]:
+    """(P,) when the sustain pedal of a player's channels goes down and (P,) when it is lifted, in seconds; one that
+    stays down is lifted when the last track ends. Where channels are told one after another, the last one counts.
     """
     ticks: list[IntArray] = []
     values: list[IntArray] = []
     for track in smf.tracks:
-        events = np.flatnonzero(track.statuses == (CONTROL_CHANGE | channel))
+        events = np.flatnonzero(np.isin(track.statuses, CONTROL_CHANGE | channels))
         events = events[track.first_data(events) == SUSTAIN]
         ticks.append(track.ticks[events])
         values.append(track.last_data(events))

@@ -68,7 +68,7 @@ def read_takes(takes: Sequence[Source], instrument: str) -> list[Passage]:
     refused: list[str] = []
     for number, take in enumerate(takes):
         smf = parse_smf(take.data, source=take.name)
-        parts = read_parts(smf)
+        parts = read_parts(smf, instrument=named.name)
         selection = choose_parts(parts, named.name)
         tables = [_usable(choice.part.notes, named) for choice in selection.choices if choice.instrument is not None]
         if selection.notice and any(map(len, tables)):

@@ -296,7 +296,7 @@ def test_two_hands_of_a_piano_are_one_part():
         track(tempo(0, 500_000)),
         track(title("Right hand"), program(0, 0), on(0, 72), off(480, 72), on(0, 74), off(480, 74)),
         track(title("Left hand"), on(0, 48), off(960, 48)),
-        track(title("Other piano"), program(0, 0, channel=1), on(0, 60, channel=1), off(960, 60, channel=1)),
+        track(title("Other piano"), program(0, 4, channel=1), on(0, 60, channel=1), off(960, 60, channel=1)),
     )
     assert [(p.name, p.tracks, p.channel) for p in found] == [
         ("Right hand / Left hand", (1, 2), 0), ("Other piano", (3,), 1),

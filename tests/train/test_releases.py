@@ -78,10 +78,10 @@ def test_the_spans_of_a_pedal_are_in_seconds_and_the_last_may_stay_down() -> Non
     presses = [(0, 0), (480, 100), (600, 120), (960, 63), (1440, 64)]
     events = [(tick, pedal(0, value)) for tick, value in presses]
     smf = parse_smf(midi([*events, (1920, on(0, 60)), (2400, off(0, 60))]), source="test")
-    down, up = pedal_spans(smf, 0)
+    down, up = pedal_spans(smf, np.array([0]))
     assert down.tolist() == [0.5, 1.5]
     assert up.tolist() == [1.0, 2.5]
-    assert len(pedal_spans(smf, 1)[0]) == 0
+    assert len(pedal_spans(smf, np.array([1]))[0]) == 0
 
 
 def test_a_prepared_part_says_which_releases_are_known(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""Which voices of a file one player plays: the hands of a pianist, the strings of a guitar.
+
+Files keep apart what one person plays: many programs write each staff of a piano to a channel of its own, MIDI guitars
+each string, and controllers after the MPE standard each note. A hand alone is no piano: who does not know what the
+other one plays cannot tell the melody from what goes with it. But two keyboards in a song are two players, and heard
+as one, each is played worse.
+
+Conventions
+-----------
+A voice is what one track plays on one channel. Without a program it sounds like program 0. Voices are one player's if
+
+- they are keyboards with programs on one channel;
+- they are keyboards of one program and nothing else plays, unless some of them, but not all, are called a melody;
+- they are keyboards of one program called right and left hand, and the right one lies higher (the sides of a stereo
+  sound, which are called the same, do not);
+- they are all that one track holds, on three channels or more, and have one program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from duvhuman.instruments import instrument_of_program, instrument_of_track_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from duvhuman.midi.notes import Part
+
+KEYS = "keys"
+RIGHT_WORDS = frozenset(("right", "rh", "r", "rite", "rechts", "rechte", "droite", "destra", "derecha"))
+LEFT_WORDS = frozenset(("left", "lh", "l", "links", "linke", "gauche", "sinistra", "izquierda"))
+MELODY_WORDS = frozenset(("melody", "melodie", "melodia", "vocal", "vocals", "vox", "voice", "singer", "lead"))
+LONGEST_MELODY_TITLE = 2
+"""Words; longer titles, such as "Melody in F", are those of pieces."""
+HANDS_APART = 3.0
+"""Semitones by which the right hand's mean pitch lies above the left's, at least."""
+FEWEST_CHANNELS = 3
+
+
+def players(voices: Sequence[Part], instrument: str | None = None) -> list[list[int]]:
+    """Which voices belong together.
+
+    Parameters
+    ----------
+    voices : all voices of a file.
+    instrument : what those are that name no instrument by their program or title; None if that is not known.
+
+    Returns
+    -------
+    list of list of int
+        For each player the indices of their voices, ascending; the players in the order of their first voices.
+    """
+    keys = [index for index, voice in enumerate(voices) if _is_keys(voice, instrument)]
+    nothing_else = len(keys) == len(voices) and not _goes_with_a_melody(voices)
+    hands = keys if nothing_else else _hands(voices, keys)
+    groups: dict[tuple[str, object], list[int]] = defaultdict(list)
+    for index, voice in enumerate(voices):
+        groups["track", voice.tracks].append(index)
+        if index in keys and voice.program >= 0:
+            groups["channel", voice.channel].append(index)
+        if index in hands:
+            groups["sound", _sound(voice)].append(index)
+
+    player = list(range(len(voices)))
+    for (rule, _), group in groups.items():
+        if rule != "track" or _one_instrument([voices[index] for index in group]):
+            same = {player[index] for index in group}
+            player = [min(same) if number in same else number for number in player]
+    return [[index for index, number in enumerate(player) if number == first] for first in sorted(set(player))]
+
+
+def _is_keys(voice: Part, instrument: str | None) -> bool:
+    if voice.is_drums:
+        return False
+    if voice.program >= 0:
+        own = instrument_of_program(voice.program)
+        return own is not None and own.name == KEYS
+    named = instrument_of_track_name(voice.name)
+    return (named.name if named is not None else instrument) == KEYS
+
+
+def _sound(voice: Part) -> int:
+    return max(voice.program, 0)
+
+
+def _words(voice: Part) -> set[str]:
+    return set(re.findall(r"[^\W\d_]+", voice.name.lower()))
+
+
+def _goes_with_a_melody(voices: Sequence[Part]) -> bool:
+    titles = [_words(voice) for voice in voices]
+    melodies = [len(words) <= LONGEST_MELODY_TITLE and bool(words & MELODY_WORDS) for words in titles]
+    return any(melodies) and not all(melodies)
+
+
+def _hands(voices: Sequence[Part], keys: Sequence[int]) -> set[int]:
+    """Those of the keyboards that are called right and left hand, and lie so."""
+    rights = [index for index in keys if _words(voices[index]) & RIGHT_WORDS]
+    lefts = [index for index in keys if _words(voices[index]) & LEFT_WORDS]
+    found: set[int] = set()
+    for right in rights:
+        for left in lefts:
+            higher = float(voices[right].notes.pitch.mean() - voices[left].notes.pitch.mean())
+            if _sound(voices[right]) == _sound(voices[left]) and higher >= HANDS_APART:
+                found |= {right, left}
+    return found
+
+
+def _one_instrument(voices: Sequence[Part]) -> bool:
+    """Whether what a track holds is one instrument on many channels."""
+    channels, sounds = ({getattr(voice, name) for voice in voices} for name in ("channel", "program"))
+    return len(channels) >= FEWEST_CHANNELS and len(sounds) == 1 and not any(voice.is_drums for voice in voices)
