@@ -226,7 +226,7 @@ class Humanizer:
         lift = written_balance(written, hand)
         played = perform(
             network, score, written - lift,
-            keep_dynamics=options.dynamics == "keep", variation=float(options.variation), seed=seed,
+            keep_dynamics=options.dynamics == "keep", hand=hand, variation=float(options.variation), seed=seed,
         )  # fmt: skip
         velocity, duration = notes.velocity.copy(), notes.duration_ticks.copy()
         if options.velocity:

@@ -16,13 +16,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from duvhuman.humanize.decode import decode_articulation, decode_velocity, keyed_uniform, limit_durations, register_of
-from duvhuman.humanize.score import FloatArray, Hints, Score, contour
+from duvhuman.humanize.score import (
+    FloatArray,
+    Hints,
+    IntArray,
+    Score,
+    contour,
+    neighbours,
+    separate_segments,
+    window_mean,
+)
 from duvhuman.humanize.windows import Distribution, predict_distribution
 from duvhuman.models.config import VELOCITY_BIN_WIDTH, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 FLAT_SD = 1.5
 FLAT_DISTINCT = 3
+AS_LOUD = 2.0
+"""A note is written as loud as the one before if their velocities differ by no more than this."""
+PASSAGES_SHARE = 0.75
+PASSAGE_BEATS = 8.0
+"""What sets notes apart from those within so many beats is no dynamics of a passage."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,22 @@ class Played:
 def is_flat(velocity: FloatArray) -> bool:
     """Whether written velocities tell nothing of dynamics: SD under 1.5 or fewer than 3 distinct values."""
     return bool(np.std(velocity) < FLAT_SD or len(np.unique(velocity)) < FLAT_DISTINCT)
+
+
+def tells_passages(velocity: FloatArray, hand: IntArray | None = None) -> bool:
+    """Whether written velocities tell the dynamics of passages (p, f, a crescendo) and nothing of single notes.
+
+    That is so if three quarters of the notes are as loud as the one before; few performances are like that, and those
+    were played in blocks.
+
+    Parameters
+    ----------
+    hand : (N,) which hand plays a note; each hand is compared with itself.
+    """
+    hand = np.zeros(len(velocity), dtype=np.int64) if hand is None else hand
+    order = np.argsort(hand, kind="stable")
+    steps = np.abs(np.diff(velocity[order]))[np.diff(hand[order]) == 0]
+    return bool(np.std(velocity) >= FLAT_SD and len(steps) and np.mean(steps <= AS_LOUD) >= PASSAGES_SHARE)
 
 
 def bins_to_written_level(velocity: FloatArray, config: ModelConfig) -> int:
@@ -79,23 +109,34 @@ def perform(
     written_velocity: FloatArray,
     *,
     keep_dynamics: bool = True,
+    hand: IntArray | None = None,
     variation: float = 0.0,
     seed: int = 0,
 ) -> Played:
     """Play a part of N >= 1 notes.
 
+    Where the dynamics of passages alone are written (`tells_passages`), they are kept to the letter. To them is added
+    what would set each note apart from those around it if the part were flat, a share of ``config.passage_detail``.
+
     Parameters
     ----------
-    written_velocity : (N,) as the user wrote them; only their mean and, with `keep_dynamics`, their contour are used.
+    written_velocity : (N,) as the user wrote them; of these are used, with `keep_dynamics`, what they tell of passages,
+        or else their contour; without it, their mean alone.
+    hand : (N,) which hand plays a note, if that is known.
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
     """
-    hints = hints_of(score, written_velocity, model.config, keep=keep_dynamics)
+    passages = keep_dynamics and tells_passages(written_velocity, hand)
+    hints = hints_of(score, written_velocity, model.config, keep=keep_dynamics and not passages)
     said = listen(model, score, hints, written_velocity)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
         said, model.config, variation=variation, uniform=draws[0], register=register_of(score),
         contour_given=bool(np.isfinite(hints.swell).any()),
     )  # fmt: skip
+    if passages:
+        around = neighbours(separate_segments(score.onset_beats, score.segment), PASSAGE_BEATS)
+        detail = model.config.passage_detail * (velocity - window_mean(velocity, *around))
+        velocity = np.clip(written_velocity + detail, 1.0, 127.0)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
     duration = limit_durations(score, score.nominal_beats * 2.0**articulation)
     return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)

@@ -41,6 +41,8 @@ class ModelConfig:
         the gain; all of it where the user's dynamics are kept.
     register_slope : MIDI velocities, before the gain, that a note gains for each semitone by which the chords around it
         reach higher than usual in the part; none where the user's dynamics are kept.
+    passage_detail : how much of what sets a note apart from its passage is played, 0..1, where the user has written
+        the dynamics of passages alone (`duvhuman.humanize.perform`).
     spread_share : how far the gain grows where the network is less sure (`duvhuman.humanize.decode.stretched`): 0, not
         at all, to 1, until velocities vary as the network says they do, times `velocity_gain`.
     median_share : how much of a decoded articulation is the median of the bins, 0..1; the rest is the regression.
@@ -67,6 +69,7 @@ class ModelConfig:
     contour_gain: float = 1.0
     velocity_detail: float = 1.0
     register_slope: float = 0.0
+    passage_detail: float = 0.6
     spread_share: float = 0.0
     median_share: float = 0.5
     typical_range: float = 14.0
@@ -83,7 +86,7 @@ class ModelConfig:
                 raise ModelError(f"{name} must be a number from 0, not {value}")
         if not 0 <= self.typical_level <= 127:
             raise ModelError(f"typical_level must be a MIDI velocity, or 0, not {self.typical_level}")
-        for name in ("velocity_detail", "spread_share", "median_share"):
+        for name in ("velocity_detail", "passage_detail", "spread_share", "median_share"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ModelError(f"{name} must be from 0 to 1, not {value}")
         if not all(isinstance(name, str) for name in self.feature_names):

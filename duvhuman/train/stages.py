@@ -57,8 +57,8 @@ CALIBRATION_PARTS = 160
 DECODING: Mapping[str, Mapping[str, Any]] = {
     "guitar": {"typical_level": 94.0},
     "bass": {"typical_level": 90.0},
-    "keys": {"typical_level": 74.0, "median_share": 0.0, "register_slope": 0.15},
-    "strings": {"typical_level": 78.0, "velocity_detail": 0.5},
+    "keys": {"typical_level": 74.0, "median_share": 0.0, "register_slope": 0.15, "passage_detail": 0.8},
+    "strings": {"typical_level": 78.0, "velocity_detail": 0.5, "passage_detail": 0.3},
 }
 """What an instrument's `ModelConfig` says of decoding where it is not the default. Told these levels, networks that
 know their players by the level play best (`benchmarks/flat_levels.py`). On scores, which users give and the packs lack,
