@@ -31,7 +31,7 @@ from duvhuman.humanize.selection import Choice, choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, get_instrument
 from duvhuman.midi.edit import apply_performance
 from duvhuman.midi.interop import Source, open_midi
-from duvhuman.midi.notes import NoteTable, read_parts
+from duvhuman.midi.notes import NoteTable, Part, read_parts
 from duvhuman.midi.smf import SmfFile, parse_smf
 from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS, ModelConfig
 from duvhuman.models.lora import merge_adapter
@@ -189,8 +189,7 @@ class Humanizer:
     def _play(self, source: Source, options: Options) -> _Plan:
         seed = options.drawn_seed()
         smf = parse_smf(source.data, source=source.name)
-        instrument = None if self.instrument == AUTO else self.instrument
-        read = read_parts(smf, instrument=instrument)
+        read = self._read_parts(smf, options)
         selection = choose_parts(read, self.instrument, options.tracks, n_tracks=len(smf.tracks))
         if selection.notice:
             warnings.warn(f"{source.name}: {selection.notice}", DuvhumanWarning, stacklevel=4)
@@ -207,9 +206,12 @@ class Humanizer:
             )  # fmt: skip
         result = apply_performance(smf, [(p.notes, p.velocity, p.duration_ticks) for p in parts if p.how is not None])
         # What is told is what was written: where notes of one pitch overlap, not every length is possible.
-        again = read_parts(result, instrument=instrument)
+        again = self._read_parts(result, options)
         written = [part.as_written(after.notes) for part, after in zip(parts, again, strict=True)]
         return _Plan(seed, written, result)
+
+    def _read_parts(self, smf: SmfFile, options: Options) -> list[Part]:
+        return read_parts(smf, instrument=None if self.instrument == AUTO else self.instrument, chosen=options.tracks)
 
     def _play_part(self, choice: Choice, room: IntArray, options: Options, seed: int) -> _PlayedPart:
         notes = choice.part.notes

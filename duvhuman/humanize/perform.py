@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from duvhuman.humanize.decode import decode_articulation, decode_velocity, keyed_uniform, limit_durations, register_of
+from duvhuman.humanize.loop import looped
 from duvhuman.humanize.score import (
     FloatArray,
     Hints,
@@ -100,7 +101,9 @@ def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: b
 
 def listen(model: PhraseTransformer, score: Score, hints: Hints, velocity: FloatArray) -> Distribution:
     """What `model` says of a part with hints from written velocities, at the level of these."""
-    return predict_distribution(model, score, hints).louder(bins_to_written_level(velocity, model.config))
+    loop = looped(score)
+    said = predict_distribution(model, loop.score, hints.select(loop.index)).select(loop.own)
+    return said.louder(bins_to_written_level(velocity, model.config))
 
 
 def perform(

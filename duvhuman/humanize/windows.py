@@ -8,7 +8,7 @@ window counts for most in its middle and for nearly nothing at its ends.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -37,6 +37,10 @@ class Distribution:
     velocity: FloatArray
     duration_probabilities: FloatArray
     articulation: FloatArray
+
+    def select(self, notes: slice) -> Distribution:
+        """What it says of some of the notes."""
+        return Distribution(*(getattr(self, field.name)[notes] for field in fields(self)))
 
     def louder(self, bins: int) -> Distribution:
         """The same, its velocities moved up by whole bins (down if negative); what would leave stays in the end bin."""

@@ -25,11 +25,13 @@ from typing import TYPE_CHECKING
 from duvhuman.instruments import instrument_of_program, instrument_of_track_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from duvhuman.midi.notes import Part
 
 KEYS = "keys"
+TITLES_OF_KEYS = (KEYS, "bass")
+"""What the titles of voices with a keyboard's program may name: a left hand is called "bass", but none "guitar"."""
 RIGHT_WORDS = frozenset(("right", "rh", "r", "rite", "rechts", "rechte", "droite", "destra", "derecha"))
 LEFT_WORDS = frozenset(("left", "lh", "l", "links", "linke", "gauche", "sinistra", "izquierda"))
 MELODY_WORDS = frozenset(("melody", "melodie", "melodia", "vocal", "vocals", "vox", "voice", "singer", "lead"))
@@ -40,20 +42,24 @@ HANDS_APART = 3.0
 FEWEST_CHANNELS = 3
 
 
-def players(voices: Sequence[Part], instrument: str | None = None) -> list[list[int]]:
+def players(
+    voices: Sequence[Part], instrument: str | None = None, chosen: Collection[int] | None = None
+) -> list[list[int]]:  # fmt: skip
     """Which voices belong together.
 
     Parameters
     ----------
     voices : all voices of a file.
     instrument : what those are that name no instrument by their program or title; None if that is not known.
+    chosen : the tracks of which `instrument` is said; None: all.
 
     Returns
     -------
     list of list of int
         For each player the indices of their voices, ascending; the players in the order of their first voices.
     """
-    keys = [index for index, voice in enumerate(voices) if _is_keys(voice, instrument)]
+    told = [instrument if chosen is None or set(chosen) & set(voice.tracks) else None for voice in voices]
+    keys = [index for index, voice in enumerate(voices) if _is_keys(voice, told[index])]
     nothing_else = len(keys) == len(voices) and not _goes_with_a_melody(voices)
     hands = keys if nothing_else else _hands(voices, keys)
     groups: dict[tuple[str, object], list[int]] = defaultdict(list)
@@ -75,10 +81,9 @@ def players(voices: Sequence[Part], instrument: str | None = None) -> list[list[
 def _is_keys(voice: Part, instrument: str | None) -> bool:
     if voice.is_drums:
         return False
+    named, own = instrument_of_track_name(voice.name), instrument_of_program(voice.program)
     if voice.program >= 0:
-        own = instrument_of_program(voice.program)
-        return own is not None and own.name == KEYS
-    named = instrument_of_track_name(voice.name)
+        return own is not None and own.name == KEYS and (named is None or named.name in TITLES_OF_KEYS)
     return (named.name if named is not None else instrument) == KEYS
 
 

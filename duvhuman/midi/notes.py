@@ -40,7 +40,7 @@ from duvhuman.midi.smf import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -175,7 +175,9 @@ class Timeline:
         return self.metre_bars[row] + bar, rest / unit, whole / unit
 
 
-def read_parts(smf: SmfFile, *, instrument: str | None = None) -> list[Part]:
+def read_parts(
+    smf: SmfFile, *, instrument: str | None = None, chosen: Collection[int] | None = None
+) -> list[Part]:  # fmt: skip
     """Every part of the file that has at least one note, drums included.
 
     Parameters
@@ -183,6 +185,7 @@ def read_parts(smf: SmfFile, *, instrument: str | None = None) -> list[Part]:
     smf : the file.
     instrument : the name of what parts are that name no instrument themselves; None if that is not known. It decides
         which voices are hands of one player, and nothing else.
+    chosen : the tracks of which `instrument` is said; None: all.
 
     Returns
     -------
@@ -191,7 +194,7 @@ def read_parts(smf: SmfFile, *, instrument: str | None = None) -> list[Part]:
     """
     indices = range(len(smf.tracks))
     scopes = [[index] for index in indices] if smf.format == 2 else [indices]
-    return [part for scope in scopes for part in _read_scope(smf, scope, instrument)]
+    return [part for scope in scopes for part in _read_scope(smf, scope, instrument, chosen)]
 
 
 def read_timeline(smf: SmfFile, tracks: Iterable[Track]) -> Timeline:
@@ -306,7 +309,9 @@ _FAMILY = _family_table()
 _NO_FAMILY = 0
 
 
-def _read_scope(smf: SmfFile, scope: Sequence[int], instrument: str | None) -> list[Part]:
+def _read_scope(
+    smf: SmfFile, scope: Sequence[int], instrument: str | None, chosen: Collection[int] | None
+) -> list[Part]:  # fmt: skip
     """The parts of tracks that share their tempo, metre and programs."""
     tracks = [smf.tracks[index] for index in scope]
     pairings = [pair_notes(track) for track in tracks]
@@ -347,7 +352,7 @@ def _read_scope(smf: SmfFile, scope: Sequence[int], instrument: str | None) -> l
     return [
         voices[members[0]] if len(members) == 1
         else _part(smf, _in_order(table.select(np.concatenate([rows[member] for member in members]))))
-        for members in players(voices, instrument)
+        for members in players(voices, instrument, chosen)
     ]  # fmt: skip
 
 

@@ -61,6 +61,18 @@ def test_voices_that_name_no_instrument_are_one_player_if_they_are_said_to_be_ke
         assert players(*hands, instrument=instrument) == [[(0, 0)], [(1, channel)]]
 
 
+def test_of_tracks_that_are_not_chosen_nothing_is_said():
+    hands = voice(sound=None), voice(sound=None, channel=1, pitch=LOW)
+    assert players(*hands, instrument="keys", chosen=[0, 1]) == TOGETHER
+    assert players(*hands, instrument="keys", chosen=[0]) == APART
+    assert players(voice(), voice(channel=1), instrument="keys", chosen=[0]) == TOGETHER
+
+
+@pytest.mark.parametrize(("name", "found"), [("Bass", TOGETHER), ("Guitar", APART), ("Strings", APART)])
+def test_a_voice_that_is_called_another_instrument_is_no_hand_whatever_its_program(name, found):
+    assert players(voice("Piano"), voice(name, channel=1, pitch=LOW)) == found
+
+
 @pytest.mark.parametrize("other", [
     voice(sound=VIOLIN, channel=2), voice("Bass", None, channel=2), voice(sound=None, channel=DRUMS),
 ])  # fmt: skip

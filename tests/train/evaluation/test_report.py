@@ -15,7 +15,13 @@ from duvhuman.errors import DataError
 from duvhuman.models.config import ModelConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.plots import can_draw, draw_evaluation
-from duvhuman.train.evaluation.report import Report, evaluate_instrument, format_report, format_summary
+from duvhuman.train.evaluation.report import (
+    Report,
+    evaluate_instrument,
+    format_report,
+    format_summary,
+    sample_parts,
+)
 
 ROWS = ["flat", "jitter", "ridge floor", "base", "base and adapter", "contour alone", "with contour hint"]
 
@@ -76,6 +82,16 @@ def test_at_most_so_many_parts_of_each_pack_are_judged_always_the_same(tmp_path:
     assert once.parts == 5
     assert {pack: rows["flat"]["parts"] for pack, rows in once.packs.items()} == {"lakh": 3.0, "pop": 2.0}
     assert json.dumps(once.to_dict()) == json.dumps(again.to_dict())
+
+
+def test_other_parts_do_not_change_which_are_drawn(tmp_path: Path) -> None:
+    parts = [({"split": "valid", "source": f"{n}.mid"}, toy_performance(n)) for n in range(12)]
+    every, some = (
+        [part.source for part in sample_parts(write_data(tmp_path / str(len(given)), given).parts, len(given))]
+        for given in (parts, parts[8::-1])
+    )
+    assert [name for name in every if name in some] == some
+    assert every != sorted(every)
 
 
 @pytest.mark.parametrize("split", ["train", "valid"])

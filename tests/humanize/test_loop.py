@@ -1,0 +1,81 @@
+"""What a part is shown as: with its beginning before it and its end behind it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builders import GUITAR, part, random_score, riff, score, song
+
+import duvhuman
+from duvhuman.humanize.loop import PASSAGE_NOTES, looped
+from duvhuman.humanize.score import Score
+
+
+def shown(line: Score) -> tuple[list[float], list[float], list[int]]:
+    """Onsets, places in the bar and pitches of all that is shown."""
+    loop = looped(line)
+    return loop.score.onset_beats.tolist(), loop.score.beat_in_bar.tolist(), loop.score.pitch.tolist()
+
+
+def test_a_bar_is_shown_three_times() -> None:
+    onset, place, pitch = shown(score([0, 1, 2, 3], [60, 62, 64, 65]))
+    assert onset == list(range(-4, 8))
+    assert place == [0, 1, 2, 3] * 3
+    assert pitch == [60, 62, 64, 65] * 3
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 20, 32, 33, 200])
+def test_the_part_itself_stands_in_the_middle_unchanged(n: int) -> None:
+    line = random_score(n, seed=n)
+    loop = looped(line)
+    assert loop.index[loop.own].tolist() == list(range(n))
+    for name in ("onset_beats", "beat_in_bar", "pitch", "nominal_beats", "bar_beats", "tempo_bpm"):
+        assert np.array_equal(getattr(loop.score.select(loop.own), name), getattr(line, name))
+        assert len(getattr(loop.score, name)) == len(loop.index)
+    assert (np.diff(loop.score.onset_beats) >= 0).all()
+    assert loop.own.start <= PASSAGE_NOTES
+    assert len(loop.index) - loop.own.stop <= PASSAGE_NOTES
+
+
+def test_of_a_long_part_each_end_is_repeated_on_its_own_side_and_stands_in_its_bar() -> None:
+    line = score(np.arange(400) / 2, length=0.5)
+    loop = looped(line)
+    assert loop.index[0] == 0
+    assert loop.index[: loop.own.start].tolist() == list(range(32))
+    assert loop.index[loop.own.stop :].tolist() == list(range(368, 400))
+    assert np.array_equal(loop.score.onset_beats, np.arange(-32, 432) / 2)
+    assert np.array_equal(loop.score.beat_in_bar, np.mod(loop.score.onset_beats, 4))
+
+
+def test_the_repeat_begins_where_the_last_chord_is_written_to_end() -> None:
+    onset, place, pitch = shown(score([0, 1, 2, 2], [60, 62, 64, 67], length=[1, 1, 2, 5]))
+    assert onset[-4:] == [7, 8, 9, 9]
+    assert place[-4:] == [3, 0, 1, 1]
+    assert pitch[-4:] == [60, 62, 64, 67]
+
+
+def test_the_repeat_takes_up_at_the_place_in_the_bar_where_it_begins() -> None:
+    line = score(np.append(np.arange(10), 10.0), length=[1.0] * 10 + [4.0])  # ends in the third bar, on its third beat
+    loop = looped(line)
+    assert loop.index[loop.own.stop :].tolist() == list(range(2, 11))
+    assert loop.score.beat_in_bar[loop.own.stop] == 2
+
+
+def test_a_last_note_of_unknown_length_or_none_at_all_still_has_something_after_it() -> None:
+    for length, gap in ((np.nan, 1.0), (0.0, 0.125)):
+        loop = looped(score([0, 1], length=[1.0, length]))
+        assert loop.score.onset_beats[loop.own.stop] == 1 + gap
+
+
+def test_the_last_chord_of_a_part_is_held_and_played_like_the_others() -> None:
+    bar = [(480 * beat, pitch, 90, 480) for beat in range(4) for pitch in (40, 47, 52)]
+    played = duvhuman.predict(song(part(bar, number=GUITAR)), "guitar")
+    last = played.onset_ticks == 1440
+    assert played.duration_beats[last].min() > 0.6 * played.duration_beats[~last].mean()
+    assert abs(played.velocity[last].mean() - played.velocity[~last].mean()) < 12
+
+
+def test_bars_of_a_loop_are_played_alike() -> None:
+    loop = [(240 * step, note[1], 80, 240) for step, note in enumerate(riff(8) * 4)]
+    velocity = duvhuman.predict(song(part(loop, number=GUITAR)), "guitar").velocity.reshape(4, 8)
+    assert np.abs(velocity - velocity.mean(axis=0)).max() <= 8
