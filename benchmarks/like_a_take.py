@@ -6,9 +6,10 @@ comes with the model and once with the personal one.
 
 Conventions
 -----------
-Of a part at most the middle `--max-notes` notes are used. Parts are drawn with a fixed seed, the same number of each
-pack while they last. Times are those of one fit, without the import of PEFT and the network's reading. SD ratio: the
-velocities' spread over the player's; articulation MAE: of ln(performed / written duration), on the same notes.
+Of a part at most the middle `--max-notes` notes are used. Parts are drawn by the names of their files, as many of one
+pack as of another while they last. Times are those of one fit, without the import of PEFT and the network's reading.
+SD ratio: the velocities' spread over the player's; articulation MAE: of ln(performed / written duration), on the same
+notes.
 
     python benchmarks/like_a_take.py --data prepared --max-parts 60
 """
@@ -35,6 +36,7 @@ from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.evaluation.metrics import articulation_metrics, bootstrap_interval, velocity_metrics
 from duvhuman.train.evaluation.predictors import model_predictor
+from duvhuman.train.evaluation.report import sample_parts
 from duvhuman.train.performance import Performance
 from duvhuman.train.personal import fit_personal
 from duvhuman.train.storage import PartRow
@@ -82,10 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def cases(data: PhraseData, parts: Sequence[PartRow], max_notes: int) -> Iterator[Case]:
     """The parts that can be judged, pack after pack in turn."""
-    rng = np.random.default_rng(0)
     packs: dict[str, list[PartRow]] = defaultdict(list)
-    for index in rng.permutation(len(parts)):
-        packs[parts[index].pack].append(parts[index])
+    for part in sample_parts(parts, len(parts)):
+        packs[part.pack].append(part)
     for turn in range(max(map(len, packs.values()), default=0)):
         for pack in sorted(packs):
             case = halved(data, packs[pack][turn], max_notes) if turn < len(packs[pack]) else None

@@ -64,7 +64,7 @@ def duration_centres(config: ModelConfig) -> FloatArray:
 
 def decode_velocity(
     said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None,
-    register: FloatArray | float = 0.0, contour_given: bool = False,
+    register: FloatArray | float = 0.0, contour_given: bool = False, level: float | None = None,
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Velocities and their spread.
 
@@ -80,6 +80,8 @@ def decode_velocity(
     uniform : (N,) the draws in 0..1, needed if `variation` is not 0.
     register : (N,) semitones (`register_of`); 0 if the passages of the part are not told apart.
     contour_given : whether the network was given the contour hint.
+    level : where the mean of all lies that is expected, give or take half a velocity: it is moved there by a whole
+        number, so that an edit elsewhere hardly ever moves a note. None: wherever the network says.
 
     Returns
     -------
@@ -94,10 +96,12 @@ def decode_velocity(
     else:
         expected = keep_detail(mean + config.register_slope * register, config.velocity_detail)
         velocity = stretched(expected, spread, gain=config.velocity_gain, spread_share=config.spread_share)
+    louder = 0 if level is None else round(level - float(velocity.mean()))
     if variation > 0 and uniform is not None:
         edges = np.append(8.0 * np.arange(VELOCITY_BINS), 128.0)
         drawn = inverse_cdf(said.velocity_probabilities, edges, uniform)
         velocity = (1 - variation) * velocity + variation * drawn
+    velocity = velocity + louder
     return np.clip(velocity, 1.0, 127.0), spread
 
 

@@ -134,7 +134,7 @@ def perform(
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
         said, model.config, variation=variation, uniform=draws[0], register=register_of(score),
-        contour_given=bool(np.isfinite(hints.swell).any()),
+        contour_given=bool(np.isfinite(hints.swell).any()), level=float(written_velocity.mean()),
     )  # fmt: skip
     if passages:
         around = neighbours(separate_segments(score.onset_beats, score.segment), PASSAGE_BEATS)

@@ -563,7 +563,7 @@ def test_lengths_of_random_overlapping_notes_stay_within_bounds() -> None:
 def test_parts_of_any_size(n: int) -> None:
     after = table(played(song(part(riff(n, step=60, length=60)))))
     assert len(after) == n
-    assert (after.velocity != 80).any()
+    assert (after.velocity != 80).any() == (n > 1)  # a note alone is as loud as it is written
 
 
 def test_a_humanizer_may_be_used_from_several_threads() -> None:

@@ -76,3 +76,12 @@ def test_two_hands_keep_the_dynamics_that_both_are_written_in() -> None:
     for track, written in ((0, 0), (1, -10)):
         for passage, mark in ((soft, 40), (~soft, 90)):
             assert abs(notes.velocity[passage & (notes.track == track)].mean() - mark - written) < 6
+
+
+@pytest.mark.parametrize("level", [40.0, 64.0, 95.5])
+@pytest.mark.parametrize("variation", [0.0, 0.5])
+def test_a_part_is_as_loud_as_it_is_written(level: float, variation: float) -> None:
+    score = random_score(300)
+    played = perform(_keys(), score, np.full(300, level), variation=variation, seed=3).velocity
+    assert abs(played.mean() - level) < (0.6 if variation == 0 else 5)
+    assert played.std() > 3
