@@ -96,7 +96,7 @@ def decode_velocity(
     else:
         expected = keep_detail(mean + config.register_slope * register, config.velocity_detail)
         velocity = stretched(expected, spread, gain=config.velocity_gain, spread_share=config.spread_share)
-    louder = 0 if level is None else round(level - float(velocity.mean()))
+    louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
         edges = np.append(8.0 * np.arange(VELOCITY_BINS), 128.0)
         drawn = inverse_cdf(said.velocity_probabilities, edges, uniform)
