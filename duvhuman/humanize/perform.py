@@ -112,6 +112,7 @@ def perform(
     written_velocity: FloatArray,
     *,
     keep_dynamics: bool = True,
+    to_the_letter: bool = True,
     hand: IntArray | None = None,
     variation: float = 0.0,
     seed: int = 0,
@@ -125,10 +126,12 @@ def perform(
     ----------
     written_velocity : (N,) as the user wrote them; of these are used, with `keep_dynamics`, what they tell of passages,
         or else their contour; without it, their mean alone.
+    to_the_letter : False tells the contour, which is coarse, wherever dynamics are kept: where the written velocities
+        are the player's, what is judged must not be what was given.
     hand : (N,) which hand plays a note, if that is known.
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
     """
-    passages = keep_dynamics and tells_passages(written_velocity, hand)
+    passages = keep_dynamics and to_the_letter and tells_passages(written_velocity, hand)
     hints = hints_of(score, written_velocity, model.config, keep=keep_dynamics and not passages)
     said = listen(model, score, hints, written_velocity)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]

@@ -61,7 +61,7 @@ def keys_released(smf: SmfFile, notes: NoteTable) -> BoolArray:
 
 def pedal_spans(smf: SmfFile, channels: IntArray) -> tuple[FloatArray, FloatArray]:
     """(P,) when the sustain pedal of a player's channels goes down and (P,) when it is lifted, in seconds; one that
-    stays down is lifted when the last track ends. Where channels are told one after another, the last one counts.
+    stays down is lifted when the last track ends. All channels, (C,), have one pedal between them.
     """
     ticks: list[IntArray] = []
     values: list[IntArray] = []

@@ -106,10 +106,12 @@ def score_pairs(
 
 
 def model_predictor(model: PhraseTransformer, *, variation: float = 0.0, seed: int = 0) -> Predictor:
-    """A model as users meet it: rounded velocities, and a written staccato stays one."""
+    """A model as users meet it: rounded velocities, and a written staccato stays one. Of velocities that are not flat
+    it is told the contour alone, never the velocities of passages themselves: they may be those it is judged by.
+    """
 
     def predict(score: Score, velocity: FloatArray) -> Prediction:
-        played = perform(model, score, velocity, variation=variation, seed=seed)
+        played = perform(model, score, velocity, to_the_letter=False, variation=variation, seed=seed)
         articulation = np.log2(played.duration_beats / score.nominal_beats)
         return Prediction(np.round(played.velocity), articulation, played.said)
 
