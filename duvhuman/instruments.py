@@ -16,6 +16,10 @@ from dataclasses import dataclass
 from duvhuman.errors import OptionError
 
 DRUM_CHANNEL = 9
+RIGHT_WORDS = frozenset(("right", "rh", "r", "rite", "rechts", "rechte", "droite", "destra", "derecha"))
+LEFT_WORDS = frozenset(("left", "lh", "l", "links", "linke", "gauche", "sinistra", "izquierda"))
+HAND_WORDS = frozenset(("hand", "h", "main", "mano"))
+"""Words in the titles of tracks that hold a hand of a pianist."""
 AUTO = "auto"
 
 
@@ -96,8 +100,19 @@ def instrument_of_program(program: int | None) -> Instrument | None:
 
 
 def instrument_of_track_name(name: str) -> Instrument | None:
-    """The instrument that a track's title names, or None; of several, the first word wins."""
-    for word in re.findall(r"[a-z]+", name.lower()):
+    """The instrument that a track's title names, or None; of several, the first word wins.
+
+    A right or left hand is that of a keyboard, unless the title names another instrument.
+    """
+    words = title_words(name)
+    for word in words:
         if word in _BY_WORD:
             return _BY_WORD[word]
-    return None
+    sides = (RIGHT_WORDS | LEFT_WORDS).intersection(words)
+    a_hand = sides & {"rh", "lh"} or (sides and HAND_WORDS.intersection(words))
+    return INSTRUMENTS["keys"] if a_hand else None
+
+
+def title_words(name: str) -> list[str]:
+    """The words of a track's title, in small letters."""
+    return re.findall(r"[^\W\d_]+", name.lower())

@@ -88,7 +88,8 @@ def test_a_name_like_nothing_lists_what_there_is() -> None:
     [
         ("Guitar", "guitar"), ("GTR 2 (clean)", "guitar"), ("Bass", "bass"), ("Bass Guitar", "bass"),
         ("Fingered_Bass", "bass"), ("piano left", "keys"), ("Violin I", "strings"), ("Drums", None), ("", None),
-        ("Bassoon", None),
+        ("Bassoon", None), ("Right Hand", "keys"), ("LH", "keys"), ("l.h.", "keys"), ("main droite", "keys"),
+        ("Left hand bass", "bass"), ("Left", None), ("Hand claps", None), ("Main theme", None),
     ],
 )  # fmt: skip
 def test_track_titles(title: str, expected: str | None) -> None:

@@ -18,11 +18,16 @@ A voice is what one track plays on one channel. Without a program it sounds like
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from duvhuman.instruments import instrument_of_program, instrument_of_track_name
+from duvhuman.instruments import (
+    LEFT_WORDS,
+    RIGHT_WORDS,
+    instrument_of_program,
+    instrument_of_track_name,
+    title_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -32,8 +37,6 @@ if TYPE_CHECKING:
 KEYS = "keys"
 TITLES_OF_KEYS = (KEYS, "bass")
 """What the titles of voices with a keyboard's program may name: a left hand is called "bass", but none "guitar"."""
-RIGHT_WORDS = frozenset(("right", "rh", "r", "rite", "rechts", "rechte", "droite", "destra", "derecha"))
-LEFT_WORDS = frozenset(("left", "lh", "l", "links", "linke", "gauche", "sinistra", "izquierda"))
 MELODY_WORDS = frozenset(("melody", "melodie", "melodia", "vocal", "vocals", "vox", "voice", "singer", "lead"))
 LONGEST_MELODY_TITLE = 2
 """Words; longer titles, such as "Melody in F", are those of pieces."""
@@ -91,20 +94,16 @@ def _sound(voice: Part) -> int:
     return max(voice.program, 0)
 
 
-def _words(voice: Part) -> set[str]:
-    return set(re.findall(r"[^\W\d_]+", voice.name.lower()))
-
-
 def _goes_with_a_melody(voices: Sequence[Part]) -> bool:
-    titles = [_words(voice) for voice in voices]
+    titles = [set(title_words(voice.name)) for voice in voices]
     melodies = [len(words) <= LONGEST_MELODY_TITLE and bool(words & MELODY_WORDS) for words in titles]
     return any(melodies) and not all(melodies)
 
 
 def _hands(voices: Sequence[Part], keys: Sequence[int]) -> set[int]:
     """Those of the keyboards that are called right and left hand, and lie so."""
-    rights = [index for index in keys if _words(voices[index]) & RIGHT_WORDS]
-    lefts = [index for index in keys if _words(voices[index]) & LEFT_WORDS]
+    rights = [index for index in keys if set(title_words(voices[index].name)) & RIGHT_WORDS]
+    lefts = [index for index in keys if set(title_words(voices[index].name)) & LEFT_WORDS]
     found: set[int] = set()
     for right in rights:
         for left in lefts:

@@ -89,6 +89,13 @@ def test_hands_in_a_song_are_known_by_their_names(one, other):
     assert players(voice(one), voice(other, channel=1, pitch=LOW), violin) == [*TOGETHER, [(2, 2)]]
 
 
+def test_hands_without_a_program_are_a_keyboards():
+    violin = voice(sound=VIOLIN, channel=2)
+    hands = [voice("Right Hand", None), voice("Left Hand", None, channel=1, pitch=LOW)]
+    assert players(*hands, violin) == [*TOGETHER, [(2, 2)]]
+    assert players(voice("Right Hand", None), voice("Bass", None, channel=1, pitch=LOW), violin)[:2] == APART
+
+
 def test_sides_of_a_stereo_sound_are_no_hands():
     violin = voice(sound=VIOLIN, channel=2)
     assert players(voice("E-Piano right"), voice("E-Piano left", channel=1), violin) == [*APART, [(2, 2)]]
