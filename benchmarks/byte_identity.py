@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from plain_errors import run
 
 from duvhuman.errors import DuvhumanError, DuvhumanWarning
 from duvhuman.midi.edit import apply_performance
@@ -53,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     failed = False
     for folder in options.folders:
         paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".mid", ".midi"})[:: options.every]
+        if not paths:
+            parser.error(f"no .mid or .midi files in {folder}")
         failed |= check_folder(folder, paths, checks)
     return int(failed)
 
@@ -197,4 +200,4 @@ def split_events(track: Track) -> tuple[list[tuple[int, int, bytes]], Counter[tu
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+from plain_errors import run
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "midi" / "bass.mid"
 
 
@@ -40,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import torch
+from plain_errors import run
 
 import duvhuman
 
@@ -30,6 +31,8 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     files = sorted(p for folder in args.folders for p in folder.rglob("*") if p.suffix.lower() in (".mid", ".midi"))
     files = files[:: args.every]
+    if not files:
+        parser.error(f"no .mid or .midi files in {', '.join(map(str, args.folders))}")
     player = duvhuman.load(args.instrument)
     done = nothing = notes = parts = 0
     refused: Counter[str] = Counter()
@@ -62,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from duvhuman.errors import DuvhumanError
 
 INTERRUPTED = 130
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a benchmark from the command line."""
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a benchmark from the command line and exit with the status that it returns, if any."""
     try:
-        main()
+        sys.exit(main())
     except DuvhumanError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from plain_errors import run
 
 from duvhuman.train.prepare import GROUP_FILES, Pack, prepare
 from duvhuman.train.read_midi import FileGroup, find_files, read_group
@@ -138,4 +139,4 @@ def _print(name: str, times: Times) -> None:
 if __name__ == "__main__":
     if "OMP_NUM_THREADS" not in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"
-    main()
+    run(main)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from plain_errors import run
 
 from duvhuman.humanize.score import IntArray
 from duvhuman.train.history import History
@@ -161,4 +162,4 @@ def peak_of(process: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from plain_errors import run
 from torch import nn
 
 from duvhuman.humanize.features import feature_names
@@ -208,4 +209,4 @@ def print_schedule(device: torch.device, per_note: float, rate: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
