@@ -30,7 +30,8 @@ _RANGES = (
     (("n_layers", "d_model", "n_heads", "d_ff", "max_len"), 1, math.inf),
     (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions", "seed"), 0, math.inf),
     (("lr", "weight_decay", "clip"), 0, math.inf),
-    (("boundary_weight", "regression_weight", "classification_weight", "shape_weight", "teacher_weight"), 0, math.inf),
+    (("boundary_weight", "regression_weight", "classification_weight", "ordinal_weight"), 0, math.inf),
+    (("shape_weight", "teacher_weight"), 0, math.inf),
     (("tempo_octaves",), 0, 4),
     (("dropout", "channel_dropout", "lora_dropout", "balance"), 0, 1),
 )
@@ -51,7 +52,7 @@ class TrainConfig:
         and costs little time on a CPU, where the former nearly halves its speed.
     n_layers, d_model, n_heads, d_ff, max_len : the network. With weights to start from theirs hold, but for `n_layers`:
         more layers than they have are grown by repeating theirs.
-    boundary_weight, regression_weight, classification_weight, shape_weight : of the loss terms.
+    boundary_weight, regression_weight, classification_weight, ordinal_weight, shape_weight : of the loss terms.
     teacher_weight : of the expected velocity's error against what the teacher expects, in data that have one (`python
         -m duvhuman.train teach`); 0: the teacher is not listened to.
     extra : whether extra parts (see `duvhuman.train.storage.PartRow`) are trained on, too.
@@ -96,6 +97,7 @@ class TrainConfig:
     boundary_weight: float = 1.0
     regression_weight: float = 1.0
     classification_weight: float = 0.5
+    ordinal_weight: float = 0.0
     shape_weight: float = 0.0
     teacher_weight: float = 0.0
     precision: str = "auto"

@@ -18,7 +18,10 @@ from duvhuman.models.phrase_transformer import VELOCITY_CENTRE, VELOCITY_SCALE, 
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.encode import Batch
 
-TERMS = ("boundary", "vel_value", "dur_value", "vel_bins", "dur_bins", "vel_taught", "vel_shape", "total")
+TERMS = (
+    "boundary", "vel_value", "dur_value", "vel_bins", "dur_bins", "vel_order", "dur_order", "vel_taught", "vel_shape",
+    "total",
+)  # fmt: skip
 FINAL_LR = 0.05
 FLAT_SD = 2.0
 """Phrases whose velocities vary by less than about this tell little of their shape, and weigh less in ``vel_shape``."""
@@ -31,7 +34,8 @@ def loss_terms(
 
     Bins and regressions learn what was played, lengths where the key's release is known. The mean of the velocity bins,
     which is what is decoded, also learns what the teacher expects, where there is one (``vel_taught``): the shape of a
-    phrase alone, for its level is the player's, and known only where it is given.
+    phrase alone, for its level is the player's, and known only where it is given. To ``vel_bins`` and ``dur_bins`` a
+    bin is right or wrong; to ``vel_order`` and ``dur_order`` a wrong one is the worse, the further off it lies.
 
     Parameters
     ----------
@@ -48,6 +52,7 @@ def loss_terms(
     known = batch.articulation.isfinite()
     articulation = torch.where(known, batch.articulation, 0.0)
     duration_bin = torch.bucketize(articulation, duration_edges, right=True)
+    velocity_edges = 8.0 * torch.arange(1, 16, device=weight.device)
     velocity = (batch.velocity - VELOCITY_CENTRE) / VELOCITY_SCALE
     decoded = expected_velocity(out)
     taught = batch.expected_velocity.isfinite()
@@ -60,6 +65,8 @@ def loss_terms(
         "dur_value": mean(F.smooth_l1_loss(out.duration_value, articulation, reduction="none") * known),
         "vel_bins": mean(F.cross_entropy(out.velocity_logits.transpose(1, 2), velocity_bin, reduction="none")),
         "dur_bins": mean(F.cross_entropy(out.duration_logits.transpose(1, 2), duration_bin, reduction="none") * known),
+        "vel_order": mean(ranked_probability_score(out.velocity_logits, velocity_bin, velocity_edges / VELOCITY_SCALE)),
+        "dur_order": mean(ranked_probability_score(out.duration_logits, duration_bin, duration_edges) * known),
         "vel_taught": mean(taught_error),
         "vel_shape": mean(1 - phrase_correlation(decoded, batch.velocity, weight)[:, None]),
     }
@@ -67,10 +74,28 @@ def loss_terms(
         config.boundary_weight * terms["boundary"]
         + config.regression_weight * (terms["vel_value"] + terms["dur_value"])
         + config.classification_weight * (terms["vel_bins"] + terms["dur_bins"])
+        + config.ordinal_weight * (terms["vel_order"] + terms["dur_order"])
         + config.teacher_weight * terms["vel_taught"]
         + config.shape_weight * terms["vel_shape"]
     )
     return terms
+
+
+def ranked_probability_score(logits: Tensor, bins: Tensor, edges: Tensor) -> Tensor:
+    """(B, T) the squared error of the distribution function at the edges of the bins (Epstein 1969), times the width
+    around each: with narrow bins the continuous ranked probability score, an error in the unit of `edges`.
+
+    Parameters
+    ----------
+    logits : (B, T, K) of bins in their order.
+    bins : (B, T) those that were right, 0..K-1.
+    edges : (K - 1,) the inner edges, rising.
+    """
+    step = edges.diff()
+    width = (torch.cat([step[:1], step]) + torch.cat([step, step[-1:]])) / 2
+    below = logits.softmax(-1).cumsum(-1)[..., :-1]
+    right = (bins[..., None] <= torch.arange(len(edges), device=bins.device)).to(below.dtype)
+    return (below - right) ** 2 @ width
 
 
 def _centred(values: Tensor, weight: Tensor) -> Tensor:
