@@ -24,8 +24,8 @@ from compare_models import SHIPPED, network_of
 from plain_errors import run
 
 from duvhuman.humanize.decode import decode_velocity
-from duvhuman.humanize.perform import hints_of, listen, perform
-from duvhuman.humanize.score import FloatArray, Score
+from duvhuman.humanize.perform import listen, perform
+from duvhuman.humanize.score import FloatArray
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
@@ -92,8 +92,7 @@ def written(_network: PhraseTransformer, _pair: Pair, marks: FloatArray) -> Floa
 
 def by_contour(network: PhraseTransformer, pair: Pair, marks: FloatArray) -> FloatArray:
     """What is played if the marks are told as a contour."""
-    score: Score = pair.score
-    said = listen(network, score, hints_of(score, marks, network.config, keep=True), marks)
+    said = listen(network, pair.score, marks, keep=True)
     return decode_velocity(said, network.config, contour_given=True)[0]
 
 

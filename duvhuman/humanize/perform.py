@@ -1,8 +1,8 @@
 """Play one part: hints from the written velocities, the network, and its decoding. Validation calls this very code.
 
 What a network says depends on the level it is told, for in its training the level told something of the player. Users
-write a part at 64, 80 or 100 for reasons of their own. So it is told a level at which it plays well, and what it says
-is moved to the user's.
+write a part at 64, 80 or 100 for reasons of their own. So it is told a level at which it plays well, or the one that it
+would expect of such a part, and what it says is moved to the user's.
 
 Conventions
 -----------
@@ -11,11 +11,18 @@ Arrays are (N,) over the notes of one part, in the order of its `Score`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from duvhuman.humanize.decode import decode_articulation, decode_velocity, keyed_uniform, limit_durations, register_of
+from duvhuman.humanize.decode import (
+    decode_articulation,
+    decode_velocity,
+    keyed_uniform,
+    limit_durations,
+    register_of,
+    velocity_centres,
+)
 from duvhuman.humanize.loop import looped
 from duvhuman.humanize.score import (
     FloatArray,
@@ -28,7 +35,7 @@ from duvhuman.humanize.score import (
     window_mean,
 )
 from duvhuman.humanize.windows import Distribution, predict_distribution
-from duvhuman.models.config import VELOCITY_BIN_WIDTH, ModelConfig
+from duvhuman.models.config import EXPECTED_LEVEL, VELOCITY_BIN_WIDTH, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 FLAT_SD = 1.5
@@ -38,6 +45,8 @@ AS_LOUD = 2.0
 PASSAGES_SHARE = 0.75
 PASSAGE_BEATS = 8.0
 """What sets notes apart from those within so many beats is no dynamics of a passage."""
+LEVEL_NOTES = 2048
+"""How many notes in the middle of a part tell which level is to be expected of it."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +108,32 @@ def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: b
     return Hints(level=level, range=np.full(n, config.typical_range), swell=swell, accent=accent)
 
 
-def listen(model: PhraseTransformer, score: Score, hints: Hints, velocity: FloatArray) -> Distribution:
-    """What `model` says of a part with hints from written velocities, at the level of these."""
+def listen(model: PhraseTransformer, score: Score, velocity: FloatArray, *, keep: bool) -> Distribution:
+    """What `model` says of a part with the hints that its written velocities give, at the level of these.
+
+    Parameters
+    ----------
+    keep : whether it is told the contour of written velocities that are not flat.
+    """
+    config = model.config
+    if config.typical_level == EXPECTED_LEVEL:
+        config = replace(config, typical_level=expected_level(model, score))
+    said = _said(model, score, hints_of(score, velocity, config, keep=keep))
+    return said.louder(bins_to_written_level(velocity, config))
+
+
+def expected_level(model: PhraseTransformer, score: Score) -> float:
+    """The mean of the velocities that `model` expects of a part when it is told nothing of its level."""
+    first = max(len(score) - LEVEL_NOTES, 0) // 2
+    middle = score.select(slice(first, first + LEVEL_NOTES))
+    typical_range = np.full(len(middle), model.config.typical_range)
+    said = _said(model, middle, replace(Hints.none(len(middle)), range=typical_range))
+    return float((said.velocity_probabilities @ velocity_centres()).mean())
+
+
+def _said(model: PhraseTransformer, score: Score, hints: Hints) -> Distribution:
     loop = looped(score)
-    said = predict_distribution(model, loop.score, hints.select(loop.index)).select(loop.own)
-    return said.louder(bins_to_written_level(velocity, model.config))
+    return predict_distribution(model, loop.score, hints.select(loop.index)).select(loop.own)
 
 
 def perform(
@@ -132,12 +162,12 @@ def perform(
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
     """
     passages = keep_dynamics and to_the_letter and tells_passages(written_velocity, hand)
-    hints = hints_of(score, written_velocity, model.config, keep=keep_dynamics and not passages)
-    said = listen(model, score, hints, written_velocity)
+    contour_given = keep_dynamics and not passages and not is_flat(written_velocity)
+    said = listen(model, score, written_velocity, keep=contour_given)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
         said, model.config, variation=variation, uniform=draws[0], register=register_of(score),
-        contour_given=bool(np.isfinite(hints.swell).any()), level=float(written_velocity.mean()),
+        contour_given=contour_given, level=float(written_velocity.mean()),
     )  # fmt: skip
     if passages:
         around = neighbours(separate_segments(score.onset_beats, score.segment), PASSAGE_BEATS)

@@ -19,6 +19,8 @@ from duvhuman.errors import ModelError
 
 VELOCITY_BINS = 16
 VELOCITY_BIN_WIDTH = 8
+EXPECTED_LEVEL = -1.0
+"""A `ModelConfig.typical_level` that is found for each part (`duvhuman.humanize.perform.expected_level`)."""
 DURATION_BINS = 16
 DURATION_EDGES = (-3.0, -2.2, -1.6, -1.15, -0.8, -0.5, -0.3, -0.15, -0.05, 0.05, 0.2, 0.5, 1.0, 1.7, 2.5)
 """The 15 inner edges of the articulation bins: a few per cent wide around "as written", an octave wide far from it."""
@@ -47,7 +49,8 @@ class ModelConfig:
         at all, to 1, until velocities vary as the network says they do, times `velocity_gain`.
     median_share : how much of a decoded articulation is the median of the bins, 0..1; the rest is the regression.
     typical_range : velocity SD within a part, median over the training parts; what the range hint defaults to.
-    typical_level : the mean velocity that the network is told of a part, give or take half a bin; 0: its own.
+    typical_level : the mean velocity that the network is told of a part, give or take half a bin; 0: the part's own;
+        `EXPECTED_LEVEL`: the one that the network expects of it.
 
     Raises
     ------
@@ -84,8 +87,10 @@ class ModelConfig:
         for name in ("velocity_gain", "articulation_gain", "contour_gain", "register_slope", "typical_range"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ModelError(f"{name} must be a number from 0, not {value}")
-        if not 0 <= self.typical_level <= 127:
-            raise ModelError(f"typical_level must be a MIDI velocity, or 0, not {self.typical_level}")
+        if not (0 <= self.typical_level <= 127 or self.typical_level == EXPECTED_LEVEL):
+            raise ModelError(
+                f"typical_level must be a MIDI velocity, 0 or {EXPECTED_LEVEL:g}, not {self.typical_level}"
+            )
         for name in ("velocity_detail", "passage_detail", "spread_share", "median_share"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ModelError(f"{name} must be from 0 to 1, not {value}")

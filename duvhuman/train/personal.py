@@ -35,7 +35,7 @@ from duvhuman.humanize.decode import (
     stretched,
 )
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
-from duvhuman.humanize.perform import hints_of, listen
+from duvhuman.humanize.perform import listen
 from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.memory import Memory
@@ -188,7 +188,7 @@ class _Fit:
         self._fold = folds_of(passages)
         self._velocity = np.concatenate([pair.played.velocity for pair in self._pairs])
         self._articulation = np.concatenate([pair.articulation for pair in self._pairs])
-        features = [compute_features(pair.score, self._hints(pair)) for pair in self._pairs]
+        features = [compute_features(pair.score, Hints.none(len(pair.score))) for pair in self._pairs]
         self._features = torch.from_numpy(np.concatenate(features))
         remembered = {i: name for i, name in enumerate(feature_names()) if not name.startswith(NOT_REMEMBERED)}
         self._columns = torch.tensor(list(remembered))
@@ -295,7 +295,7 @@ class _Fit:
         )
         velocities, articulations = [], []
         for pair in self._pairs:
-            said = listen(self._network, pair.score, self._hints(pair), _flat(pair))
+            said = listen(self._network, pair.score, _flat(pair), keep=False)
             velocities.append(decode_velocity(said, plain, register=register_of(pair.score)))
             articulations.append(decode_articulation(said, plain))
         velocity, spread = (np.concatenate(of_all) for of_all in zip(*velocities, strict=True))
@@ -350,10 +350,6 @@ class _Fit:
         ]
         enough = np.flatnonzero(np.array(spread) >= wanted)
         return round(float(gains[enough[0]] if len(enough) else LARGEST_GAIN), 3)
-
-    def _hints(self, pair: Pair) -> Hints:
-        """The hints of a flat input."""
-        return hints_of(pair.score, _flat(pair), self._network.config, keep=False)
 
     def _spans(self) -> list[tuple[int, int]]:
         return list(itertools.pairwise(self._bounds.tolist()))

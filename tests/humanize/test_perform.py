@@ -1,4 +1,4 @@
-"""What is played where the user has written dynamics of passages, with the weights that ship."""
+"""What is played at which level, and where the user has written dynamics of passages, with the weights that ship."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from builders import PIANO, part, random_score, riff, song
 
 import duvhuman
-from duvhuman.humanize.perform import perform, tells_passages
+from duvhuman.humanize.perform import LEVEL_NOTES, expected_level, perform, tells_passages
 from duvhuman.humanize.score import neighbours, window_mean
+from duvhuman.models.config import EXPECTED_LEVEL
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_model
 
@@ -85,3 +86,26 @@ def test_a_part_is_as_loud_as_it_is_written(level: float, variation: float) -> N
     played = perform(_keys(), score, np.full(300, level), variation=variation, seed=3).velocity
     assert abs(played.mean() - level) < (0.6 if variation == 0 else 5)
     assert played.std() > 3
+
+
+def test_the_level_that_is_told_can_be_the_one_that_the_network_expects() -> None:
+    score = random_score(96)
+    expected = expected_level(_keys(), score)
+    assert 50 < expected < 110
+    written = np.full(96, 20.0)
+    played = perform(_keys(typical_level=EXPECTED_LEVEL), score, written).velocity
+    assert np.array_equal(played, perform(_keys(typical_level=expected), score, written).velocity)
+    assert not np.array_equal(played, perform(_keys(typical_level=expected - 32), score, written).velocity)
+    assert not np.array_equal(played, perform(_keys(typical_level=0.0), score, written).velocity)
+
+
+def test_the_level_to_be_expected_follows_from_the_middle_of_a_part_and_not_from_what_is_written() -> None:
+    network = _keys(typical_level=EXPECTED_LEVEL)
+    score = random_score(LEVEL_NOTES + 200)
+    higher = score.pitch.copy()
+    higher[:90], higher[-90:] = higher[:90] + 30, higher[-90:] + 30
+    assert expected_level(network, score.replace(pitch=higher)) == expected_level(network, score)
+    higher[1000:1100] += 30
+    assert expected_level(network, score.replace(pitch=higher)) != expected_level(network, score)
+    one, two = (perform(network, random_score(96), np.full(96, level)).velocity for level in (50.0, 74.0))
+    assert np.abs(two - one - 24).max() < 1  # but for what the end bins hold

@@ -15,7 +15,7 @@ from toys import columns, pair, performance, tiny_network, toy_performance, writ
 import duvhuman
 from duvhuman.humanize.decode import velocity_bin
 from duvhuman.humanize.perform import perform, tells_passages
-from duvhuman.humanize.score import Hints, Score, score_of
+from duvhuman.humanize.score import Score, score_of
 from duvhuman.humanize.windows import Distribution
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
@@ -105,8 +105,8 @@ def test_validation_goes_through_the_inference_path(data: PhraseData, monkeypatc
     answers = iter([told(one.played.velocity) for one in pairs])
     asked = []
 
-    def spy(model: PhraseTransformer, line: Score, hints: Hints, velocity: np.ndarray) -> Distribution:
-        asked.append((line, hints))
+    def spy(model: PhraseTransformer, line: Score, velocity: np.ndarray, *, keep: bool) -> Distribution:
+        asked.append((line, velocity, keep))
         return next(answers)
 
     monkeypatch.setattr("duvhuman.humanize.perform.listen", spy)
@@ -114,10 +114,10 @@ def test_validation_goes_through_the_inference_path(data: PhraseData, monkeypatc
     assert len(asked) == len(pairs) == 4
     assert metrics["vel_r"] > 0.98  # bins and regression agree with the player, but for the bins' width
     assert metrics["failed"] == 0.0
-    for one, (line, hints) in zip(pairs, asked, strict=True):
+    for one, (line, velocity, keep) in zip(pairs, asked, strict=True):
         assert line is one.score
-        assert np.isnan(hints.swell).all()  # the input is flat: no contour is given
-        assert set(hints.level) == {np.round(one.played.velocity.mean())}
+        assert not keep  # the input is flat: no contour is given
+        assert set(velocity) == {np.round(one.played.velocity.mean())}
 
 
 def test_a_model_is_scored_by_what_a_users_file_would_get(tmp_path: Path) -> None:
