@@ -25,7 +25,7 @@ from duvhuman.errors import DataError, ModelError
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.score import FloatArray
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.models.config import ModelConfig
+from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
 from duvhuman.models.lora import merge_adapter
 from duvhuman.models.personal import PERSONAL_FILE, write_personal
 from duvhuman.models.phrase_transformer import WEIGHTS_FILE, PhraseTransformer
@@ -57,18 +57,21 @@ CALIBRATION_PARTS = 160
 DECODING: Mapping[str, Mapping[str, Any]] = {
     "guitar": {"typical_level": 94.0},
     "bass": {"typical_level": 90.0},
-    "keys": {"typical_level": 74.0, "median_share": 0.0, "register_slope": 0.15, "passage_detail": 0.8},
+    "keys": {"typical_level": EXPECTED_LEVEL, "median_share": 0.0, "register_slope": 0.15, "passage_detail": 0.8},
     "strings": {"typical_level": 78.0, "velocity_detail": 0.5, "passage_detail": 0.3},
 }
 """What an instrument's `ModelConfig` says of decoding where it is not the default. Told these levels, networks that
-know their players by the level play best (`benchmarks/flat_levels.py`). On scores, which users give and the packs lack,
-the regression of the keys' lengths errs less than the median (`benchmarks/piano_scores.py`). Pianists play high
-passages louder than the network knows. Strings mostly play blocks of one loudness, and what is expected of single notes
-agrees with few of the players (`benchmarks/decoding.py` tells of the last two)."""
+know their players by the level play best (`benchmarks/flat_levels.py`); no one level suits both recitals and bands. On
+scores, which users give and the packs lack, the regression of the keys' lengths errs less than the median
+(`benchmarks/piano_scores.py`). Pianists play high passages louder than the network knows. Strings mostly play blocks of
+one loudness, and what is expected of single notes agrees with few of the players (`benchmarks/decoding.py` tells of the
+last two)."""
 SPREAD_SHARE = 0.5
 """`ModelConfig.spread_share` of all instruments: one gain for all parts makes some too lively and others too tame, and
 half of the way to what the bins say evens them out (`benchmarks/decoding.py`)."""
-WANTED_SD_RATIO = 0.95
+WANTED_SD_RATIO: Mapping[str, float] = {"guitar": 0.95}
+"""For gains, on training parts, which networks know; 1 where nothing is said. Other parts are played a little tamer
+than these, but guitars a little livelier."""
 LARGEST_GAIN = 10.0
 GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
     "velocity_gain": written_flat, "contour_gain": written_as_played
@@ -183,13 +186,14 @@ def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) ->
         network.config, typical_range=float(np.median([part.range for part in parts])), spread_share=SPREAD_SHARE,
         **DECODING.get(instrument, {}),
     )  # fmt: skip
+    wanted = WANTED_SD_RATIO.get(instrument, 1.0)
     for name, written in GAINS.items():
         gain = 1.0
         for _ in range(3 if pairs else 0):  # clipping at 1 and 127 makes the ratio a little less than proportional
             network.config = _with_gain(network.config, name, gain)
             rows = score_pairs(pairs, model_predictor(network), written)
             ratio = float(np.mean([row["vel_sd_ratio"] for row in rows]))
-            gain = round(min(gain * WANTED_SD_RATIO / max(ratio, 1e-3), LARGEST_GAIN), 3)
+            gain = round(min(gain * wanted / max(ratio, 1e-3), LARGEST_GAIN), 3)
         network.config = _with_gain(network.config, name, gain)
     return network
 
