@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
     parser.add_argument("--model", default=SHIPPED, help="a folder, or shipped (the default); with :base, no adapter")
-    parser.add_argument("--typical-level", type=float, metavar="L", help="in place of the model's; 0: as written")
+    parser.add_argument(
+        "--typical-level", type=float, metavar="L", help="in place of the model's; 0: as written; -1: as it expects"
+    )
     parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
     parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
     parser.add_argument("--max-notes", type=int, default=512, help="of a part at most so many, from its middle (512)")

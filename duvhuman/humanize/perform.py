@@ -123,7 +123,11 @@ def listen(model: PhraseTransformer, score: Score, velocity: FloatArray, *, keep
 
 
 def expected_level(model: PhraseTransformer, score: Score) -> float:
-    """The mean of the velocities that `model` expects of a part when it is told nothing of its level."""
+    """The mean MIDI velocity that `model` expects of a part of N >= 1 notes when it is told nothing of its level.
+
+    It hears `LEVEL_NOTES` in the middle, and is told the result by whole bins from what is written (`hints_of`), so
+    that an edit elsewhere in the part hardly ever changes what it is told.
+    """
     first = max(len(score) - LEVEL_NOTES, 0) // 2
     middle = score.select(slice(first, first + LEVEL_NOTES))
     typical_range = np.full(len(middle), model.config.typical_range)
