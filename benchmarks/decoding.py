@@ -48,13 +48,14 @@ from duvhuman.train.evaluation.metrics import mean_over_parts
 from duvhuman.train.evaluation.predictors import Prediction, flat_pair, metrics_of, model_predictor, written_flat
 from duvhuman.train.evaluation.report import sample_parts
 from duvhuman.train.evaluation.two_sample import two_sample_auc
-from duvhuman.train.stages import WANTED_SD_RATIO
 
 REACHES = (48, 192, 512, 2048)
 DETAILS = (1.0, 0.8, 0.6, 0.5, 0.4, 0.2, 0.0)
 SLOPES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 VARIATIONS = (0.0, 0.25, 0.5, 1.0)
+COMPARED_SD_RATIO = 0.95
+"""Liveliness is compared at this SD ratio, the same for all."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def liveliness(all_said: Said, expected: Sequence[FloatArray]) -> None:
                 for values, spread in zip(expected, spreads, strict=True)
             ]
             ratios = np.array([one.std() / other.std() for one, other in zip(ours, played, strict=True)])
-            gain *= WANTED_SD_RATIO / ratios.mean()
+            gain *= COMPARED_SD_RATIO / ratios.mean()
         m = all_said.scores(ours, nothing)
         print(
             f"  {share:.2f} of the gain by what the network is unsure of: velocity r {m['vel_r']:.3f}, MAE about the "

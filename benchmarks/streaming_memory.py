@@ -129,6 +129,7 @@ def _part(rng: np.random.Generator, length: int, number: int) -> StoredPart:
         "beat_in_bar": onset % (4 * TICKS_PER_BEAT),
         "bar_beats": np.full(length, 4 * TICKS_PER_BEAT),
         "wanted": rng.random(length) < 0.9,
+        "released": np.ones(length),
     }
     row = PartRow(
         pack="synthetic", song=f"synthetic/{number:08}", source=f"{number:08}.mid", instrument="guitar",

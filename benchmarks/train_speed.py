@@ -46,15 +46,16 @@ def main() -> None:
     args = parser.parse_args()
     device = choose_device(args.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-    rates = {precision: matrix_rate(device, precision) for precision in ("float32", "bf16")}
+    best = choose_precision("auto", device)
+    rates = {precision: matrix_rate(device, precision) for precision in dict.fromkeys(("float32", best))}
     per_note = operations_per_note()
     total = per_note * PHRASES * NOTES * EPOCHS
-    print(f"{name}; matrices at {rates['float32'] / 1e12:.2f} (float32) and {rates['bf16'] / 1e12:.2f} TFLOP/s (bf16)")
+    print(f"{name}; matrices at {', '.join(f'{rate / 1e12:.2f} TFLOP/s ({kind})' for kind, rate in rates.items())}")
     print(f"{per_note / 1e6:.1f} MFLOP a note; the v3 base schedule of all four instruments is {total:.2e} FLOP,")
-    print(f"{total / max(rates.values()):,.0f} s at that rate\n")
-    print_loops(device, args.seconds, args.batch_size, per_note, max(rates.values()))
+    print(f"{total / rates[best]:,.0f} s at that rate\n")
+    print_loops(device, args.seconds, args.batch_size, per_note, rates[best])
     if args.schedule or device.type == "cuda":
-        print_schedule(device, per_note, rates["bf16"])
+        print_schedule(device, best, per_note, rates[best])
 
 
 def operations_per_note() -> float:
@@ -106,7 +107,7 @@ def synthetic_data(phrases: int, seed: int = 0) -> PhraseData:
             "onset": onset, "duration": rng.integers(60, 960, notes), "pitch": rng.integers(40, 80, notes),
             "velocity": rng.integers(20, 120, notes), "program": np.full(notes, 25),
             "tempo": np.full(notes, 120 / TEMPO_UNIT), "beat_in_bar": np.mod(onset, 4 * TICKS_PER_BEAT),
-            "bar_beats": np.full(notes, 4 * TICKS_PER_BEAT), "wanted": np.ones(notes),
+            "bar_beats": np.full(notes, 4 * TICKS_PER_BEAT), "wanted": np.ones(notes), "released": np.ones(notes),
         }  # fmt: skip
         row = PartRow("synthetic", str(number), "", "guitar", "train", 0, 0, True, True, 70.0, 20.0)
         parts.append(StoredPart(row, columns))
@@ -180,7 +181,7 @@ def print_loops(device: torch.device, seconds: float, batch_size: int, per_note:
     print()
 
 
-def print_schedule(device: torch.device, per_note: float, rate: float) -> None:
+def print_schedule(device: torch.device, precision: str, per_note: float, rate: float) -> None:
     """The v3 base schedule over the synthetic set, encoded once beforehand, without validation."""
     print("| v3 schedule | steps | seconds | notes/s | MFU | training loss at the end |\n|---|---|---|---|---|---|")
     data = synthetic_data(PHRASES)
@@ -189,7 +190,7 @@ def print_schedule(device: torch.device, per_note: float, rate: float) -> None:
         feed = Feed(data, data.parts, config, max_len=NOTES, device=device, jobs=8)
         network = v3_network(config.dropout).to(device)
         edges = torch.tensor(DURATION_EDGES, device=device)
-        step = Stepper(network, config, edges, device=device, precision="bf16")
+        step = Stepper(network, config, edges, device=device, precision=precision)
         plan = feed.plan(0)
         for batch in list(feed.batches(replace(plan, batches=plan.batches[:8]), 0, 0)):
             step(batch, 0.0)  # encodes the data and compiles

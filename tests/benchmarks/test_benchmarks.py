@@ -1,0 +1,142 @@
+"""Benchmarks run: on small data, with tiny models of random weights, and every figure is a number."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from builders import PIANO, part, song
+from prepared_folders import midi_folder
+from toys import PART_NOTES, toy_performance, write_data
+
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.storage import write_dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCHMARKS, EXAMPLES = ROOT / "benchmarks", ROOT / "examples" / "midi"
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a benchmark with these arguments; returns what it prints."""
+    monkeypatch.syspath_prepend(BENCHMARKS)  # they import their neighbours
+
+    def run_benchmark(name: str, *arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
+        assert not stopped.value.code
+        return capsys.readouterr().out
+
+    return run_benchmark
+
+
+@pytest.fixture
+def functions(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
+    """The functions of a benchmark, by name."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return lambda name: runpy.run_path(str(BENCHMARKS / f"{name}.py"))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Toy parts of the guitar, every second passage of which is loud."""
+    folder = tmp_path_factory.mktemp("prepared")
+    parts = []
+    for number in range(11):
+        values = toy_performance(number)
+        loud = np.arange(PART_NOTES) // 32 % 2
+        special = {"split": "train" if number < 6 else "valid"}
+        parts.append((special, values | {"velocity": values["velocity"] + 20 * loud}))
+    write_data(folder, parts)
+    return folder
+
+
+def told(printed: str, pattern: str) -> None:
+    """Somewhere in what is printed stands `pattern`, and nowhere a figure that is missing."""
+    assert re.search(pattern, printed), printed
+    assert not re.search(r"\bnan\b", printed), printed
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "pattern"),
+    [
+        ("decoding", ["guitar"], r"players' velocities and our lengths 0\.\d+"),
+        ("compare_models", ["shipped", "--instruments", "guitar", "--max-notes", 128], r"guitar \| \w+ \| 5 "),
+        ("flat_levels", ["guitar", "--max-notes", 128], r"guitar .*\| 5 "),
+        ("short_parts", ["guitar", "--notes", 16], r"guitar .*\| 16 "),
+        ("written_dynamics", ["guitar", "--beats", 8, "--max-notes", 128], r"guitar \| toys \| 8 \| 5 "),
+        ("like_a_take", ["--instruments", "guitar", "--max-parts", 1, "--threads", 1], r"guitar \| 1 "),
+        ("tree_floor", ["guitar", "--max-notes", 240], r"articulation: MAE 0\.\d+"),
+    ],
+)
+def test_benchmarks_of_models(run: Run, prepared: Path, name: str, arguments: list[object], pattern: str) -> None:
+    told(run(name, *arguments, "--data", prepared), pattern)
+
+
+def test_before_after(run: Run, tmp_path: Path) -> None:
+    run("before_after", EXAMPLES / "guitar.mid", "guitar", tmp_path / "guitar.png")
+    assert (tmp_path / "guitar.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("option", ["--perform", "--intensity-0", "--humanize"])
+def test_byte_identity(run: Run, option: str) -> None:
+    printed = run("byte_identity", EXAMPLES, option)
+    assert len(re.findall("5 of 5 ", printed)) == 2, printed
+
+
+def test_cold_start(run: Run) -> None:
+    told(run("cold_start", "--runs", 1), r"duvhuman humanize bass.mid +\d+\.\d+ s")
+
+
+def test_humanize_folder(run: Run) -> None:
+    told(run("humanize_folder", EXAMPLES, "--threads", 1), r"11 parts, 2,384 notes played")
+
+
+def test_prepare_speed(run: Run, tmp_path: Path) -> None:
+    told(run("prepare_speed", midi_folder(tmp_path / "songs", 4), "--jobs", 1), r"420 notes were kept")
+
+
+def test_two_hands(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    hands = [
+        [(240 * i, low + int(rng.integers(12)), 40 + int(rng.integers(60)), 200) for i in range(100)]
+        for low in (36, 72)
+    ]
+    tracks = [part(notes, number=PIANO, channel=channel) for channel, notes in enumerate(hands)]
+    (tmp_path / "piano.mid").write_bytes(song(*tracks))
+    told(run("two_hands", tmp_path), rf"{tmp_path.name} .*\| 1 ")
+
+
+def test_the_synthetic_parts_of_train_speed_can_be_trained_on(functions: Callable[[str], dict[str, Any]]) -> None:
+    batch = functions("train_speed")["some_batch"](torch.device("cpu"), 2)
+    assert batch.pitch.shape == (2, 128)
+    assert batch.articulation.isfinite().all()
+
+
+def test_the_synthetic_parts_of_streaming_memory_can_be_prepared(
+    functions: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    parts, notes = write_dataset(tmp_path, functions("streaming_memory")["synthetic_parts"](20_000))
+    assert notes >= 20_000
+    assert len(PhraseData(tmp_path).parts) == parts
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of torch.compile's own making
+def test_train_speed(run: Run) -> None:
+    told(run("train_speed", "--device", "cpu", "--seconds", 0.1, "--batch-size", 2), r"recommended, batch 2 \| [\d,]+ ")
+
+
+@pytest.mark.slow
+def test_streaming_memory(run: Run, tmp_path: Path) -> None:
+    printed = run("streaming_memory", "--notes", 20_000, "--max-phrases", 8, "--folder", tmp_path)
+    told(printed, r"training command, 8 phrases \| [\d,]+ MB .* \| 0 \|")
