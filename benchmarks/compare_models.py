@@ -10,6 +10,11 @@ its adapter out. Parts are drawn as `evaluate` draws them, at most so many of ea
 played. Differences are means over parts, with 95 % bootstrap intervals; better is a higher r and a lower MAE.
 
     python benchmarks/compare_models.py shipped shipped:base runs/trunk --instruments guitar bass
+
+Songs of one's own, none of which was trained on, and the floors beside the models:
+
+    python -m duvhuman.train prepare my_songs --valid 1 --out mine
+    python benchmarks/compare_models.py shipped:base shipped --data mine --floors prepared
 """
 
 from __future__ import annotations
@@ -26,8 +31,9 @@ from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts
-from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs
-from duvhuman.train.evaluation.report import sample_parts
+from duvhuman.train.evaluation.predictors import flat_pairs, flat_predictor, model_predictor, score_pairs
+from duvhuman.train.evaluation.report import FLAT, RIDGE, RIDGE_PARTS, sample_parts
+from duvhuman.train.evaluation.ridge import RidgeFloor
 
 SHIPPED, WITHOUT_ADAPTER = "shipped", ":base"
 HEADINGS = ("instrument", "model", "parts", "velocity r", "difference", "SD ratio", "articulation MAE", "difference")
@@ -42,16 +48,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
     parser.add_argument("--max-notes", type=int, default=1024, help="of a part at most so many, from its middle (1024)")
     parser.add_argument(
+        "--floors", metavar="DIR", help="what prepare wrote: also show flat input, and the ridge floor fitted to that"
+    )
+    parser.add_argument(
         "--as-scores", action="store_true", help="play only what `notate` wrote down, as the scores that it made of it"
     )
     options = parser.parse_args(arguments)
-    data = PhraseData(options.data)
+    data, floors = PhraseData(options.data), PhraseData(options.floors) if options.floors else None
     print("| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS), sep="\n", flush=True)
     for instrument in options.instruments:
         parts = sample_parts(data.select(split="valid", instrument=instrument), options.max_parts)
         pairs = flat_pairs(data, parts, max_notes=options.max_notes, as_scores=options.as_scores)
         if not pairs:
             raise SystemExit(f"{options.data}: no part of {instrument} to play")
+        if floors is not None:
+            train = sample_parts(floors.select(split="train", instrument=instrument), RIDGE_PARTS)
+            ridge = RidgeFloor.fit(flat_pairs(floors, train))
+            for name, floor in ((FLAT, flat_predictor), (RIDGE, ridge)):
+                rows = score_pairs(pairs, floor)
+                print(line(instrument, name, rows, rows), flush=True)
         first: list[dict[str, float]] = []
         for name in options.models:
             rows = score_pairs(pairs, model_predictor(network_of(name, instrument)))

@@ -82,6 +82,11 @@ def test_benchmarks_of_models(run: Run, prepared: Path, name: str, arguments: li
     told(run(name, *arguments, "--data", prepared), pattern)
 
 
+def test_models_beside_the_floors(run: Run, prepared: Path) -> None:
+    printed = run("compare_models", "shipped", "--instruments", "guitar", "--data", prepared, "--floors", prepared)
+    told(printed, r"guitar \| flat \| 5 \| 0.000 (.*\n)+.*ridge floor \| 5 \| 0\.[1-9].*\n.*shipped \| 5 ")
+
+
 def test_before_after(run: Run, tmp_path: Path) -> None:
     run("before_after", EXAMPLES / "guitar.mid", "guitar", tmp_path / "guitar.png")
     assert (tmp_path / "guitar.png").read_bytes().startswith(b"\x89PNG")

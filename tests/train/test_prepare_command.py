@@ -43,6 +43,11 @@ def test_parquet_and_force(tmp_path: Path) -> None:
     assert "parquet/notes-00000.parquet" in contents(tmp_path / "out")
 
 
+def test_songs_can_all_be_held_out_to_judge_models_by(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run([str(midi_folder(tmp_path / "pack", 2)), "--valid", "1", "--out", str(tmp_path / "out"), "--jobs", "1"])
+    assert re.search(r"guitar +0 notes to train on +[1-9]\d* held out", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [

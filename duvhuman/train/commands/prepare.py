@@ -21,7 +21,7 @@ SHOWN_SECONDS = 0.2
 def run(arguments: list[str]) -> None:
     """Parse the arguments and prepare; any DuvhumanError if that fails."""
     args = _parser().parse_args(arguments)
-    if not 0.0 < args.valid < 1.0:
+    if not 0.0 < args.valid <= 1.0:
         raise OptionError(f"--valid must be between 0 and 1, not {args.valid}")
     if args.jobs is not None and args.jobs < 1:
         raise OptionError(f"--jobs must be at least 1, not {args.jobs}")
@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         help="a folder of MIDI files; INSTRUMENT is what parts without a program change and a telling name are",
     )  # fmt: skip
     parser.add_argument("--out", default="prepared", metavar="DIR", help="where to write (default: prepared)")
-    parser.add_argument("--valid", type=float, default=0.06, metavar="SHARE", help="share of songs held out (0.06)")
+    parser.add_argument(
+        "--valid", type=float, default=0.06, metavar="SHARE", help="share of songs held out (0.06; 1: to judge by all)"
+    )
     parser.add_argument("--jobs", type=int, metavar="N", help="processes on this machine (default: one per core)")
     parser.add_argument(
         "--ray", metavar="ADDRESS",
