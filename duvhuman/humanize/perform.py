@@ -45,7 +45,7 @@ AS_LOUD = 2.0
 PASSAGES_SHARE = 0.75
 PASSAGE_BEATS = 8.0
 """What sets notes apart from those within so many beats is no dynamics of a passage."""
-LEVEL_NOTES = 2048
+LEVEL_NOTES = 512
 """How many notes in the middle of a part tell which level is to be expected of it."""
 
 
