@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--instruments", nargs="+", default=list(INSTRUMENTS), choices=list(INSTRUMENTS))
     parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
     parser.add_argument("--max-notes", type=int, default=1024, help="of a part at most so many, from its middle (1024)")
+    parser.add_argument("--played-only", action="store_true", help="only parts played by hand, which adapters are for")
     parser.add_argument(
         "--floors", metavar="DIR", help="what prepare wrote: also show flat input, and the ridge floor fitted to that"
     )
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data, floors = PhraseData(options.data), PhraseData(options.floors) if options.floors else None
     print("| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS), sep="\n", flush=True)
     for instrument in options.instruments:
-        parts = sample_parts(data.select(split="valid", instrument=instrument), options.max_parts)
+        judged = data.select(split="valid", instrument=instrument, played=options.played_only or None)
+        parts = sample_parts(judged, options.max_parts)
         pairs = flat_pairs(data, parts, max_notes=options.max_notes, as_scores=options.as_scores)
         if not pairs:
             raise SystemExit(f"{options.data}: no part of {instrument} to play")

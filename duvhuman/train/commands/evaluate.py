@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> None:
         help="what `prepare` wrote, or phrase CSV files (default: prepared)",
     )  # fmt: skip
     parser.add_argument("--model", metavar="DIR", help="a model, or a folder of models (default: the bundled ones)")
-    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
+    parser.add_argument("--max-parts", type=int, default=120, help="at most so many parts of each pack (120)")
     parser.add_argument("--out", metavar="DIR", default="evaluation", help=f"for {REPORT_FILE} and plots (evaluation)")
     parser.add_argument("--cards", action="store_true", help="rewrite the model card beside each model")
     args = parser.parse_args(arguments)

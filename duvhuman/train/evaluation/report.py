@@ -77,7 +77,7 @@ class Report:
 
 
 def evaluate_instrument(
-    data: PhraseData, instrument: str, models: Mapping[str, PhraseTransformer], *, max_parts: int = 60,
+    data: PhraseData, instrument: str, models: Mapping[str, PhraseTransformer], *, max_parts: int = 120,
     log: Callable[[str], None] = lambda _: None,
 ) -> Report:  # fmt: skip
     """Judge models on validation parts of one instrument, beside flat, jitter, the ridge floor and the ceiling.

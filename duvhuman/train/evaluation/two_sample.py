@@ -4,7 +4,9 @@ Conventions
 -----------
 0.5 is "it cannot", 1 is "always". Articulation is capped at 10 % over the written length on both sides first: how long
 notes ring on past their writing depends on the pedal and on the writing more than on the player. Where the pedal hides
-when a key was released, both sides count as played as written. Needs scikit-learn (the extra ``train``).
+when a key was released, both sides count as played as written. Velocities and lengths are rounded as files hold them,
+to whole numbers and 1/480 beat: it is the playing that is to be told, not fractions of a tick. Needs scikit-learn (the
+extra ``train``).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from duvhuman.humanize.score import FloatArray, Score, chord_starts
 from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.evaluation.predictors import Prediction
+from duvhuman.train.storage import TICKS_PER_BEAT
 
 PHRASE_NOTES = 64
 ARTICULATION_CAP = float(np.log2(1.1))
@@ -55,7 +58,7 @@ def two_sample_auc(pairs: Sequence[Pair], predicted: Sequence[Prediction], songs
             for label, velocity, articulation in (
                 (0, pair.played.velocity, pair.articulation), (1, ours.velocity, ours.articulation),
             ):  # fmt: skip
-                lengths = np.where(known, articulation[notes], 0.0)
+                lengths = np.where(known, _in_ticks(score, articulation[notes]), 0.0)
                 rows.append(phrase_statistics(score, np.round(velocity[notes]), lengths))
                 side.append(label)
                 group.append(song)
@@ -68,6 +71,13 @@ def two_sample_auc(pairs: Sequence[Pair], predicted: Sequence[Prediction], songs
             method="predict_proba",
         )  # fmt: skip
     return float(roc_auc_score(side, probability[:, 1]))
+
+
+def _in_ticks(score: Score, articulation: FloatArray) -> FloatArray:
+    """`articulation` of notes that last whole ticks, one at least."""
+    ticks = np.maximum(np.round(score.nominal_beats * 2.0**articulation * TICKS_PER_BEAT), 1.0)
+    rounded: FloatArray = np.log2(ticks / TICKS_PER_BEAT / score.nominal_beats)
+    return rounded
 
 
 def phrase_statistics(score: Score, velocity: FloatArray, articulation: FloatArray) -> NDArray[np.float64]:

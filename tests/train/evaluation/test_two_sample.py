@@ -45,3 +45,12 @@ def test_lengths_tell_nothing_where_the_pedal_hides_the_players() -> None:
     known, hidden = players(known=True), players(known=False)
     assert two_sample_auc(known, same_velocities(known, 0.0), SONGS) > 0.99
     assert two_sample_auc(hidden, same_velocities(hidden, -2.0), SONGS) == pytest.approx(0.5, abs=0.05)
+
+
+def test_fractions_of_a_tick_tell_nothing() -> None:
+    pairs, rng = players(known=True), np.random.default_rng(0)
+    nearly = [
+        Prediction(pair.played.velocity, pair.articulation + rng.uniform(-1e-3, 1e-3, len(pair.score)))
+        for pair in pairs
+    ]
+    assert two_sample_auc(pairs, nearly, SONGS) == pytest.approx(0.5, abs=0.05)
