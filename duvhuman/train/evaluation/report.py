@@ -96,8 +96,13 @@ def evaluate_instrument(
     chosen = sample_parts(data.select(split="valid", instrument=instrument), max_parts)
     flattened = [(part, pair) for part in chosen if (pair := flat_pair(data, part)) is not None]
     train = sample_parts(data.select(split="train", instrument=instrument), RIDGE_PARTS)
-    if not flattened or not train:
-        raise DataError(f"{data.name}: no validation or no training parts for {instrument}; prepare more data")
+    if not flattened:
+        raise DataError(f"{data.name}: no validation parts for {instrument}; prepare more data")
+    if not train:
+        raise DataError(
+            f"{data.name}: no training parts for {instrument}, to which the ridge floor is fitted; prepare more data, "
+            "or with a smaller --valid"
+        )
     parts, pairs = [part for part, _ in flattened], [pair for _, pair in flattened]
     predictors: dict[str, Predictor] = {
         FLAT: flat_predictor, JITTER: jitter_predictor(), RIDGE: RidgeFloor.fit(flat_pairs(data, train)),
