@@ -32,8 +32,7 @@ from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts
 from duvhuman.train.evaluation.predictors import flat_pairs, flat_predictor, model_predictor, score_pairs
-from duvhuman.train.evaluation.report import FLAT, RIDGE, RIDGE_PARTS, sample_parts
-from duvhuman.train.evaluation.ridge import RidgeFloor
+from duvhuman.train.evaluation.report import FLAT, RIDGE, ridge_floor, sample_parts
 
 SHIPPED, WITHOUT_ADAPTER = "shipped", ":base"
 HEADINGS = ("instrument", "model", "parts", "velocity r", "difference", "SD ratio", "articulation MAE", "difference")
@@ -64,9 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not pairs:
             raise SystemExit(f"{options.data}: no part of {instrument} to play")
         if floors is not None:
-            train = sample_parts(floors.select(split="train", instrument=instrument), RIDGE_PARTS)
-            ridge = RidgeFloor.fit(flat_pairs(floors, train))
-            for name, floor in ((FLAT, flat_predictor), (RIDGE, ridge)):
+            for name, floor in ((FLAT, flat_predictor), (RIDGE, ridge_floor(floors, instrument))):
                 rows = score_pairs(pairs, floor)
                 print(line(instrument, name, rows, rows), flush=True)
         first: list[dict[str, float]] = []

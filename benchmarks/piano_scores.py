@@ -49,8 +49,7 @@ from duvhuman.train.evaluation.metrics import (
     mean_over_parts,
     velocity_metrics,
 )
-from duvhuman.train.evaluation.predictors import flat_pairs
-from duvhuman.train.evaluation.report import RIDGE, RIDGE_PARTS, sample_parts
+from duvhuman.train.evaluation.report import RIDGE, ridge_floor
 from duvhuman.train.evaluation.ridge import RidgeFloor
 
 FLAT, OTHER = "as written", "another pianist"
@@ -111,9 +110,7 @@ def main() -> None:
     print(f"| | {' | '.join(HEADINGS)} |", "|" + "---|" * (1 + len(HEADINGS)), sep="\n")
     print(row(FLAT, [judged(piece, as_written(piece)) for piece in pieces]))
     if options.data:
-        data = PhraseData(options.data)
-        parts = sample_parts(data.select(split="train", instrument="keys"), RIDGE_PARTS)
-        ridge = RidgeFloor.fit(flat_pairs(data, parts))
+        ridge = ridge_floor(PhraseData(options.data), "keys")
         print(row(RIDGE, [judged(piece, by_ridge(piece, ridge)) for piece in pieces]), flush=True)
     for model in [None, *options.models]:
         player = duvhuman.load("keys", model=model)

@@ -16,6 +16,7 @@ from builders import PIANO, part, song
 from prepared_folders import midi_folder
 from toys import PART_NOTES, toy_performance, write_data
 
+from duvhuman.errors import DataError
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.storage import write_dataset
 
@@ -86,6 +87,15 @@ def test_models_beside_the_floors(run: Run, prepared: Path) -> None:
     arguments = ("--instruments", "guitar", "--data", prepared, "--floors", prepared, "--played-only")
     printed = run("compare_models", "shipped", *arguments)
     told(printed, r"guitar \| flat \| 5 \| 0.000 (.*\n)+.*ridge floor \| 5 \| 0\.[1-9].*\n.*shipped \| 5 ")
+
+
+def test_a_floor_that_is_fitted_to_nothing_is_refused(
+    functions: Callable[[str], dict[str, Any]], prepared: Path, tmp_path: Path
+) -> None:
+    write_data(tmp_path, [({"split": "valid"}, toy_performance(0))])
+    arguments = ["shipped", "--instruments", "guitar", "--data", str(prepared), "--floors", str(tmp_path)]
+    with pytest.raises(DataError, match="no training parts for guitar, to which the ridge floor is fitted"):
+        functions("compare_models")["main"](arguments)
 
 
 def test_before_after(run: Run, tmp_path: Path) -> None:

@@ -95,17 +95,11 @@ def evaluate_instrument(
     """
     chosen = sample_parts(data.select(split="valid", instrument=instrument), max_parts)
     flattened = [(part, pair) for part in chosen if (pair := flat_pair(data, part)) is not None]
-    train = sample_parts(data.select(split="train", instrument=instrument), RIDGE_PARTS)
     if not flattened:
         raise DataError(f"{data.name}: no validation parts for {instrument}; prepare more data")
-    if not train:
-        raise DataError(
-            f"{data.name}: no training parts for {instrument}, to which the ridge floor is fitted; prepare more data, "
-            "or with a smaller --valid"
-        )
     parts, pairs = [part for part, _ in flattened], [pair for _, pair in flattened]
     predictors: dict[str, Predictor] = {
-        FLAT: flat_predictor, JITTER: jitter_predictor(), RIDGE: RidgeFloor.fit(flat_pairs(data, train)),
+        FLAT: flat_predictor, JITTER: jitter_predictor(), RIDGE: ridge_floor(data, instrument),
     }  # fmt: skip
     predictors |= {name: model_predictor(model) for name, model in models.items()}
     performances = {name: play_pairs(pairs, predict) for name, predict in predictors.items()}
@@ -179,6 +173,23 @@ def format_summary(reports: Sequence[Report]) -> str:
 def shipped_row(table: Mapping[str, Metrics]) -> str:
     """The row of the model that is shipped: with its adapter, if there is one."""
     return ADAPTER if ADAPTER in table else BASE
+
+
+def ridge_floor(data: PhraseData, instrument: str) -> RidgeFloor:
+    """The ridge floor of an instrument, fitted to at most `RIDGE_PARTS` training parts of each pack.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    pairs = flat_pairs(data, sample_parts(data.select(split="train", instrument=instrument), RIDGE_PARTS))
+    if not pairs:
+        raise DataError(
+            f"{data.name}: no training parts for {instrument}, to which the ridge floor is fitted; prepare more data, "
+            "or with a smaller --valid"
+        )
+    return RidgeFloor.fit(pairs)
 
 
 def sample_parts(parts: Sequence[PartRow], most: int) -> list[PartRow]:
