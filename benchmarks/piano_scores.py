@@ -115,7 +115,8 @@ def main() -> None:
     for model in [None, *options.models]:
         player = duvhuman.load("keys", model=model)
         print(row(model or "duvhuman", [judged(piece, humanized(piece, player)) for piece in pieces]), flush=True)
-    print(row(OTHER, [by_another(piece) for piece in pieces if len(piece.performances) > 1]))
+    if several := [piece for piece in pieces if len(piece.performances) > 1]:
+        print(row(OTHER, [by_another(piece) for piece in several]))
 
 
 def piece_of(paths: Sequence[Path]) -> Piece:

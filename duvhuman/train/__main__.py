@@ -13,7 +13,7 @@ from importlib import import_module
 
 from duvhuman.errors import DuvhumanError, OptionError
 
-COMMANDS = ("prepare", "notate", "teach", "average", "evaluate", "adapter", "export-to-hub")
+COMMANDS = ("prepare", "notate", "average", "evaluate", "adapter", "export-to-hub")
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 

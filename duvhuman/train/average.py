@@ -15,7 +15,8 @@ from typing import Any
 from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.train.stages import AVERAGE, EARLIER, RECORD_FILE, TRUNK, earlier_stages, has_model
+from duvhuman.train.record import AVERAGE, EARLIER, TRUNK, earlier_stages, write_record
+from duvhuman.train.stages import has_model
 
 SHAPE = ("d_model", "n_heads", "n_layers", "d_ff", "max_len")
 
@@ -49,7 +50,7 @@ def average(models: Sequence[Path], out: Path) -> None:
     history = [*_history(models), {"stage": AVERAGE, "models": len(models)}]
     try:
         mean.save_pretrained(out)
-        (out / RECORD_FILE).write_text(json.dumps({EARLIER: history}, indent=1) + "\n", encoding="utf-8")
+        write_record(out, {EARLIER: history})
     except OSError as error:
         raise FileError(f"{out}: cannot be written ({error.strerror}); choose another --out") from None
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from duvhuman.errors import OptionError
 from duvhuman.train.deadpan import TEMPO_OCTAVES
+from duvhuman.train.parts import fraction_of
 
 STAGES = ("shallow", "trunk", "base", "lora")
 """A trunk of few layers, the full trunk grown from it (both over all instruments), one instrument, its adapter."""
@@ -31,9 +32,9 @@ _RANGES = (
     (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions", "seed"), 0, math.inf),
     (("lr", "weight_decay", "clip"), 0, math.inf),
     (("boundary_weight", "regression_weight", "classification_weight", "ordinal_weight"), 0, math.inf),
-    (("shape_weight", "teacher_weight"), 0, math.inf),
+    (("shape_weight",), 0, math.inf),
     (("tempo_octaves",), 0, 4),
-    (("dropout", "channel_dropout", "lora_dropout", "balance"), 0, 1),
+    (("dropout", "channel_dropout", "lora_dropout", "balance", "teacher_share"), 0, 1),
 )
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -53,8 +54,9 @@ class TrainConfig:
     n_layers, d_model, n_heads, d_ff, max_len : the network. With weights to start from theirs hold, but for `n_layers`:
         more layers than they have are grown by repeating theirs.
     boundary_weight, regression_weight, classification_weight, ordinal_weight, shape_weight : of the loss terms.
-    teacher_weight : of the expected velocity's error against what the teacher expects, in data that have one (`python
-        -m duvhuman.train teach`); 0: the teacher is not listened to.
+    teacher_share : how much of the losses of bins and regressions is what teachers expect (`duvhuman.train.teachers`),
+        0 to below 1; the rest is what was played.
+    fold : "2/5" leaves out the second of five folds of songs, so that the network can teach them; empty: none.
     extra : whether extra parts (see `duvhuman.train.storage.PartRow`) are trained on, too.
     precision : "bf16", "float32" or "auto": bf16 on CUDA, on a CPU whichever multiplies matrices faster.
     early_stopping : epochs without a better validation loss after which training ends; 0 is never.
@@ -99,7 +101,8 @@ class TrainConfig:
     classification_weight: float = 0.5
     ordinal_weight: float = 0.0
     shape_weight: float = 0.0
-    teacher_weight: float = 0.0
+    teacher_share: float = 0.0
+    fold: str = ""
     precision: str = "auto"
     early_stopping: int = 0
     stop_after: int = 0
@@ -128,6 +131,7 @@ class TrainConfig:
         if self.optimizer not in OPTIMIZERS:
             raise OptionError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         self.pack_passes()
+        fold_in(self.fold)
 
     def pack_passes(self) -> dict[str, float]:
         """`passes` as a dictionary; OptionError if it cannot be read."""
@@ -139,6 +143,21 @@ class TrainConfig:
         if not all(name and 0 <= value < math.inf for name, value in passes.items()):
             raise OptionError(f"passes must look like 'lakh=1,giantmidi=0.1', not {self.passes!r}")
         return passes
+
+
+def fold_in(text: str) -> tuple[int, int] | None:
+    """``"2/5"`` as the number of a fold, from 0, and how many there are; None if empty, OptionError if neither."""
+    if not text:
+        return None
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count) and int(count) > 1):
+        raise OptionError(f"fold must look like '2/5', the second of five folds of songs, not {text!r}")
+    return int(number) - 1, int(count)
+
+
+def fold_of(song: str, folds: int) -> int:
+    """Which of so many folds, from 0, a song is in."""
+    return int(fraction_of(f"teacher/{song}") * folds)
 
 
 def load_config(name: str, stage: str, settings: Sequence[str] = ()) -> TrainConfig:

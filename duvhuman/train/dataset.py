@@ -213,7 +213,6 @@ class PhraseData:
             duration_beats=beats["duration"],
             level=np.array([row.level for row in rows])[segment],
             range=np.array([row.range for row in rows])[segment],
-            expected_velocity=column["expected_velocity"].astype(np.float64),
             released=column["released"].astype(np.bool_),
             written_beats=column["written_beats"].astype(np.float64),
             written_bar_beats=column["written_bar_beats"].astype(np.float64),

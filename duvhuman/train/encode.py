@@ -34,11 +34,11 @@ NARROWEST_RANGE = 4.0
 
 
 class Batch(NamedTuple):
-    """B phrases of T notes, padded; all (B, T) but ``features`` (B, T, F).
+    """B phrases of T notes, padded; all (B, T) but ``features`` (B, T, F) and ``taught``.
 
     ``mask`` is True for real notes, ``weight`` 1 for those that count in the loss; ``velocity`` is MIDI,
-    ``articulation`` log2, NaN where it is not known, ``boundary`` 1 where a rest follows; ``expected_velocity`` is what
-    a teacher expects, NaN where it has nothing to say.
+    ``articulation`` log2, NaN where it is not known, ``boundary`` 1 where a rest follows; ``taught`` (B, T, K) is what
+    teachers expect (`duvhuman.train.teachers.TAUGHT`), K is 0 without any.
     """
 
     pitch: Tensor
@@ -47,9 +47,9 @@ class Batch(NamedTuple):
     mask: Tensor
     velocity: Tensor
     articulation: Tensor
-    expected_velocity: Tensor
     boundary: Tensor
     weight: Tensor
+    taught: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
@@ -77,8 +77,6 @@ def encode(
     score, played = pair.score, pair.played
     hints = random_hints(played, draws, hint_chances)
     features = compute_features(score, hints)
-    # A player's own dynamics tell more of what they play than any teacher knows.
-    expected_velocity = np.where(np.isfinite(hints.swell), np.nan, played.expected_velocity)
     core, segment = played.core, score.segment
     row = segment[core]
     column = np.arange(len(row)) - np.searchsorted(row, row, "left")
@@ -95,9 +93,9 @@ def encode(
         mask=padded(np.ones(len(score), dtype=np.bool_), torch.bool),
         velocity=padded(played.velocity, torch.float32),
         articulation=padded(pair.articulation, torch.float32),
-        expected_velocity=padded(expected_velocity, torch.float32),
         boundary=padded(phrase_ends(played), torch.float32),
         weight=padded(played.wanted, torch.float32),
+        taught=torch.zeros(len(draws), width, 0),
     )
 
 
@@ -109,12 +107,8 @@ def with_random_range(played: Performance, draws: Draws) -> Performance:
     """
     drawn_range = 2.0 ** draws.uniform(*np.log2(RANGES))[played.score.segment]
     factor = drawn_range / np.maximum(played.range, NARROWEST_RANGE)
-    stretched, expected = (
-        played.level + factor * (velocity - played.level) for velocity in (played.velocity, played.expected_velocity)
-    )
-    return replace(
-        played, velocity=np.clip(np.round(stretched), 1, 127), expected_velocity=expected, range=factor * played.range
-    )
+    stretched = played.level + factor * (played.velocity - played.level)
+    return replace(played, velocity=np.clip(np.round(stretched), 1, 127), range=factor * played.range)
 
 
 def with_random_level(played: Performance, draws: Draws) -> Performance:
@@ -123,11 +117,8 @@ def with_random_level(played: Performance, draws: Draws) -> Performance:
     The level then tells nothing of the player: users write all their notes at 64, 80 or 100 for reasons of their own.
     """
     level = draws.uniform(*LEVELS)[played.score.segment]
-    shift = level - played.level
-    return replace(
-        played, velocity=np.clip(np.round(played.velocity + shift), 1, 127),
-        expected_velocity=played.expected_velocity + shift, level=level,
-    )  # fmt: skip
+    shifted = played.velocity + level - played.level
+    return replace(played, velocity=np.clip(np.round(shifted), 1, 127), level=level)
 
 
 def random_hints(played: Performance, draws: Draws, chances: Mapping[str, float] = HINT_CHANCES) -> Hints:

@@ -9,8 +9,9 @@ Phrases of about the same length share a batch, which is padded to a multiple of
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
@@ -20,21 +21,27 @@ from torch import Tensor
 
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.score import IntArray
-from duvhuman.train.config import TrainConfig
+from duvhuman.train.config import TrainConfig, fold_in, fold_of
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.distributed import ALONE, World
 from duvhuman.train.encode import Batch
+from duvhuman.train.memory import keep_freed_memory
 from duvhuman.train.storage import PartRow
+from duvhuman.train.teachers import TAUGHT, Teachers
 
 WIDTH_STEP = 32
 POOL_BATCHES = 64
 """So many batches are sorted by length together."""
 ENCODED_AT_ONCE = 512
 COMPACT = (
-    torch.uint8, torch.uint8, torch.float16, torch.bool, torch.uint8, torch.float16, torch.float16, torch.bool,
-    torch.bool,
+    torch.uint8, torch.uint8, torch.float16, torch.bool, torch.uint8, torch.float16, torch.bool, torch.bool,
+    torch.float16,
 )  # fmt: skip
 """The types of a `Batch` that holds a whole version of the data and stays on the device."""
+
+
+Columns = list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]
+"""A `Batch` as arrays, which pass from process to process."""
 
 
 @dataclass(frozen=True)
@@ -67,29 +74,30 @@ class Feed:
     parts : what is trained on.
     max_len : notes in a phrase.
     jobs : processes that make the versions which stay on the device.
+    teachers : those who say what they expect of every note.
     """
 
     def __init__(
         self, data: PhraseData, parts: Sequence[PartRow], config: TrainConfig, *, max_len: int, device: torch.device,
-        world: World = ALONE, jobs: int = 1,
+        world: World = ALONE, jobs: int = 1, teachers: Teachers | None = None,
     ) -> None:  # fmt: skip
-        self._data, self._parts, self._config = data, parts, config
+        self._data, self._parts, self._config, self._teachers = data, parts, config, teachers
         self._max_len, self._device, self._world, self._jobs = max_len, device, world, jobs
         self._versions: dict[int, Batch] = {}
+        self._pool: ProcessPoolExecutor | None = None
+        self._encoded: dict[int, list[Future[Columns]]] = {}
         self._has_room = False
         self._passes = config.pack_passes()
+        left_out = fold_in(config.fold)
+        self._trained = np.array([not left_out or fold_of(p.song, left_out[1]) != left_out[0] for p in parts], np.bool_)
 
     def plan(self, epoch: int) -> Plan:
         """What epoch `epoch` (from 0) goes through."""
         config = self._config
-        rng = np.random.default_rng((config.seed, self._version(epoch)))
-        phrases = self._data.cut_phrases(
-            self._parts, rng, max_len=self._max_len, passes=self._passes, balance=config.balance
-        )
-        if config.max_phrases:
-            phrases = phrases[rng.permutation(len(phrases)) < config.max_phrases]
+        phrases = self._phrases(self._version(epoch))
         rng = np.random.default_rng((config.seed, epoch, 1))
         order = rng.permutation(len(phrases)) if config.versions else np.arange(len(phrases))
+        order = order[self._trained[phrases[order, 2]]]
         widths = self._widths(phrases)
         batch, pool = config.batch_size, POOL_BATCHES * config.batch_size
         if config.compile:  # for one size only: the last batch is filled up from the beginning
@@ -101,6 +109,22 @@ class Feed:
             rows = rows[np.argsort(widths[rows], kind="stable")].reshape(-1, batch)
             batches += list(rows[rng.permutation(len(rows))])
         return Plan(phrases, batches + ([order[whole:]] if whole < len(order) else []))
+
+    def _phrases(self, version: int) -> IntArray:
+        """(P, 4) the phrases of a version, those of songs that are left out among them."""
+        config = self._config
+        rng = np.random.default_rng((config.seed, version))
+        phrases = self._data.cut_phrases(
+            self._parts, rng, max_len=self._max_len, passes=self._passes, balance=config.balance
+        )
+        if config.max_phrases:
+            phrases = phrases[rng.permutation(len(phrases)) < config.max_phrases]
+        return phrases
+
+    def close(self) -> None:
+        """End the processes that encode."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
     def _widths(self, phrases: IntArray) -> IntArray:
         """(P,) to how many notes each phrase is padded at least."""
@@ -118,8 +142,11 @@ class Feed:
             share = own if len(own) else rows[:1]  # a rank without a phrase takes part with one that does not count
             if whole is None:
                 batch = self._encode(plan.phrases[share], version, int(widths[rows].max())).to(self._device)
+                batch = self._teach(batch, plan.phrases[share])
             else:
-                batch = _rows(whole, torch.from_numpy(share), int(widths[rows].max()))
+                # What stays on the device is padded to one width where code is compiled for each.
+                width = self._max_len if self._config.compile else int(widths[rows].max())
+                batch = _rows(whole, torch.from_numpy(share), width)
             yield batch if len(own) else batch._replace(weight=torch.zeros_like(batch.weight))
 
     def _version(self, epoch: int) -> int:
@@ -128,6 +155,12 @@ class Feed:
     def _encode(self, phrases: IntArray, version: int, width: int) -> Batch:
         return _version_of(self._data, self._parts, self._config, phrases, version, width)
 
+    def _teach(self, batch: Batch, phrases: IntArray) -> Batch:
+        """The batch with what the teachers expect of it, if there are any."""
+        if self._teachers is None:
+            return batch
+        return self._teachers.teach(batch, [self._parts[int(part)].song for part in phrases[:, 2]])
+
     def _fits(self, plan: Plan) -> bool:
         """Whether all versions fit into half of what is free of the device's memory, or of the computer's.
 
@@ -135,24 +168,46 @@ class Feed:
         """
         if not self._versions:
             one_note = sum(kind.itemsize for kind in COMPACT) + COMPACT[2].itemsize * (len(feature_names()) - 1)
+            one_note += COMPACT[-1].itemsize * TAUGHT * (self._teachers is not None)
             needed = self._config.versions * len(plan.phrases) * self._max_len * one_note
-            self._has_room = needed < free_memory(self._device) / 2
+            free = free_memory(self._device)
+            # What is encoded waits in the computer's memory, if that is known, until its turn has come.
+            self._has_room = needed < min(free, free_memory(torch.device("cpu")) or free) / 2
         return self._has_room
 
     def _resident(self, plan: Plan, version: int) -> Batch:
         """All phrases of a version, encoded once and kept on the device in compact types."""
         if version not in self._versions:
-            pieces = np.split(plan.phrases, range(ENCODED_AT_ONCE, len(plan.phrases), ENCODED_AT_ONCE))
-            job = _EncodeJob(self._data, self._parts, self._config, version, self._max_len)
-            if self._jobs > 1 and len(pieces) > 1:
-                # Workers share one thread each; "spawn", since CUDA does not survive a fork.
-                with ProcessPoolExecutor(self._jobs, get_context("spawn"), _begin_worker, (job,)) as pool:
-                    encoded = list(pool.map(_encode_in_worker, pieces))
-            else:
-                encoded = [_numpy(job(piece)) for piece in pieces]
+            in_pool = self._jobs > 1 and len(plan.phrases) > ENCODED_AT_ONCE
+            encoded = self._encoded_in_pool(version) if in_pool else self._encoded_here(version)
             columns = [torch.from_numpy(np.concatenate(column)) for column in zip(*encoded, strict=True)]
-            self._versions[version] = Batch(*columns).to(self._device)
+            whole = Batch(*columns).to(self._device)
+            if self._teachers is not None:
+                rows = torch.split(torch.arange(len(plan.phrases)), ENCODED_AT_ONCE)
+                shown = (self._teach(_rows(whole, some, self._max_len), plan.phrases[some.numpy()]) for some in rows)
+                whole = whole._replace(taught=torch.cat([batch.taught.half() for batch in shown]))
+            self._versions[version] = whole
         return self._versions[version]
+
+    def _encoded_here(self, version: int) -> list[Columns]:
+        """A version, encoded in this process."""
+        job = _EncodeJob(self._data, self._parts, self._config, self._max_len)
+        return [job(version, piece) for piece in _pieces(self._phrases(version))]
+
+    def _encoded_in_pool(self, version: int) -> list[Columns]:
+        """A version, encoded by other processes, which go on with the versions after it."""
+        if self._pool is None:
+            # Workers use one thread each; "spawn", since CUDA does not survive a fork.
+            job = _EncodeJob(self._data, self._parts, self._config, self._max_len)
+            self._pool = ProcessPoolExecutor(self._jobs, get_context("spawn"), _begin_worker, (job,))
+            for later in range(min(self._config.versions, self._config.epochs)):
+                number = (version + later) % self._config.versions
+                pieces = _pieces(self._phrases(number))
+                self._encoded[number] = [self._pool.submit(_encode_in_worker, number, piece) for piece in pieces]
+        encoded = [future.result() for future in self._encoded.pop(version)]
+        if not self._encoded:
+            self.close()
+        return encoded
 
 
 def _version_of(
@@ -175,19 +230,23 @@ def free_memory(device: torch.device) -> float:
         return 0.0
 
 
+def _pieces(phrases: IntArray) -> list[IntArray]:
+    """The phrases that are encoded at once."""
+    return np.split(phrases, range(ENCODED_AT_ONCE, len(phrases), ENCODED_AT_ONCE))
+
+
 @dataclass(frozen=True)
 class _EncodeJob:
-    """Encodes phrases of a version, in this process or in a worker."""
+    """Encodes phrases of a version in compact types, in this process or in a worker."""
 
     data: PhraseData
     parts: Sequence[PartRow]
     config: TrainConfig
-    version: int
     max_len: int
 
-    def __call__(self, phrases: IntArray) -> Batch:
-        batch = _version_of(self.data, self.parts, self.config, phrases, self.version, self.max_len)
-        return Batch(*(tensor.to(kind) for tensor, kind in zip(batch, COMPACT, strict=True)))
+    def __call__(self, version: int, phrases: IntArray) -> Columns:
+        batch = _version_of(self.data, self.parts, self.config, phrases, version, self.max_len)
+        return [tensor.to(kind).numpy() for tensor, kind in zip(batch, COMPACT, strict=True)]
 
 
 _job: _EncodeJob | None = None
@@ -197,17 +256,15 @@ def _begin_worker(job: _EncodeJob) -> None:
     global _job  # noqa: PLW0603 - a worker's one job
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run itself is asked to end, and ends its workers
+    keep_freed_memory()
     _job = job
 
 
-def _encode_in_worker(phrases: IntArray) -> list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
+def _encode_in_worker(version: int, phrases: IntArray) -> Columns:
     if _job is None:
         raise RuntimeError("the worker was not begun")
-    return _numpy(_job(phrases))
-
-
-def _numpy(batch: Batch) -> list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
-    return [tensor.numpy() for tensor in batch]
+    return _job(version, phrases)
 
 
 def _rows(whole: Batch, chosen: Tensor, width: int) -> Batch:
@@ -217,5 +274,5 @@ def _rows(whole: Batch, chosen: Tensor, width: int) -> Batch:
     return Batch(
         pitch=rows.pitch.long(), program=rows.program.long(), features=rows.features.float(), mask=rows.mask,
         velocity=rows.velocity.float(), articulation=rows.articulation.float(),
-        expected_velocity=rows.expected_velocity.float(), boundary=rows.boundary.float(), weight=rows.weight.float(),
+        boundary=rows.boundary.float(), weight=rows.weight.float(), taught=rows.taught.float(),
     )  # fmt: skip

@@ -27,8 +27,9 @@ METRICS_FILE, CURVES_FILE = "metrics.csv", "curves.png"
 METRICS = (
     "stage", "epoch", "train_loss", "val_loss", "vel_r", "vel_mae", "vel_mae_centred", "vel_sd_ratio", "vel_js",
     "art_r", "art_mae", "failed", "lr", "notes_seen", "notes_per_s", "seconds", "train_boundary", "train_vel_value",
-    "train_dur_value", "train_vel_bins", "train_dur_bins", "train_vel_order", "train_dur_order", "train_vel_taught",
-    "train_vel_shape",
+    "train_dur_value", "train_vel_bins", "train_dur_bins", "train_vel_order", "train_dur_order", "train_vel_shape",
+    "train_taught_vel_value", "train_taught_dur_value", "train_taught_vel_bins",
+    "train_taught_dur_bins",
     "flat_vel_mae", "flat_art_mae", "ridge_vel_r", "ridge_vel_sd_ratio",
 )  # fmt: skip
 """The columns of ``metrics.csv``; all but ``stage`` are numbers."""

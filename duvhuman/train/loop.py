@@ -142,11 +142,12 @@ class _Fit:
         self.data_digest = task.data.digest()
         if state is not None and state.get("data", self.data_digest) != self.data_digest:
             raise DataError(
-                f"{task.data.name} is not what {self.folder} was trained on so far: prepared or taught anew; "
+                f"{task.data.name} is not what {self.folder} was trained on so far: prepared or written down anew; "
                 "give the data of then with --data, or start anew without --resume"
             )
         self.feed = Feed(
-            task.data, task.train, config, max_len=max_len, device=self.device, world=self.world, jobs=around.jobs
+            task.data, task.train, config, max_len=max_len, device=self.device, world=self.world, jobs=around.jobs,
+            teachers=task.teachers,
         )
         self.steps_per_epoch = len(self.feed.plan(0))
         if not self.steps_per_epoch:
@@ -199,6 +200,7 @@ class _Fit:
                 self._train_epoch()
                 self._end_epoch()
         finally:
+            self.feed.close()
             if self.line is not None:
                 self.line.clear()
             if self.world.is_main:

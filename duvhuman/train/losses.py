@@ -14,13 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS
 from duvhuman.models.phrase_transformer import VELOCITY_CENTRE, VELOCITY_SCALE, PhraseOutput
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.encode import Batch
 
 TERMS = (
-    "boundary", "vel_value", "dur_value", "vel_bins", "dur_bins", "vel_order", "dur_order", "vel_taught", "vel_shape",
-    "total",
+    "boundary", "vel_value", "dur_value", "vel_bins", "dur_bins", "vel_order", "dur_order", "vel_shape",
+    "taught_vel_value", "taught_dur_value", "taught_vel_bins", "taught_dur_bins", "total",
 )  # fmt: skip
 FINAL_LR = 0.05
 FLAT_SD = 2.0
@@ -32,10 +33,9 @@ def loss_terms(
 ) -> dict[str, Tensor]:
     """Each of `TERMS`: the terms of the loss and their weighted ``total``.
 
-    Bins and regressions learn what was played, lengths where the key's release is known. The mean of the velocity bins,
-    which is what is decoded, also learns what the teacher expects, where there is one (``vel_taught``): the shape of a
-    phrase alone, for its level is the player's, and known only where it is given. To ``vel_bins`` and ``dur_bins`` a
-    bin is right or wrong; to ``vel_order`` and ``dur_order`` a wrong one is the worse, the further off it lies.
+    Bins and regressions learn what was played and, with teachers, a share of ``config.teacher_share`` of what these
+    expect; lengths where the key's release is known. To ``vel_bins`` and ``dur_bins`` a bin is right or wrong; to
+    ``vel_order`` and ``dur_order`` a wrong one is the worse, the further off it lies.
 
     Parameters
     ----------
@@ -54,11 +54,6 @@ def loss_terms(
     duration_bin = torch.bucketize(articulation, duration_edges, right=True)
     velocity_edges = 8.0 * torch.arange(1, 16, device=weight.device)
     velocity = (batch.velocity - VELOCITY_CENTRE) / VELOCITY_SCALE
-    decoded = expected_velocity(out)
-    taught = batch.expected_velocity.isfinite()
-    expected = torch.where(taught, batch.expected_velocity, 0.0)
-    shape, expected_shape = (_centred(v, taught * weight) / VELOCITY_SCALE for v in (decoded, expected))
-    taught_error = F.smooth_l1_loss(shape, expected_shape, reduction="none") * taught
     terms = {
         "boundary": mean(F.binary_cross_entropy_with_logits(out.boundary_logits, batch.boundary, reduction="none")),
         "vel_value": mean(F.smooth_l1_loss(out.velocity_value, velocity, reduction="none")),
@@ -67,18 +62,47 @@ def loss_terms(
         "dur_bins": mean(F.cross_entropy(out.duration_logits.transpose(1, 2), duration_bin, reduction="none") * known),
         "vel_order": mean(ranked_probability_score(out.velocity_logits, velocity_bin, velocity_edges / VELOCITY_SCALE)),
         "dur_order": mean(ranked_probability_score(out.duration_logits, duration_bin, duration_edges) * known),
-        "vel_taught": mean(taught_error),
-        "vel_shape": mean(1 - phrase_correlation(decoded, batch.velocity, weight)[:, None]),
+        "vel_shape": mean(1 - phrase_correlation(expected_velocity(out), batch.velocity, weight)[:, None]),
     }
+    terms |= {name: mean(value) for name, value in taught_errors(out, batch, known).items()}
+    share = config.teacher_share if batch.taught.shape[-1] else 0.0
+
+    def learnt(kind: str) -> Tensor:
+        played, taught = (terms[f"{by}vel_{kind}"] + terms[f"{by}dur_{kind}"] for by in ("", "taught_"))
+        return (1 - share) * played + share * taught
+
     terms["total"] = (
         config.boundary_weight * terms["boundary"]
-        + config.regression_weight * (terms["vel_value"] + terms["dur_value"])
-        + config.classification_weight * (terms["vel_bins"] + terms["dur_bins"])
+        + config.regression_weight * learnt("value")
+        + config.classification_weight * learnt("bins")
         + config.ordinal_weight * (terms["vel_order"] + terms["dur_order"])
-        + config.teacher_weight * terms["vel_taught"]
         + config.shape_weight * terms["vel_shape"]
     )
     return terms
+
+
+def taught_errors(out: PhraseOutput, batch: Batch, known: Tensor) -> dict[str, Tensor]:
+    """(B, T) each: the errors of bins and regressions beside what teachers expect, 0 without teachers.
+
+    Parameters
+    ----------
+    known : (B, T) whether the length counts.
+    """
+    zero = torch.zeros_like(batch.weight)
+    if not batch.taught.shape[-1]:
+        return {f"taught_{of}_{kind}": zero for of in ("vel", "dur") for kind in ("value", "bins")}
+    sizes = [VELOCITY_BINS, DURATION_BINS, 1, 1]
+    velocity_bins, duration_bins, velocity, articulation = torch.split(batch.taught, sizes, dim=-1)
+
+    def cross_entropy(logits: Tensor, expected: Tensor) -> Tensor:
+        return -(expected * logits.log_softmax(-1)).sum(-1)
+
+    return {
+        "taught_vel_value": F.smooth_l1_loss(out.velocity_value, velocity[..., 0], reduction="none"),
+        "taught_dur_value": F.smooth_l1_loss(out.duration_value, articulation[..., 0], reduction="none") * known,
+        "taught_vel_bins": cross_entropy(out.velocity_logits, velocity_bins),
+        "taught_dur_bins": cross_entropy(out.duration_logits, duration_bins) * known,
+    }
 
 
 def ranked_probability_score(logits: Tensor, bins: Tensor, edges: Tensor) -> Tensor:

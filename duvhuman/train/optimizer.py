@@ -67,28 +67,38 @@ class Muon(Optimizer):
     def step(self) -> None:  # type: ignore[override]  # there is no closure
         """Take a step."""
         for group in self.param_groups:
+            updates: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
             for matrix in group["params"]:
-                if matrix.grad is None:
-                    continue
-                state = self.state[matrix]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(matrix)
-                momentum = state["momentum_buffer"].lerp_(matrix.grad, 1 - group["momentum"])
-                update = matrix.grad.lerp(momentum, group["momentum"])  # Nesterov's
-                matrix.mul_(1 - group["lr"] * group["weight_decay"])
-                scale = 0.2 * math.sqrt(max(matrix.shape))
-                matrix.add_(_orthogonal(update.to(self._dtype)), alpha=-group["lr"] * scale)
+                if matrix.grad is not None:
+                    update = self._with_momentum(matrix, matrix.grad, group["momentum"])
+                    updates.setdefault(matrix.shape, []).append((matrix, update))
+            for shape, alike in updates.items():  # at once: a GPU would spend its time between small products
+                stacked = torch.stack([update for _, update in alike])
+                for (matrix, _), step in zip(alike, _orthogonal(stacked.to(self._dtype)), strict=True):
+                    matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                    matrix.add_(step, alpha=-group["lr"] * 0.2 * math.sqrt(max(shape)))
+
+    def _with_momentum(self, matrix: Tensor, gradient: Tensor, momentum: float) -> Tensor:
+        """The gradient of a matrix with Nesterov's momentum."""
+        state = self.state[matrix]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        update: Tensor = gradient.lerp(state["momentum_buffer"].lerp_(gradient, 1 - momentum), momentum)
+        return update
 
 
-def _orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest matrix whose singular values are all the same, about 1, by Newton-Schulz iteration."""
+def _orthogonal(matrices: Tensor) -> Tensor:
+    """To each of K matrices (K, m, n) the nearest whose singular values are all the same, about 1, by Newton-Schulz
+    iteration.
+    """
     a, b, c = NEWTON_SCHULZ
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    wide = wide / wide.norm().clamp(min=1e-7)
+    tall = matrices.shape[1] > matrices.shape[2]
+    wide = matrices.mT if tall else matrices
+    wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(5):
-        gram = wide @ wide.T
-        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
-    return wide.T if matrix.shape[0] > matrix.shape[1] else wide
+        gram = wide @ wide.mT
+        wide = torch.baddbmm(wide, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide.mT if tall else wide
 
 
 class MuonAndAdamW:

@@ -22,7 +22,6 @@ class Performance:
     velocity : (N,) 1..127.
     duration_beats : (N,) performed.
     level, range : (N,) mean and SD of the velocities of the part that each note is from.
-    expected_velocity : (N,) what a teacher (`duvhuman.train.teacher`) expects of any player; NaN where it is silent.
     released : (N,) whether a note ends when its key is released (`duvhuman.train.releases`).
     written_beats, written_bar_beats : (N,) where a part without a beat was written down by `duvhuman.train.notate`,
         when each note begins, counted from the beginning of the part's first bar, and how long a bar is; else NaN.
@@ -35,7 +34,6 @@ class Performance:
     duration_beats: FloatArray
     level: FloatArray
     range: FloatArray
-    expected_velocity: FloatArray
     released: BoolArray
     written_beats: FloatArray
     written_bar_beats: FloatArray

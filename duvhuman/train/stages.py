@@ -9,7 +9,6 @@ progress), ``metrics.csv``, ``curves.png``. On resuming, a stage that stands in 
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from duvhuman.errors import DataError, ModelError
+from duvhuman.errors import DataError, ModelError, OptionError
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.score import FloatArray
 from duvhuman.instruments import INSTRUMENTS
@@ -43,15 +42,11 @@ from duvhuman.train.evaluation.predictors import (
 )
 from duvhuman.train.history import draw_curves
 from duvhuman.train.loop import Result, Surroundings, fit
+from duvhuman.train.record import EARLIER, TRUNK, earlier_stages, read_record, write_record
 from duvhuman.train.storage import PartRow
+from duvhuman.train.teachers import Teachers
 from duvhuman.train.validate import Task
 
-RECORD_FILE = "training.json"
-TRUNK = "trunk"
-EARLIER = "earlier"
-"""Under this name a record lists the stages that made the weights its own training began with."""
-AVERAGE = "average"
-"""Not a stage of training, but told among them: the mean of several models."""
 PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
 CALIBRATION_PARTS = 160
 DECODING: Mapping[str, Mapping[str, Any]] = {
@@ -81,11 +76,14 @@ GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """What the stages of a run share: the data, where it takes place, and whether it goes on with what is there."""
+    """What the stages of a run share: the data, where it takes place, whether it goes on with what is there, and the
+    folders of its teachers.
+    """
 
     data: PhraseData
     around: Surroundings
     resume: bool = False
+    teachers: Sequence[Path] = ()
 
     @property
     def folder(self) -> Path:
@@ -139,7 +137,7 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
         if run.around.world.is_main:  # gains of the adapter before are not those of the one that takes its place
             (run.folder / "adapter" / PERSONAL_FILE).unlink(missing_ok=True)
     result = fit(
-        model, network, _task(run, instrument, config), config, run.around, stage="lora",
+        model, network, _task(run, instrument, config, network), config, run.around, stage="lora",
         resume=_in_progress(run, "lora"),
         save_best=lambda: save_adapter(model, run.folder / "adapter", f"duvhuman/{instrument}"),
     )  # fmt: skip
@@ -152,7 +150,7 @@ def _calibrate_adapter(run: Run, instrument: str) -> None:
     """Measure gains for the adapter in the run's folder, with which velocities may vary more than without, or less."""
     network, folder = PhraseTransformer.from_pretrained(run.folder), run.folder / "adapter"
     merge_adapter(network, folder)
-    config = calibrated(network, run.data, instrument).config
+    config = calibrated(network.to(run.around.device), run.data, instrument).config
     write_personal(folder, {"config": {name: getattr(config, name) for name in (*GAINS, "spread_share")}})
 
 
@@ -202,13 +200,6 @@ def _with_gain(config: ModelConfig, name: str, gain: float) -> ModelConfig:
     return ModelConfig.from_dict(config.to_dict() | {name: gain})
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """The record of the stages that made the model in `folder`; empty if there is none."""
-    path = folder / RECORD_FILE
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return record
-
-
 def _network(config: TrainConfig, instrument: str, start: Path | None) -> PhraseTransformer:
     torch.manual_seed(config.seed)
     before = None if start is None else PhraseTransformer.from_pretrained(start)
@@ -234,15 +225,16 @@ def _fit(
     """Train all of a network, the best of which is saved in `save`, and record the stage."""
     network.to(run.around.device)
     result = fit(
-        network, network, _task(run, instrument, config), config, run.around, stage=stage,
+        network, network, _task(run, instrument, config, network), config, run.around, stage=stage,
         resume=_in_progress(run, stage), save_best=lambda: network.save_pretrained(save),
     )  # fmt: skip
     if stage == "base" and run.around.world.is_main:
-        calibrated(PhraseTransformer.from_pretrained(save), run.data, instrument).save_pretrained(save)
+        best = PhraseTransformer.from_pretrained(save).to(run.around.device)
+        calibrated(best, run.data, instrument).save_pretrained(save)
     _record(run, stage, config, result)
 
 
-def _task(run: Run, instrument: str, config: TrainConfig) -> Task:
+def _task(run: Run, instrument: str, config: TrainConfig, network: PhraseTransformer) -> Task:
     played = True if config.played_only else None
     train = run.data.select(split="train", instrument=instrument, played=played, extra=config.extra)
     valid = run.data.select(split="valid", instrument=instrument, played=played)
@@ -255,7 +247,19 @@ def _task(run: Run, instrument: str, config: TrainConfig) -> Task:
     pairs = _sample_pairs(run.data, valid)
     if not pairs:
         raise DataError(f"{run.data.name}: no validation part of {instrument} has dynamics in its middle")
-    return Task(run.data, train, valid, pairs)
+    return Task(run.data, train, valid, pairs, _teachers(run, config, network))
+
+
+def _teachers(run: Run, config: TrainConfig, network: PhraseTransformer) -> Teachers | None:
+    """Those whom a network listens to in a stage."""
+    if not config.teacher_share:
+        return None
+    if not run.teachers:
+        raise OptionError("teacher_share is for runs with --teachers; name the folders of models, or set it to 0")
+    teachers = Teachers(run.teachers, run.around.device)
+    if teachers.duration_edges != network.config.duration_edges:
+        raise ModelError(f"{run.teachers[0]}: has other articulation bins than the network that is to be taught")
+    return teachers
 
 
 def _sample_pairs(data: PhraseData, valid: Sequence[PartRow]) -> list[Pair]:
@@ -288,7 +292,9 @@ def _record(run: Run, stage: str, config: TrainConfig, result: Result) -> None:
             "minutes": round(result.seconds / 60, 1), "device": _device_name(run.around),
             "metrics": {name: round(value, 4) for name, value in result.metrics.items()},
         }  # fmt: skip
-        _write_record(run.folder, read_record(run.folder) | {stage: entry})
+        if config.teacher_share:
+            entry["teachers"] = [earlier_stages(folder) for folder in run.teachers]
+        write_record(run.folder, read_record(run.folder) | {stage: entry})
         draw_curves(run.folder)
     run.around.world.from_main([])
 
@@ -296,7 +302,7 @@ def _record(run: Run, stage: str, config: TrainConfig, result: Result) -> None:
 def _forget_stage(run: Run, stage: str) -> None:
     """Forget that the stage was ever finished."""
     if run.around.world.is_main:
-        _write_record(run.folder, {name: entry for name, entry in read_record(run.folder).items() if name != stage})
+        write_record(run.folder, {name: entry for name, entry in read_record(run.folder).items() if name != stage})
 
 
 def _begin_model(run: Run, start: Path | None) -> None:
@@ -306,26 +312,14 @@ def _begin_model(run: Run, start: Path | None) -> None:
         if "base" in history and start is not None:
             history = {EARLIER: earlier_stages(start)}
         kept = {name: entry for name, entry in history.items() if name in (EARLIER, "shallow", TRUNK)}
-        _write_record(run.folder, kept)
+        write_record(run.folder, kept)
         shutil.rmtree(run.folder / "adapter", ignore_errors=True)
 
 
 def _remember(run: Run, entries: Mapping[str, Any]) -> None:
     """Add to the record of the run's folder."""
     if run.around.world.is_main:
-        _write_record(run.folder, read_record(run.folder) | dict(entries))
-
-
-def earlier_stages(folder: Path) -> list[dict[str, Any]]:
-    """The stages that made the trunk or base in `folder`, in the order of training, each with its name as ``stage``."""
-    record = read_record(folder)
-    before: list[dict[str, Any]] = record.get(EARLIER, [])
-    return before + [{"stage": name} | record[name] for name in ("shallow", TRUNK, "base") if name in record]
-
-
-def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RECORD_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(run.folder, read_record(run.folder) | dict(entries))
 
 
 def _device_name(around: Surroundings) -> str:

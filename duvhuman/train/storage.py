@@ -30,11 +30,9 @@ COLUMNS: dict[str, type] = {
 }  # fmt: skip
 """Column -> type on disk. Times are in 1/480 beat, tempo in 1/32 BPM; ``wanted`` is False in repeated bars,
 ``released`` where the pedal and not the key ends a note."""
-ADDED_COLUMNS: dict[str, type] = {
-    "expected_velocity": np.float16, "written_beats": np.float32, "written_bar_beats": np.float32,
-}  # fmt: skip
-"""What later commands add, NaN where they were not asked: `duvhuman.train.teacher` MIDI velocities,
-`duvhuman.train.notate` beats since the bar of the part's first note began, and beats of a bar."""
+ADDED_COLUMNS: dict[str, type] = {"written_beats": np.float32, "written_bar_beats": np.float32}
+"""What `duvhuman.train.notate` adds, NaN where it was not asked: beats since the bar of the part's first note began,
+and beats of a bar."""
 UNFINISHED = ".unfinished.npy"
 """An added column has this ending, beside the shards, until it is whole."""
 SHARD_NOTES = 4_000_000

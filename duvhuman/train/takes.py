@@ -121,7 +121,6 @@ def _performance(notes: NoteTable, instrument: Instrument, released: BoolArray) 
         duration_beats=notes.duration_beats,
         level=np.full(n, velocity.mean()),
         range=np.full(n, velocity.std()),
-        expected_velocity=np.full(n, np.nan),
         written_beats=np.full(n, np.nan),
         written_bar_beats=np.full(n, np.nan),
         released=released,

@@ -26,6 +26,7 @@ from duvhuman.train.evaluation.predictors import flat_pairs, flat_predictor, qui
 from duvhuman.train.evaluation.ridge import RidgeFloor
 from duvhuman.train.losses import loss_terms
 from duvhuman.train.storage import PartRow
+from duvhuman.train.teachers import Teachers
 
 VALIDATION_PHRASES = 192
 VALIDATION_SEED = 12345
@@ -40,12 +41,14 @@ class Task:
     ----------
     train, valid : parts of the data set.
     pairs : flat parts for the metrics of each epoch, through the inference path.
+    teachers : those whom the network listens to.
     """
 
     data: PhraseData
     train: Sequence[PartRow]
     valid: Sequence[PartRow]
     pairs: Sequence[Pair]
+    teachers: Teachers | None = None
 
 
 class Validator:

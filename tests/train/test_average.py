@@ -14,7 +14,7 @@ from duvhuman.errors import ModelError, OptionError
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.__main__ import main
 from duvhuman.train.average import average
-from duvhuman.train.stages import EARLIER, read_record
+from duvhuman.train.record import EARLIER, read_record
 
 
 def model(folder: Path, seed: int, record: Any = None, **changes: Any) -> Path:

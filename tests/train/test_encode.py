@@ -55,7 +55,8 @@ def batch(data: PhraseData, phrases: Sequence[Sequence[int]], *, width: int = 12
 def test_a_batch_has_the_shapes_and_types_that_the_network_takes(data: PhraseData) -> None:
     one = data.batch(np.array([[0, 128, 0], [300, 340, 1]]), data.parts, seed=0, epoch=0, width=128)
     assert one.features.shape == (2, 128, len(feature_names()))
-    assert {tuple(getattr(one, name).shape) for name in one._fields if name != "features"} == {(2, 128)}
+    assert {tuple(getattr(one, name).shape) for name in one._fields[:-1] if name != "features"} == {(2, 128)}
+    assert one.taught.shape == (2, 128, 0)  # nobody teaches
     assert one.pitch.dtype == one.program.dtype == torch.int64
     assert one.mask.dtype == torch.bool
     assert {getattr(one, n).dtype for n in ("features", "velocity", "articulation", "boundary", "weight")} == {
@@ -155,15 +156,11 @@ def test_rescaled_velocities_stay_midi_velocities() -> None:
 @pytest.mark.parametrize("level", [40.0, 64.0, 110.0])
 def test_every_player_is_given_levels_from_the_same_distribution(level: float) -> None:
     usual = wide_and_narrow(6.0)
-    before = replace(
-        usual, velocity=usual.velocity + level - 64, level=np.full(2000, level),
-        expected_velocity=np.full(2000, level + 1),
-    )  # fmt: skip
+    before = replace(usual, velocity=usual.velocity + level - 64, level=np.full(2000, level))
     after = with_random_level(before, Draws.seeded(0, 1000))
     assert LEVELS[0] <= after.level.min() < after.level.max() <= LEVELS[1]
     assert np.std(after.level) == pytest.approx((LEVELS[1] - LEVELS[0]) / np.sqrt(12), rel=0.05)
     assert np.array_equal(after.velocity, np.round(after.level + np.tile([-6, 6], 1000)))  # the hint tells the truth
-    assert after.expected_velocity == pytest.approx(after.level + 1)
     assert np.array_equal(after.range, before.range)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -158,6 +159,26 @@ def test_several_processes_encode_the_same(long: PhraseData, monkeypatch: pytest
     one, two = feed(long, config), feed(long, config, jobs=2)
     plan = one.plan(0)
     assert all(same_batch(a, b) for a, b in zip(one.batches(plan, 0, 0), two.batches(plan, 0, 0), strict=True))
+
+
+def test_other_processes_go_on_with_the_versions_to_come(long: PhraseData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ENCODED_AT_ONCE", 8)
+    config = replace(CONFIG, versions=3)
+    one, two = feed(long, config), feed(long, config, jobs=2)
+    for epoch in (1, 2, 0, 4):
+        batches = (f.batches(f.plan(epoch), epoch, 0) for f in (one, two))
+        assert all(same_batch(a, b) for a, b in zip(*batches, strict=True))
+    two.close()
+
+
+def test_a_feed_is_closed_before_all_is_encoded(long: PhraseData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ENCODED_AT_ONCE", 1)
+    one = feed(long, replace(CONFIG, versions=20), jobs=2)
+    next(one.batches(one.plan(0), 0, 0))
+    one.close()
+    one.close()
+    with pytest.raises((RuntimeError, CancelledError)):
+        next(one.batches(one.plan(19), 19, 0))
 
 
 def test_data_in_memory_feed_as_those_on_disk_do(long: PhraseData, tmp_path: Path) -> None:

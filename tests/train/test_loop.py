@@ -297,9 +297,9 @@ def test_a_run_goes_on_only_with_the_data_it_began_with(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / "data", copy)
     assert PhraseData(copy).digest() == data.digest()
-    PhraseData(copy).write_added({"expected_velocity": np.full(len(data.column("pitch")), 64.0, np.float16)})
+    PhraseData(copy).write_added({"written_beats": np.arange(len(data.column("pitch")))})
     assert PhraseData(copy).digest() != data.digest()
-    with pytest.raises(DataError, match=r"copy is not what .*run was trained on so far: prepared or taught anew"):
+    with pytest.raises(DataError, match=r"copy is not what .*run was trained on so far: prepared or written down anew"):
         train(PhraseData(copy), run.folder, resume=True)
     assert train(data, run.folder, resume=True).result is not None
 

@@ -69,13 +69,6 @@ def test_velocities_and_lengths_are_not_looked_at(tmp_path: Path) -> None:
     assert np.array_equal(before.column("written_beats"), after.column("written_beats"), equal_nan=True)
 
 
-def test_a_teacher_and_what_was_written_down_do_not_erase_each_other(tmp_path: Path) -> None:
-    data = library(tmp_path)
-    data.write_added({"expected_velocity": np.full(data.parts[-1].stop, 64.0)})
-    notate(data, ["free"], log=silent)
-    assert (data.column("expected_velocity") == 64).all()
-
-
 def test_without_parts_whose_beats_are_known_nothing_can_be_counted(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="too few parts whose beats are known"):
         notate(library(tmp_path, beaten=19), ["free"], log=silent)

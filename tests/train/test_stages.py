@@ -15,8 +15,8 @@ from builders import GUITAR, part, riff, song
 from toys import columns, same_weights, tiny_network, toy_performance, weights, write_data
 
 import duvhuman
-from duvhuman.errors import DataError, ModelError
-from duvhuman.models.config import ModelConfig
+from duvhuman.errors import DataError, ModelError, OptionError
+from duvhuman.models.config import DURATION_EDGES, ModelConfig
 from duvhuman.models.lora import merge_adapter
 from duvhuman.models.personal import read_personal, write_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
@@ -33,7 +33,8 @@ from duvhuman.train.evaluation.predictors import (
 )
 from duvhuman.train.history import History
 from duvhuman.train.loop import Surroundings
-from duvhuman.train.stages import Run, calibrated, grown, has_model, read_record, train_base, train_lora, train_trunk
+from duvhuman.train.record import earlier_stages, read_record
+from duvhuman.train.stages import Run, calibrated, grown, has_model, train_base, train_lora, train_trunk
 
 CPU = torch.device("cpu")
 TINY = TrainConfig(d_model=16, n_heads=2, d_ff=32, precision="float32", dropout=0.0)
@@ -89,6 +90,20 @@ def test_the_stages_leave_models_and_an_adapter(trained: Trained) -> None:
     ]  # fmt: skip
     assert stage_in_progress(trained.guitar) == "lora"
     assert (trained.guitar / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_stage_that_was_taught_tells_by_whom(trained: Trained, data: PhraseData, tmp_path: Path) -> None:
+    taught = replace(SHALLOW, teacher_share=0.5, epochs=1)
+    run = replace(run_in(data, tmp_path / "taught"), teachers=[trained.trunk, trained.guitar])
+    train_trunk(run, None, taught)
+    record = read_record(run.folder)["trunk"]
+    assert record["teachers"] == [earlier_stages(trained.trunk), earlier_stages(trained.guitar)]
+    with pytest.raises(OptionError, match="teacher_share is for runs with --teachers"):
+        train_trunk(run_in(data, tmp_path / "alone"), None, taught)
+    other = tmp_path / "other"
+    tiny_network(duration_edges=(-4.0, *DURATION_EDGES[1:])).save_pretrained(other)
+    with pytest.raises(ModelError, match="other: has other articulation bins than the network that is to be taught"):
+        train_trunk(replace(run, teachers=[other]), None, taught)
 
 
 def test_the_folder_can_be_played_with_and_without_its_adapter(trained: Trained) -> None:

@@ -110,7 +110,7 @@ def same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tens
 
 
 def same_batch(one: Batch, other: Batch) -> bool:
-    """Whether two batches hold the same bits; where no teacher has anything to say, NaN is NaN."""
+    """Whether two batches hold the same bits; where a length is not known, NaN is NaN."""
     return all(torch.equal(a.nan_to_num(-1e4), b.nan_to_num(-1e4)) for a, b in zip(one, other, strict=True))
 
 
@@ -124,7 +124,6 @@ def performance(score: Score, *, velocity: Any = 64, duration: Any = 0.25) -> Pe
         duration_beats=np.broadcast_to(np.asarray(duration, dtype=np.float64), n).copy(),
         level=np.full(n, velocities.mean()),
         range=np.full(n, velocities.std()),
-        expected_velocity=np.full(n, np.nan),
         written_beats=np.full(n, np.nan),
         written_bar_beats=np.full(n, np.nan),
         released=np.ones(n, dtype=np.bool_),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +13,6 @@ if TYPE_CHECKING:
     import torch
 
     from duvhuman.train.dataset import PhraseData
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Keys of glibc's ``mallopt`` (malloc.h)."""
 
 
 def open_data(paths: Sequence[str], log: Callable[[str], None]) -> PhraseData:
@@ -65,13 +60,3 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(os.cpu_count() or 1)
     return device
-
-
-def keep_freed_memory() -> None:
-    """For the rest of this process, let glibc reuse large blocks instead of giving them back to the kernel.
-
-    The kernel would clear them anew in every step of training. Other C libraries are left alone.
-    """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

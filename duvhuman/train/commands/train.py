@@ -45,7 +45,7 @@ examples
   duvhuman humanize riff.mid -i guitar -o out.mid --model runs/guitar
 
 Ctrl-C saves the run's state; --resume goes on from there, with exactly the steps that were left.
-Other commands, each with --help: prepare, notate, teach, average, evaluate, adapter, export-to-hub.
+Other commands, each with --help: prepare, notate, average, evaluate, adapter, export-to-hub.
 """
 
 
@@ -58,6 +58,7 @@ class Order:
     instrument : whose model it is, or "trunk".
     data : what ``--data`` named.
     init_from : the model it begins with, or None.
+    teachers : the models that teach it.
     config : stage -> its configuration, of the stages that are run.
     """
 
@@ -65,6 +66,7 @@ class Order:
     data: tuple[str, ...]
     init_from: str | None
     config: Mapping[str, TrainConfig]
+    teachers: tuple[str, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write ``run.json``; FileError if it cannot be written."""
@@ -82,7 +84,8 @@ class Order:
         try:
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             config = {stage: config_of(table, str(path)) for stage, table in values["config"].items()}
-            return cls(str(values["instrument"]), tuple(values["data"]), values["init_from"], config)
+            teachers = tuple(values.get("teachers", ()))
+            return cls(str(values["instrument"]), tuple(values["data"]), values["init_from"], config, teachers)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"{path}: no run to resume there ({error}); name the folder of a run") from None
 
@@ -94,8 +97,9 @@ def run(arguments: list[str]) -> None:
     names = list(INSTRUMENTS) if args.instrument == ALL else [_name(args.instrument)]
     if args.resume is not None and (args.config is not None or args.out is not None or args.force):
         raise OptionError("--resume goes on in the run's folder as configured there: without --config, --out, --force")
-    from duvhuman.train.commands.common import choose_device, keep_freed_memory
+    from duvhuman.train.commands.common import choose_device
     from duvhuman.train.distributed import joined_world
+    from duvhuman.train.memory import keep_freed_memory
 
     keep_freed_memory()
     with joined_world(choose_device(args.device)) as (world, device):
@@ -119,8 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="DIR", help="everything is written in DIR/INSTRUMENT (default: runs)")
     parser.add_argument(
         "--config", metavar="NAME|FILE.toml",
-        help="cpu (default: fits two CPU cores), v3 (the full schedules: hours on a CPU), shipped, averaged, players, "
-        "scores (the last steps of the bundled weights), or a file",
+        help="cpu (default: fits two CPU cores), v3 (the full schedules: hours on a CPU), shipped (of the bundled "
+        "weights: minutes on a GPU), or a file",
     )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE",
@@ -134,6 +138,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--init-from", metavar="MODEL", help="begin with this model's weights (default: OUT/trunk if there)"
     )
+    parser.add_argument(
+        "--teachers", nargs="+", default=[], metavar="MODEL",
+        help="models that teach it (--set teacher_share=0.5): those trained without a fold of the songs (--set fold="
+        "1/5) teach that fold, any other teaches all",
+    )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="replace a run that stands in the folder")
     return parser
 
@@ -198,6 +207,8 @@ def _new_order(name: str, folder: Path, args: argparse.Namespace) -> Order:
             raise OptionError(f"config {config} has no table [{stage}]")
     # A value for a stage that is not run may be wrong, too; better told now than in an hour.
     configs = {stage: load_config(config, stage, _settings(args)) for stage in STAGES if stage in there}
+    if args.teachers and not any(configs[stage].teacher_share for stage in wanted if stage in configs):
+        raise OptionError("nothing listens to the --teachers; say how much with --set teacher_share=0.5")
     _check_free(folder, wanted, force=args.force)
     start = args.init_from
     if start is None and name != TRUNK:
@@ -206,13 +217,13 @@ def _new_order(name: str, folder: Path, args: argparse.Namespace) -> Order:
         trunk = folder.parent / TRUNK
         start = str(trunk) if has_model(trunk) else None
     stages = {stage: configs[stage] for stage in wanted if stage in configs}
-    return Order(name, tuple(args.data or ["prepared"]), start, stages)
+    return Order(name, tuple(args.data or ["prepared"]), start, stages, tuple(args.teachers))
 
 
 def _check_free(folder: Path, wanted: Sequence[str], *, force: bool) -> None:
     """Refuse to write over a run that has begun, unless that is wished."""
     from duvhuman.train.checkpoint import stage_in_progress
-    from duvhuman.train.stages import read_record
+    from duvhuman.train.record import read_record
 
     if force:
         return
@@ -240,7 +251,7 @@ def _resumed_order(name: str, folder: Path, args: argparse.Namespace) -> Order:
         raise OptionError(f"{key} cannot change amid a run; what can: {', '.join(MAY_CHANGE)}")
     config = {stage: changed(before, stage, settings) for stage, before in order.config.items()}
     data = tuple(args.data) if args.data else order.data
-    return Order(name, data, args.init_from or order.init_from, config)
+    return Order(name, data, args.init_from or order.init_from, config, tuple(args.teachers) or order.teachers)
 
 
 def _train(
@@ -255,7 +266,7 @@ def _train(
     if world.is_main:
         order.save(folder)
     around = Surroundings(folder, device, world, log, sys.stderr, stop, jobs=os.cpu_count() or 1)
-    a_run = Run(data, around, resume)
+    a_run = Run(data, around, resume, [Path(folder) for folder in order.teachers])
     name, start = order.instrument, Path(order.init_from) if order.init_from else None
     if name == TRUNK:
         train_trunk(a_run, order.config.get("shallow"), order.config[TRUNK], start)

@@ -13,7 +13,7 @@ from typing import Any
 
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.train.evaluation.report import FLAT, RIDGE, Report, format_report, shipped_row
-from duvhuman.train.stages import AVERAGE, EARLIER, read_record
+from duvhuman.train.record import AVERAGE, EARLIER, read_record
 
 CREDITS = """\
 - Lakh MIDI Dataset, CC BY 4.0 (the collection; the sequencers granted nothing separately). Colin Raffel,
@@ -86,9 +86,11 @@ def _stage_row(name: str, entry: Mapping[str, Any]) -> str:
     rate = f"{config['lr']:g} ({config.get('optimizer', 'adamw')})"
     extra = ", with extra parts" * config.get("extra", False)
     balanced = ", parts more equal" * (config.get("balance", 0) > 0)
-    teacher = ", with a teacher of trees" * (config.get("teacher_weight", 0) > 0)
+    trees = ", with a teacher of trees" * (config.get("teacher_weight", 0) > 0)  # in records of earlier versions
+    teachers = len(entry.get("teachers", ()))
+    taught = f", taught by {teachers} other{'s' * (teachers > 1)}" * (teachers > 0)
     return (
-        f"| {STAGE_NAMES[name]}{extra}{balanced}{teacher} | {entry['notes_seen']:,} "
+        f"| {STAGE_NAMES[name]}{extra}{balanced}{trees}{taught} | {entry['notes_seen']:,} "
         f"| {config['epochs']} ({entry['best_epoch']}) | {config['batch_size']} | {rate} | {config['seed']} "
         f"| {entry['minutes']:.0f} | {entry['device']} |"
     )

@@ -1,4 +1,4 @@
-"""What training commands set up before they begin."""
+"""How freed memory is kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from duvhuman.train.commands import common
+from duvhuman.train import memory
 
 
 class FakeLibrary:
@@ -31,7 +31,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
 
 def test_glibc_is_told_to_keep_large_blocks(library: FakeLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    common.keep_freed_memory()
+    memory.keep_freed_memory()
     assert library.told == [(-4, 0), (-1, 2**31 - 1)]
 
 
@@ -40,11 +40,11 @@ def test_on_other_systems_nothing_is_told(
     library: FakeLibrary, monkeypatch: pytest.MonkeyPatch, platform: str
 ) -> None:  # fmt: skip
     monkeypatch.setattr(sys, "platform", platform)
-    common.keep_freed_memory()
+    memory.keep_freed_memory()
     assert library.told == []
 
 
 def test_a_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
-    common.keep_freed_memory()
+    memory.keep_freed_memory()

@@ -1,0 +1,43 @@
+"""What a folder tells of how its model was trained: ``training.json``, a record for each finished stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from duvhuman.train.config import fold_in
+
+RECORD_FILE = "training.json"
+TRUNK = "trunk"
+EARLIER = "earlier"
+"""Under this name a record lists the stages that made the weights its own training began with."""
+AVERAGE = "average"
+"""Not a stage of training, but told among them: the mean of several models."""
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of the stages that made the model in `folder`; empty if there is none."""
+    path = folder / RECORD_FILE
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return record
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of `folder`, which is made if missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RECORD_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def earlier_stages(folder: Path) -> list[dict[str, Any]]:
+    """The stages that made the trunk or base in `folder`, in the order of training, each with its name as ``stage``."""
+    record = read_record(folder)
+    before: list[dict[str, Any]] = record.get(EARLIER, [])
+    return before + [{"stage": name} | record[name] for name in ("shallow", TRUNK, "base") if name in record]
+
+
+def fold_left_out(folder: Path) -> tuple[int, int] | None:
+    """Which fold of songs, from 0, of how many the model in `folder` was trained without; None if it knows them all."""
+    left_out = {str(stage.get("config", {}).get("fold", "")) for stage in earlier_stages(folder)}
+    return fold_in(left_out.pop()) if len(left_out) == 1 else None
