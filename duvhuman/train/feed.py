@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import numpy as np
 import torch
@@ -258,7 +259,15 @@ def _begin_worker(job: _EncodeJob) -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run itself is asked to end, and ends its workers
     keep_freed_memory()
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     _job = job
+
+
+def _end_with_the_run() -> None:
+    """End this worker when the run is gone, however it went: one that is killed cannot end its workers."""
+    if (run := parent_process()) is not None:
+        run.join()
+        os._exit(1)
 
 
 def _encode_in_worker(version: int, phrases: IntArray) -> Columns:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from itertools import pairwise
@@ -179,6 +183,38 @@ def test_a_feed_is_closed_before_all_is_encoded(long: PhraseData, monkeypatch: p
     one.close()
     with pytest.raises((RuntimeError, CancelledError)):
         next(one.batches(one.plan(19), 19, 0))
+
+
+KILLED_RUN = """
+import os, signal, sys, torch
+from duvhuman.train import feed as module
+from duvhuman.train.config import TrainConfig
+from duvhuman.train.dataset import PhraseData
+
+if __name__ == "__main__":
+    module.ENCODED_AT_ONCE = 1
+    data = PhraseData(sys.argv[1])
+    config = TrainConfig(batch_size=4, versions=20)
+    feed = module.Feed(data, data.parts, config, max_len=128, device=torch.device("cpu"), jobs=2)
+    next(feed.batches(feed.plan(0), 0, 0))
+    print(*feed._pool._processes, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_workers_end_with_a_run_that_is_killed(long: PhraseData, tmp_path: Path) -> None:
+    script, said = tmp_path / "run.py", tmp_path / "said"
+    script.write_text(KILLED_RUN, encoding="utf-8")
+    with said.open("w") as out:  # no pipe: workers that outlive their run would keep it open
+        run = subprocess.run([sys.executable, script, long.name], stdout=out, timeout=60, check=False)
+    workers = [Path("/proc", number) for number in said.read_text().split()]
+    assert run.returncode == -signal.SIGKILL
+    assert len(workers) == 2
+    end = time.monotonic() + 30
+    while any(worker.exists() for worker in workers) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(worker.exists() for worker in workers)
 
 
 def test_data_in_memory_feed_as_those_on_disk_do(long: PhraseData, tmp_path: Path) -> None:
