@@ -145,6 +145,12 @@ class _Fit:
                 f"{task.data.name} is not what {self.folder} was trained on so far: prepared or written down anew; "
                 "give the data of then with --data, or start anew without --resume"
             )
+        self.teachers_digest = task.teachers.digest() if task.teachers is not None else ""
+        if state is not None and state.get("teachers", self.teachers_digest) != self.teachers_digest:
+            raise DataError(
+                f"the teachers are not those that {self.folder} was taught by so far: trained anew, or others; "
+                "give those of then with --teachers, or start anew without --resume"
+            )
         self.feed = Feed(
             task.data, task.train, config, max_len=max_len, device=self.device, world=self.world, jobs=around.jobs,
             teachers=task.teachers,
@@ -319,7 +325,7 @@ class _Fit:
                     "stage": self.stage, "model": self.model.state_dict(), "totals": totals.cpu(),
                     "optimizer": self.stepper.optimizer.state_dict(), "progress": asdict(at),
                     "metrics": self.metrics_of_best, "config": asdict(self.config), "precision": self.precision,
-                    "data": self.data_digest,
+                    "data": self.data_digest, "teachers": self.teachers_digest,
                 },
             )  # fmt: skip
         self.last_saved = time.monotonic()

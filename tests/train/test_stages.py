@@ -228,6 +228,28 @@ def test_resuming_goes_on_with_a_stage_that_was_interrupted(data: PhraseData, tm
     assert [row["epoch"] for row in History(tmp_path / "a").rows()] == [1, 2, 3]
 
 
+def test_a_taught_stage_goes_on_with_its_own_teachers_only(data: PhraseData, tmp_path: Path) -> None:
+    class KilledError(Exception):
+        pass
+
+    def log(line: str) -> None:
+        if line.startswith("epoch 2/2"):
+            raise KilledError
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    for seed, folder in enumerate((first, second)):
+        tiny_network(seed, std=0.5).save_pretrained(folder)
+    config = replace(SHALLOW, epochs=2, n_layers=2, teacher_share=0.5)
+    with pytest.raises(KilledError):
+        train_trunk(replace(run_in(data, tmp_path / "run", log=log), teachers=[first]), None, config)
+    again = run_in(data, tmp_path / "run", resume=True)
+    with pytest.raises(DataError, match="the teachers are not those that .*run was taught by so far"):
+        train_trunk(replace(again, teachers=[second]), None, config)
+    moved = first.rename(tmp_path / "moved")
+    train_trunk(replace(again, teachers=[moved]), None, config)
+    assert read_record(again.folder)["trunk"]["notes_seen"] > 0
+
+
 def test_a_new_base_forgets_the_adapter_of_the_one_before(data: PhraseData, tmp_path: Path) -> None:
     """Else --resume would take the old adapter for finished, and it would be played on weights it does not fit."""
     folder = tmp_path / "guitar"
