@@ -7,8 +7,10 @@ kernel; Rasmussen and Williams 2006, ch. 2 and 4); one unlike all of them is lef
 Conventions
 -----------
 M remembered notes with K feature columns each, standardised over the takes. Two notes at distance d (root of the mean
-squared difference over the columns, some of which weigh more than others) are alike by ``exp(-d)``, in 0..1.
-Corrections are in MIDI velocities and in log2(performed / written duration). Tensors have B phrases of T notes.
+over all columns of their squared difference times the column's importance) are alike by ``exp(-d)``, in 0..1. Each of
+the two corrections, of velocity and of articulation, has an importance of its own: what makes two notes equally loud
+does not make them equally long. Corrections are in MIDI velocities and in log2(performed / written duration). Tensors
+have B phrases of T notes.
 """
 
 from __future__ import annotations
@@ -24,13 +26,14 @@ from duvhuman.models.config import VELOCITY_BINS, ModelConfig
 from duvhuman.models.phrase_transformer import VELOCITY_SCALE, PhraseOutput, PhraseTransformer
 
 MEMORY_FILE = "memory.safetensors"
-RIDGE = 0.1
+RIDGE = 0.04
 """How much the notes' own noise is trusted less than what alike notes have in common."""
-BELIEVED = 0.75
-"""How much of what was done on alike notes is done again: a take is short, and some of it is chance."""
+BELIEVED = (0.7, 1.0)
+"""How much of what was done on alike notes is done again, velocity and articulation: a take is short, and some of it is
+chance, of lengths next to nothing."""
 SMALLEST_SCALE = 0.3
 """A column that varies less over the takes than this is not blown up to vary as much as the others."""
-_NAMES = ("columns", "middle", "scale", "notes", "weights", "offset")
+_NAMES = ("columns", "middle", "scale", "importance", "notes", "weights", "offset")
 
 
 class Memory(nn.Module):
@@ -39,7 +42,8 @@ class Memory(nn.Module):
     Parameters
     ----------
     columns : (K,) int64, the features that are compared.
-    middle, scale : (K,) of the standardisation; the scale of a column that weighs more is smaller.
+    middle, scale : (K,) of the standardisation.
+    importance : (2, K) of each column for the correction of velocity and of articulation, over the number of columns.
     notes : (M, K) standardised features of the remembered notes.
     weights : (M, 2) their weights for velocity and articulation.
     offset : (2,) corrections of every note.
@@ -49,6 +53,7 @@ class Memory(nn.Module):
     columns: Tensor
     middle: Tensor
     scale: Tensor
+    importance: Tensor
     notes: Tensor
     weights: Tensor
     offset: Tensor
@@ -56,11 +61,11 @@ class Memory(nn.Module):
     duration_edges: Tensor
 
     def __init__(
-        self, *, columns: Tensor, middle: Tensor, scale: Tensor, notes: Tensor, weights: Tensor, offset: Tensor,
-        config: ModelConfig,
+        self, *, columns: Tensor, middle: Tensor, scale: Tensor, importance: Tensor, notes: Tensor, weights: Tensor,
+        offset: Tensor, config: ModelConfig,
     ) -> None:  # fmt: skip
         super().__init__()
-        given = (columns, middle, scale, notes, weights, offset)
+        given = (columns, middle, scale, importance, notes, weights, offset)
         for name, tensor in zip(_NAMES, given, strict=True):
             self.register_buffer(name, tensor, persistent=False)  # no part of the network's own weights
         edges = torch.tensor(config.duration_edges)
@@ -78,30 +83,39 @@ class Memory(nn.Module):
         Parameters
         ----------
         features : (M, F) all features of the notes.
-        residual : (M, 2) what was played minus what the network says: velocity and articulation.
+        residual : (M, 2) what was played minus what the network says, velocity and articulation; NaN where it is not
+            known what was played.
         columns : (C,) int64, the features that may be compared; those that do not vary tell nothing and are left out.
         offset : (2,) the part of `residual` that every note is given.
-        importance : (C,) what each column weighs in the distance of two notes; by default all weigh the same.
+        importance : (2, C) of each column for velocity and for articulation; by default 1.
         """
         varies = features[:, columns].std(dim=0, correction=0) > 1e-3
-        weight = torch.ones(len(columns)) if importance is None else importance
-        columns, weight = columns[varies], weight[varies].double()
+        weighed = (torch.ones(2, len(columns)) if importance is None else importance) / len(columns)
+        columns, weighed = columns[varies], weighed[:, varies]
         chosen = features[:, columns].double()
         middle, scale = chosen.mean(dim=0), chosen.std(dim=0, correction=0).clamp(min=SMALLEST_SCALE)
-        scale = scale * (weight.mean() / weight).sqrt()
         notes = (chosen - middle) / scale
-        system = alike(notes, notes) + RIDGE * torch.eye(len(notes), dtype=torch.float64)
-        weights = BELIEVED * torch.linalg.solve(system, residual.double() - offset.double())
+        weights = torch.zeros(len(notes), 2, dtype=torch.float64)
+        for which, done in enumerate((residual - offset).double().T):
+            known = done.isfinite()
+            system = alike(notes[known], notes[known], weighed[which].double())
+            system += RIDGE * torch.eye(len(system), dtype=torch.float64)
+            solved = torch.cholesky_solve(done[known, None], torch.linalg.cholesky(system))
+            weights[known, which] = BELIEVED[which] * solved[:, 0]
         return cls(
-            columns=columns, middle=middle.float(), scale=scale.float(), notes=notes.float(), weights=weights.float(),
-            offset=offset.float(), config=config,
+            columns=columns, middle=middle.float(), scale=scale.float(), importance=weighed.float(),
+            notes=notes.float(), weights=weights.float(), offset=offset.float(), config=config,
         )  # fmt: skip
 
     def corrections(self, features: Tensor) -> Tensor:
         """(..., 2) the corrections of velocity and articulation for notes with `features` (..., F)."""
         notes = (features[..., self.columns].float() - self.middle) / self.scale
-        likeness = alike(notes.reshape(-1, notes.shape[-1]), self.notes)
-        return (likeness @ self.weights + self.offset).reshape(*features.shape[:-1], 2)
+        notes = notes.reshape(-1, notes.shape[-1])
+        each = [
+            alike(notes, self.notes, weighs) @ weights
+            for weighs, weights in zip(self.importance, self.weights.T, strict=True)
+        ]
+        return (torch.stack(each, dim=1) + self.offset).reshape(*features.shape[:-1], 2)
 
     def forward(self, features: Tensor, out: PhraseOutput) -> PhraseOutput:
         """What the network says, `out`, of notes with `features` (B, T, F), corrected: bins and regressions alike."""
@@ -132,7 +146,7 @@ class Memory(nn.Module):
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path}: cannot be read ({error}); get or train the adapter anew") from None
         if set(tensors) != set(_NAMES) or not _fits(tensors, len(config.feature_names)):
-            raise ModelError(f"{path}: does not fit the network's features; train the adapter anew")
+            raise ModelError(f"{path}: does not fit this version's features; train the adapter anew")
         return cls(**tensors, config=config)
 
 
@@ -149,10 +163,11 @@ def _correct(network: nn.Module, arguments: tuple[Tensor, ...], out: PhraseOutpu
     return corrected
 
 
-def alike(one: Tensor, other: Tensor) -> Tensor:
-    """(N, M) how alike notes (N, K) and (M, K) are."""
+def alike(one: Tensor, other: Tensor, importance: Tensor) -> Tensor:
+    """(N, M) how alike notes (N, K) and (M, K) are by columns of which `importance` (K,) tells what each weighs."""
+    one, other = one * importance.sqrt(), other * importance.sqrt()
     squares = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T
-    return torch.exp(-torch.sqrt(squares.clamp(min=0.0) / max(one.shape[1], 1)))
+    return torch.exp(-torch.sqrt(squares.clamp(min=1e-12)))  # above 0, where the root has no slope
 
 
 def moved(logits: Tensor, edges: Tensor, by: Tensor) -> Tensor:
@@ -172,6 +187,7 @@ def _fits(tensors: dict[str, Tensor], features: int) -> bool:
     return (
         columns.dtype == torch.int64 and columns.ndim == 1 and notes.ndim == 2 and notes.shape[1] == len(columns)
         and tensors["middle"].shape == tensors["scale"].shape == columns.shape
+        and tensors["importance"].shape == (2, len(columns))
         and weights.shape == (len(notes), 2) and tensors["offset"].shape == (2,)
         and bool(((columns >= 0) & (columns < features)).all())
         and all(bool(tensor.isfinite().all()) for tensor in tensors.values())

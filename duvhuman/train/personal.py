@@ -47,11 +47,12 @@ from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.draws import Draws, phrase_keys
 from duvhuman.train.encode import RANGES, Batch, encode
 from duvhuman.train.evaluation.metrics import correlation
+from duvhuman.train.likeness import importance_of, remembered
 from duvhuman.train.losses import loss_terms
 from duvhuman.train.performance import Performance
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 
-RECIPE = 9
+RECIPE = 10
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS = 10
 LORA_SHARE = 0.5
@@ -60,14 +61,6 @@ BATCH, SHORTEST_WINDOW = 4, 24
 WARMUP_STEPS = 5
 HINTS = {"level": 1.0, "range": 0.7, "contour": 0.1}
 """How often each hint is given: at inference the level and the range always are."""
-NOT_REMEMBERED = ("nominal", "legato", "level", "range", "swell", "accent")
-"""Features of written lengths, which users write otherwise than they are rebuilt from takes, and of hints."""
-IMPORTANCE = {"pitch": 6.0, "height": 6.0, "height_1s": 6.0} | dict.fromkeys(
-    ("height_4s", "notes_4s", "notes_before_4s", "notes_after_4s", "since_rest_seconds", "since_rest_is_edge",
-     "until_rest_seconds", "until_rest_is_edge"), 0.3,
-)  # fmt: skip
-"""What features weigh in the likeness of two notes where it is not 1: players have habits at a pitch rather than at a
-place in the song."""
 WANTED_SD_RATIO, LARGEST_GAIN = 0.95, 10.0
 CONFIG = TrainConfig(lr=2e-3, boundary_weight=0.0)
 
@@ -190,9 +183,9 @@ class _Fit:
         self._articulation = np.concatenate([pair.articulation for pair in self._pairs])
         features = [compute_features(pair.score, Hints.none(len(pair.score))) for pair in self._pairs]
         self._features = torch.from_numpy(np.concatenate(features))
-        remembered = {i: name for i, name in enumerate(feature_names()) if not name.startswith(NOT_REMEMBERED)}
-        self._columns = torch.tensor(list(remembered))
-        self._importance = torch.tensor([IMPORTANCE.get(name, 1.0) for name in remembered.values()])
+        names = feature_names()
+        self._columns = remembered(names)
+        self._importance = importance_of([names[column] for column in self._columns.tolist()])
 
     def run(self, start: Path | None) -> tuple[_State, _State, Memory, nn.Module]:
         """Fit; how the notes were played before and are played held out, the memory, and PEFT's model."""
@@ -306,10 +299,8 @@ class _Fit:
         residual = np.stack(
             [_centred(self._velocity - heard.velocity, self._passage), self._articulation - heard.articulation], axis=1
         )[rows]
-        known = np.isfinite(residual[:, 1])
-        usual = residual[known, 1].mean() if known.any() else 0.0
-        residual[~known, 1] = usual  # the pedal hides these: nothing is known of them but what is usual
-        offset = np.array([0.0, usual])
+        known = np.isfinite(residual[:, 1])  # of the others the pedal hides when they were released
+        offset = np.array([0.0, residual[known, 1].mean() if known.any() else 0.0])
         memory = Memory.fit(
             self._features[rows], torch.from_numpy(residual), self._columns, self._network.config,
             offset=torch.from_numpy(offset), importance=self._importance,

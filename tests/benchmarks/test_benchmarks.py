@@ -76,6 +76,7 @@ def told(printed: str, pattern: str) -> None:
         ("short_parts", ["guitar", "--notes", 16], r"guitar .*\| 16 "),
         ("written_dynamics", ["guitar", "--beats", 8, "--max-notes", 128], r"guitar \| toys \| 8 \| 5 "),
         ("like_a_take", ["--instruments", "guitar", "--max-parts", 1, "--threads", 1], r"guitar \| 1 "),
+        ("likeness", ["guitar", "--max-parts", 3, "--epochs", 1], r"guitar \| 3 \| 0\.\d+"),
         ("tree_floor", ["guitar", "--max-notes", 240], r"articulation: MAE 0\.\d+"),
     ],
 )

@@ -38,15 +38,23 @@ def inputs(network: PhraseTransformer, notes: int = 6) -> tuple[torch.Tensor, ..
 def test_likeness_falls_with_the_root_mean_square_distance() -> None:
     one, other = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 2.0]])
     expected = torch.tensor([[1.0, math.exp(-1.0), math.exp(-math.sqrt(2.0))]])
-    torch.testing.assert_close(alike(one, other), expected)
+    torch.testing.assert_close(alike(one, other, torch.full((2,), 1 / 2)), expected)
+
+
+def test_likeness_can_be_learnt_by_its_slopes_even_of_a_note_to_itself() -> None:
+    importance = torch.tensor([0.5, 0.5], requires_grad=True)
+    notes = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    alike(notes, notes, importance).sum().backward()
+    assert importance.grad is not None
+    assert importance.grad[0] < 0 == importance.grad[1]  # the more the first counts, the less alike they are
 
 
 def test_a_lone_note_is_corrected_by_what_was_done_there_less_its_share_of_noise() -> None:
     features = torch.tensor([[0.0, 0.0, 0.0], [1000.0, 0.0, 0.0]])
     memory = remembered(features, torch.tensor([[12.0, 0.6], [-12.0, -0.6]]))
-    likeness = math.exp(-2.0)  # standardised, the two stand at -1 and 1; the columns that do not vary are left out
-    kept = BELIEVED * (1 - likeness) / (1 - likeness + RIDGE)
-    expected = torch.tensor([[12.0 * kept, 0.6 * kept], [-12.0 * kept, -0.6 * kept]])
+    likeness = math.exp(-2.0 / math.sqrt(3))  # standardised, the two stand at -1 and 1 in one of three columns
+    kept = torch.tensor(BELIEVED) * (1 - likeness) / (1 - likeness + RIDGE)
+    expected = torch.tensor([[12.0, 0.6], [-12.0, -0.6]]) * kept
     torch.testing.assert_close(memory.corrections(features), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -55,7 +63,17 @@ def test_notes_played_alike_are_trusted_more_than_one_note() -> None:
     twice = alone.repeat(10, 1)
     one = remembered(alone, torch.tensor([[12.0, 0.0], [-12.0, 0.0]])).corrections(alone)[0, 0]
     many = remembered(twice, torch.tensor([[12.0, 0.0], [-12.0, 0.0]]).repeat(10, 1)).corrections(alone)[0, 0]
-    assert one < many < 12.0
+    assert one < many < 12.0 * BELIEVED[0] + 1e-4
+
+
+def test_what_is_not_known_of_a_note_is_not_learnt_from_it() -> None:
+    features = torch.tensor([[0.0, 0.0, 0.0], [9.0, 0.0, 0.0], [9.0, 1.0, 0.0]])
+    known = torch.tensor([[12.0, 0.6], [-12.0, -0.6]])
+    memory = remembered(features, torch.cat([known, torch.tensor([[-6.0, math.nan]])]))
+    assert memory.weights[2, 1] == 0 != memory.weights[2, 0]
+    assert memory.corrections(features).isfinite().all()
+    without = remembered(features[:2], known, torch.tensor([0.0, 0.0])).corrections(features[:1])[0]
+    assert memory.corrections(features[:1])[0, 1] == pytest.approx(float(without[1]), rel=0.05)
 
 
 def test_a_note_unlike_all_of_them_is_given_the_offset_alone() -> None:
@@ -75,15 +93,18 @@ def test_a_column_that_does_not_vary_over_the_takes_is_not_compared() -> None:
 
 def test_what_weighs_more_parts_notes_further() -> None:
     features = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
-    residual = torch.tensor([[9.0, 0.0], [-9.0, 0.0], [9.0, 0.0], [-9.0, 0.0]])
+    residual = torch.tensor([[9.0, 9.0], [-9.0, -9.0], [9.0, 9.0], [-9.0, -9.0]])
 
-    def fitted(importance: torch.Tensor | None) -> Memory:
-        return Memory.fit(features, residual, torch.arange(3), CONFIG, offset=NOTHING, importance=importance)
+    def corrected(importance: torch.Tensor | None) -> torch.Tensor:
+        memory = Memory.fit(features, residual, torch.arange(3), CONFIG, offset=NOTHING, importance=importance)
+        return memory.corrections(features)[0] / torch.tensor(BELIEVED)
 
-    plain, same, first = (fitted(one) for one in (None, torch.full((3,), 5.0), torch.tensor([8.0, 2.0, 100.0])))
-    torch.testing.assert_close(plain.notes, same.notes)
-    torch.testing.assert_close(first.notes**2, plain.notes**2 * torch.tensor([1.6, 0.4]))  # the third does not vary
-    assert first.corrections(features)[0, 0] > plain.corrections(features)[0, 0]
+    plain, same = corrected(None), corrected(torch.ones(2, 3))
+    torch.testing.assert_close(plain, same)
+    torch.testing.assert_close(plain[0], plain[1])
+    by_the_first = torch.tensor([[8.0, 1.0, 1.0], [1.0, 1.0, 1.0]])  # for velocity: what sets apart loud and soft
+    assert corrected(by_the_first)[0] > plain[0]
+    torch.testing.assert_close(corrected(by_the_first)[1], plain[1])
 
 
 @pytest.mark.parametrize(("by", "mean"), [(0.0, 2.0), (1.0, 3.0), (0.25, 2.25), (-0.5, 1.5)])

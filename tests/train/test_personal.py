@@ -14,7 +14,6 @@ from builders import GUITAR, part, song
 from safetensors.torch import load_file
 
 from duvhuman.errors import DataError
-from duvhuman.humanize.features import feature_names
 from duvhuman.midi.interop import open_midi
 from duvhuman.models.memory import MEMORY_FILE
 from duvhuman.models.personal import PERSONAL_FILE, read_personal, write_personal
@@ -181,10 +180,6 @@ def test_the_base_and_the_random_state_stay_as_they_are(tiny: Path, tmp_path: Pa
     fitted(takes(noise=3, accent=30), tiny, tmp_path / "out")
     assert contents() == before
     assert torch.equal(torch.random.get_rng_state(), state)
-
-
-def test_what_is_weighed_are_features_that_are_remembered() -> None:
-    assert set(personal.IMPORTANCE) <= {n for n in feature_names() if not n.startswith(personal.NOT_REMEMBERED)}
 
 
 def test_without_a_passage_there_is_nothing_to_fit_to(tiny: Path, tmp_path: Path) -> None:
