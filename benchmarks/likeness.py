@@ -120,7 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for instrument in options.instruments:
         training += list(heard(data, instrument, "train", options.max_parts, options.max_notes))
         judged[instrument] = list(heard(data, instrument, "valid", options.max_parts, options.max_notes))
-        print(f"{instrument}: {len(judged[instrument])} validation parts, {len(training)} training parts up to now")
+        counts = f"{len(judged[instrument])} validation parts, {len(training)} training parts up to now"
+        print(f"{instrument}: {counts}", flush=True)
     learnt = [learn(Likeness(which), training, options.epochs) for which in (VELOCITY, ARTICULATION)]
     print("\n| family | velocity: ships | learnt | articulation: ships | learnt |", "|---|---|---|---|---|", sep="\n")
     for number, family in enumerate(FAMILIES):

@@ -50,6 +50,20 @@ def run_in(
     return Run(data, Surroundings(folder, CPU, log=log), resume)
 
 
+class KilledError(Exception):
+    """What ends a run in the middle."""
+
+
+def killed_at(beginning: str) -> Callable[[str], None]:
+    """A log that ends the run at the line that begins so."""
+
+    def log(line: str) -> None:
+        if line.startswith(beginning):
+            raise KilledError
+
+    return log
+
+
 class Trained:
     """All stages in a row, and what each of them said."""
 
@@ -208,17 +222,10 @@ def test_resuming_skips_what_is_finished(trained: Trained) -> None:
 
 
 def test_resuming_goes_on_with_a_stage_that_was_interrupted(data: PhraseData, tmp_path: Path) -> None:
-    class KilledError(Exception):
-        pass
-
-    def log(line: str) -> None:
-        if line.startswith("epoch 3/3"):
-            raise KilledError
-
     start = tmp_path / "start"
     tiny_network(std=0.1).save_pretrained(start)
     with pytest.raises(KilledError):
-        train_base(run_in(data, tmp_path / "a", log=log), "guitar", BASE, start)
+        train_base(run_in(data, tmp_path / "a", log=killed_at("epoch 3/3")), "guitar", BASE, start)
     assert "base" not in read_record(tmp_path / "a")
     train_base(run_in(data, tmp_path / "a", resume=True), "guitar", BASE, start)
     train_base(run_in(data, tmp_path / "b"), "guitar", BASE, start)
@@ -229,19 +236,12 @@ def test_resuming_goes_on_with_a_stage_that_was_interrupted(data: PhraseData, tm
 
 
 def test_a_taught_stage_goes_on_with_its_own_teachers_only(data: PhraseData, tmp_path: Path) -> None:
-    class KilledError(Exception):
-        pass
-
-    def log(line: str) -> None:
-        if line.startswith("epoch 2/2"):
-            raise KilledError
-
     first, second = tmp_path / "first", tmp_path / "second"
     for seed, folder in enumerate((first, second)):
         tiny_network(seed, std=0.5).save_pretrained(folder)
     config = replace(SHALLOW, epochs=2, n_layers=2, teacher_share=0.5)
     with pytest.raises(KilledError):
-        train_trunk(replace(run_in(data, tmp_path / "run", log=log), teachers=[first]), None, config)
+        train_trunk(replace(run_in(data, tmp_path / "run", log=killed_at("epoch 2/2")), teachers=[first]), None, config)
     again = run_in(data, tmp_path / "run", resume=True)
     with pytest.raises(DataError, match="the teachers are not those that .*run was taught by so far"):
         train_trunk(replace(again, teachers=[second]), None, config)
@@ -271,14 +271,8 @@ def test_a_new_adapter_is_not_finished_before_it_is(trained: Trained, data: Phra
     (folder / "adapter").mkdir()
     write_personal(folder / "adapter", {"config": {"velocity_gain": 5.0}})
 
-    class KilledError(Exception):
-        pass
-
-    def killed(line: str) -> None:
-        raise KilledError
-
     with pytest.raises(KilledError):
-        train_lora(run_in(data, folder, log=killed), "guitar", LORA)
+        train_lora(run_in(data, folder, log=killed_at("")), "guitar", LORA)
     assert list(read_record(folder)) == ["base"]
     assert read_personal(folder / "adapter") == {}  # gains of the adapter before
 
