@@ -2,8 +2,8 @@
 
 A player makes notes equally loud that stand alike in their chords and at one pitch, and equally long that leave alike
 gaps. How much what counts was learnt on training parts, of which the first half is the take: with these weights, here
-rounded, it tells most of the second half. `benchmarks/likeness.py` learns them anew; fewer parts give other weights, which
-tell as much.
+rounded, it tells most of the second half. `benchmarks/likeness.py` learns them anew; fewer parts give other weights,
+which tell as much.
 """
 
 from __future__ import annotations
