@@ -18,6 +18,8 @@ from toys import PART_NOTES, toy_performance, write_data
 
 from duvhuman.errors import DataError
 from duvhuman.train.dataset import PhraseData
+from duvhuman.train.prepare import prepare
+from duvhuman.train.read_midi import Pack
 from duvhuman.train.storage import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,6 +133,30 @@ def test_two_hands(run: Run, tmp_path: Path) -> None:
     tracks = [part(notes, number=PIANO, channel=channel) for channel, notes in enumerate(hands)]
     (tmp_path / "piano.mid").write_bytes(song(*tracks))
     told(run("two_hands", tmp_path), rf"{tmp_path.name} .*\| 1 ")
+
+
+def test_other_tracks_tell_where_the_accents_are(run: Run, tmp_path: Path) -> None:
+    """A guitar that is loud wherever a snare is struck, and nowhere else: it alone tells nothing of that."""
+    songs = tmp_path / "songs"
+    songs.mkdir()
+    for number in range(16):
+        rng = np.random.default_rng(number)
+        loud = rng.integers(2, size=150)
+        guitar = [
+            (240 * i, int(rng.integers(40, 80)), int(50 + 40 * loud[i] + rng.integers(9)), 200) for i in range(150)
+        ]
+        snare = [(240 * int(i), 38, 100, 60) for i in np.flatnonzero(loud)]
+        (songs / f"{number}.mid").write_bytes(song(part(guitar), part(snare, number=None, channel=9)))
+    prepare([Pack(songs)], tmp_path / "prepared", valid_share=0.3)
+    printed = run("other_tracks", songs, "guitar", "--data", tmp_path / "prepared")
+    told(printed, r"the part alone -?0\.[01]\d*, with the other tracks 0\.9")
+
+
+def test_a_folder_without_the_files_of_other_tracks_is_refused(
+    functions: Callable[[str], dict[str, Any]], prepared: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit, match="holds no guitar part of the split 'train'; name a folder that prepare read"):
+        functions("other_tracks")["gather"](PhraseData(prepared), tmp_path, "guitar", "train", 10, 128)
 
 
 def test_the_synthetic_parts_of_train_speed_can_be_trained_on(functions: Callable[[str], dict[str, Any]]) -> None:
