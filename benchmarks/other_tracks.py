@@ -28,7 +28,7 @@ from tree_floor import trees
 from duvhuman.errors import DuvhumanError
 from duvhuman.humanize.features import compute_features
 from duvhuman.humanize.score import FloatArray, Hints
-from duvhuman.instruments import INSTRUMENTS
+from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.midi.notes import Part, read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.train.dataset import PhraseData
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--max-notes", type=int, default=1024, help="of a part (1024)")
     options = parser.parse_args()
     data = PhraseData(options.data)
-    for instrument in options.instruments:
+    for instrument in [get_instrument(name).name for name in options.instruments]:
         train, valid = (
             gather(data, options.folder, instrument, split, options.max_parts, options.max_notes)
             for split in ("train", "valid")
@@ -155,8 +155,9 @@ def parts_of(file: Path) -> list[Part]:
 def what_begins(others: Sequence[Part], onset: FloatArray, pitch: FloatArray) -> FloatArray:
     """(N, 9) what begins on the other tracks together with each note.
 
-    Columns: each of `DRUMS`; a bass; how many tracks with pitches; the one that lies highest; a note an octave or
-    several from this one, or none at all (0 or 1 but for the count; -1 where nobody plays bass or melody).
+    Columns: each of `DRUMS`; a bass; how many tracks with pitches; the track that lies highest on the whole; a track
+    whose last note to begin is as many octaves away as you like, also none. They are 0 or 1, but for the count, and -1
+    for a bass or a highest track that is not there.
     """
     drums = [part.notes for part in others if part.is_drums]
     pitched = [part for part in others if not part.is_drums]
