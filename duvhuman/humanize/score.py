@@ -18,25 +18,20 @@ from numpy.typing import NDArray
 
 from duvhuman.instruments import Instrument
 from duvhuman.midi.notes import NoteTable
+from duvhuman.rhythm.grid import has_grid
+from duvhuman.rhythm.metre import CHORD_SECONDS
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 UNKNOWN_PROGRAM = 128
-CHORD_SECONDS = 0.035
-"""Notes that begin within this time of the note before them belong to one chord."""
 CHORD_BEATS = 0.02
 SWELL_BEATS = 2.0
 SWELL_STEP = 4.0
 ACCENT_STEP = 8.0
 SHORTEST_BEATS = 1 / 8
 """Onsets nearer than this count as one (strums, rolled chords)."""
-GRID_UNITS = (4, 6)
-"""Notes per beat of the grids that a beat may be divided into: sixteenths and eighth triplets."""
-GRID_TOLERANCE = 0.1
-GRID_SHARE = 0.35
-"""A grid means something if this share of onsets lies within a tenth of a unit of it (0.2 would by chance)."""
 
 
 @dataclass(frozen=True)
@@ -195,17 +190,6 @@ def gap_to_later_same_pitch(score: Score) -> FloatArray:
     same = (np.diff(onsets[:, :2], axis=0) == 0).all(axis=1)
     gaps: FloatArray = np.append(np.where(same, np.diff(onsets[:, 2]), np.inf), np.inf)
     return gaps[note.ravel()]
-
-
-def grid_share(onset_beats: FloatArray, unit: int) -> float:
-    """The share of onsets within a tenth of a grid unit of the grid with `unit` notes per beat."""
-    position = np.asarray(onset_beats) * unit
-    return float(np.mean(np.abs(position - np.round(position)) < GRID_TOLERANCE)) if len(position) else 1.0
-
-
-def has_grid(onset_beats: FloatArray) -> bool:
-    """Whether the onsets keep to the beats of their file at all; a free recording into a sequencer does not."""
-    return any(grid_share(onset_beats, unit) >= GRID_SHARE for unit in GRID_UNITS)
 
 
 def score_of(notes: NoteTable, instrument: Instrument | None = None) -> Score:

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from duvhuman.errors import DataError
 from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_starts
+from duvhuman.rhythm.cues import find_cues
+from duvhuman.rhythm.metre import UNITS, Metre
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.engines import Engine, LocalPool, ThisProcess, in_order
-from duvhuman.train.rhythm import COUNTED, METRES, UNITS, CueTable, Metre, find_cues, write_down
+from duvhuman.train.rhythm import COUNTED, METRES, CueTable, write_down
 from duvhuman.train.storage import PartRow
 
 COUNTED_PARTS = 400

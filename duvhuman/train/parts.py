@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duvhuman.humanize.keyed import KeyArray, mix
-from duvhuman.humanize.score import UNKNOWN_PROGRAM, BoolArray, FloatArray, IntArray, grid_share, has_grid
+from duvhuman.humanize.score import UNKNOWN_PROGRAM, BoolArray, FloatArray, IntArray
 from duvhuman.instruments import Instrument
+from duvhuman.rhythm.grid import grid_share, has_grid
 from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart
 
 ALIVE_NOTES, ALIVE_DISTINCT, ALIVE_SD = 64, 12, 6.0

@@ -11,11 +11,12 @@ from toys import Columns, columns, write_data
 from tunes import performed, tune
 
 from duvhuman.errors import DataError
+from duvhuman.rhythm.metre import UNITS
 from duvhuman.train import notate as module
 from duvhuman.train.__main__ import main
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.notate import Notated, notate
-from duvhuman.train.rhythm import COUNTED, UNITS
+from duvhuman.train.rhythm import COUNTED
 from duvhuman.train.storage import TICKS_PER_BEAT
 
 NAN = float("nan")

@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 from tunes import performed, tune
 
-from duvhuman.train.rhythm import (
-    COUNTED,
-    LEVELS,
-    METRES,
-    UNITS,
-    CueTable,
-    Metre,
-    Rhythm,
-    find_cues,
-    write_down,
-)
+from duvhuman.rhythm.cues import find_cues
+from duvhuman.rhythm.metre import UNITS
+from duvhuman.rhythm.model import Rhythm
+from duvhuman.train.rhythm import COUNTED, LEVELS, METRES, CueTable, LevelMetre, write_down
 
 FOUR, THREE, SIX_EIGHT = METRES
 
@@ -34,7 +27,9 @@ def counted() -> CueTable:
 TABLE = counted()
 
 
-def written(metre: Metre, bpm: float, *, bars: int = 24, seed: int = 9, **how: float) -> tuple[np.ndarray, Rhythm]:
+def written(
+    metre: LevelMetre, bpm: float, *, bars: int = 24, seed: int = 9, **how: float
+) -> tuple[np.ndarray, Rhythm[LevelMetre]]:
     units, chord, pitch = tune(metre, bars, seed)
     seconds = performed(units, bpm, **how)
     return units, write_down(seconds, TABLE.log_likelihood(find_cues(seconds, chord, pitch)))
@@ -42,14 +37,14 @@ def written(metre: Metre, bpm: float, *, bars: int = 24, seed: int = 9, **how: f
 
 @pytest.mark.parametrize("metre", METRES)
 @pytest.mark.parametrize("bpm", [70.0, 100.0, 130.0])
-def test_an_even_performance_is_written_as_it_was_meant(metre: Metre, bpm: float) -> None:
+def test_an_even_performance_is_written_as_it_was_meant(metre: LevelMetre, bpm: float) -> None:
     units, rhythm = written(metre, bpm)
     assert rhythm.metre is metre
     np.testing.assert_array_equal(rhythm.onset, units)
 
 
 @pytest.mark.parametrize("metre", METRES)
-def test_rubato_and_uneven_fingers_are_not_written_down(metre: Metre) -> None:
+def test_rubato_and_uneven_fingers_are_not_written_down(metre: LevelMetre) -> None:
     units, rhythm = written(metre, 90.0, bars=40, rubato=0.35, jitter=0.02)
     assert rhythm.metre is metre
     assert (rhythm.onset == units).mean() > 0.95

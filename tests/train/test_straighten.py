@@ -9,7 +9,7 @@ import pytest
 from builders import score
 from toys import performance
 
-from duvhuman.humanize.score import has_grid
+from duvhuman.rhythm.grid import has_grid
 from duvhuman.train import straighten as module
 from duvhuman.train.draws import Draws, phrase_keys
 from duvhuman.train.performance import Performance

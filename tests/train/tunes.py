@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from duvhuman.train.rhythm import UNITS, Metre
+from duvhuman.rhythm.metre import UNITS
+from duvhuman.train.rhythm import LevelMetre
 
 
-def tune(metre: Metre, bars: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tune(metre: LevelMetre, bars: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Chords of a made-up piece: units since it began, the number of each note's chord, and its pitch.
 
     A bass note and a full chord stand on each downbeat, single notes on beats and on some eighths.

@@ -1,0 +1,1 @@
+"""Where the beats are, in performances that do not say."""
