@@ -65,7 +65,8 @@ class Outcome:
         report = self.report.to_dict() if self.report is not None else {}
         return {
             "input": self.job.source, "output": self.job.target, "ok": self.ok, "error": self.error or None,
-            "seed": None, "changed": False, "parts": [], **report, "warnings": list(self.warnings),
+            "seed": None, "changed": False, "found_beat": None, "parts": [], **report,
+            "warnings": list(self.warnings),
         }  # fmt: skip
 
 
@@ -76,7 +77,11 @@ def summarize(source: str, target: str, report: Report) -> str:
         return f"{heading}\n  no notes; left as it was"
     headings = ("tracks", "name", "instrument", "notes", "velocities", "lengths", "velocity range", "left alone")
     rows = [headings, *(_part_row(part) for part in report.parts)]
-    return "\n".join([heading, format_table(rows, indent="  "), *_like_lines(report)])
+    return "\n".join([heading, *_beat_line(report), format_table(rows, indent="  "), *_like_lines(report)])
+
+
+def _beat_line(report: Report) -> list[str]:
+    return [f"  keeps no beat; one was found in what all tracks play: {report.found_beat}"] if report.found_beat else []
 
 
 def _like_lines(report: Report) -> list[str]:

@@ -37,6 +37,7 @@ from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS, ModelConfig
 from duvhuman.models.lora import merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_adapter, find_model
+from duvhuman.rhythm.band import Beats, find_beats
 
 __all__ = ["Humanizer", "PartReport", "Prediction", "Report", "humanize", "load", "predict"]
 
@@ -176,7 +177,7 @@ class Humanizer:
         chosen = Options(**options)
         source = open_midi(midi)
         plan = self._play(source, chosen)
-        report = Report(plan.seed, tuple(part.report() for part in plan.parts))
+        report = Report(plan.seed, tuple(part.report() for part in plan.parts), plan.found_beat)
         return source.restore(plan.result.to_bytes(), report)
 
     def predict(self, midi: object, **options: Any) -> Prediction:
@@ -194,8 +195,10 @@ class Humanizer:
         if selection.notice:
             warnings.warn(f"{source.name}: {selection.notice}", DuvhumanWarning, stacklevel=4)
         rooms = ticks_until_repeated([part.notes for part in read], tracks_apart=smf.format == 2)
+        wanted = any(choice.instrument is not None for choice in selection.choices)
+        beats = find_beats(read, tracks_apart=smf.format == 2) if wanted else None
         parts = [
-            self._play_part(choice, room, options, seed)
+            self._play_part(choice, room, beats, options, seed)
             for choice, room in zip(selection.choices, rooms, strict=True)
         ]
         if all(part.how is None for part in parts):
@@ -208,12 +211,14 @@ class Humanizer:
         # What is told is what was written: where notes of one pitch overlap, not every length is possible.
         again = self._read_parts(result, options)
         written = [part.as_written(after.notes) for part, after in zip(parts, again, strict=True)]
-        return _Plan(seed, written, result)
+        return _Plan(seed, written, result, str(beats) if beats is not None else "")
 
     def _read_parts(self, smf: SmfFile, options: Options) -> list[Part]:
         return read_parts(smf, instrument=None if self.instrument == AUTO else self.instrument, chosen=options.tracks)
 
-    def _play_part(self, choice: Choice, room: IntArray, options: Options, seed: int) -> _PlayedPart:
+    def _play_part(
+        self, choice: Choice, room: IntArray, beats: Beats | None, options: Options, seed: int
+    ) -> _PlayedPart:
         notes = choice.part.notes
         if choice.instrument is None:
             return _PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=choice.reason)
@@ -223,7 +228,7 @@ class Humanizer:
             return _PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=reason)
         network = self._network(choice.instrument)
         seen = notes.select(free)
-        score = score_of(seen, choice.instrument)
+        score = score_of(seen, choice.instrument, beats)
         written, hand = seen.velocity.astype(np.float64), hands_of(seen)
         lift = written_balance(written, hand)
         played = perform(
@@ -331,6 +336,7 @@ class _Plan:
     seed: int
     parts: list[_PlayedPart]
     result: SmfFile
+    found_beat: str
 
 
 def _protected(pitch: IntArray, instrument: Instrument, protect: Collection[int] | None) -> BoolArray:

@@ -66,10 +66,19 @@ class PartReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What was done to a file: the seed used, and every part with notes, in the file's order."""
+    """What was done to a file.
+
+    Attributes
+    ----------
+    seed : the seed used.
+    parts : every part with notes, in the file's order.
+    found_beat : metre and tempo of the beat that was found in a file that keeps none, such as "4/4 at about 98 bpm";
+        empty if none was.
+    """
 
     seed: int
     parts: tuple[PartReport, ...]
+    found_beat: str = ""
 
     @property
     def changed(self) -> bool:
@@ -78,7 +87,10 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, for JSON."""
-        return {"seed": self.seed, "changed": self.changed, "parts": [asdict(part) for part in self.parts]}
+        return {
+            "seed": self.seed, "changed": self.changed, "found_beat": self.found_beat or None,
+            "parts": [asdict(part) for part in self.parts],
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from duvhuman.instruments import Instrument
 from duvhuman.midi.notes import NoteTable
+from duvhuman.rhythm.band import Beats
 from duvhuman.rhythm.grid import has_grid
 from duvhuman.rhythm.metre import CHORD_SECONDS
 
@@ -192,7 +193,7 @@ def gap_to_later_same_pitch(score: Score) -> FloatArray:
     return gaps[note.ravel()]
 
 
-def score_of(notes: NoteTable, instrument: Instrument | None = None) -> Score:
+def score_of(notes: NoteTable, instrument: Instrument | None = None, beats: Beats | None = None) -> Score:
     """The written side of a part as a user's file gives it: each note lasts as long as it is written.
 
     Parameters
@@ -200,13 +201,14 @@ def score_of(notes: NoteTable, instrument: Instrument | None = None) -> Score:
     notes : N notes.
     instrument : what plays them; a note without a program change, or with the program of another instrument, is taken
         for its usual program, for networks know those of their own instrument only. None: programs are as written.
+    beats : where the beats of the file were found to be; None: where the file says.
     """
     if instrument is None:
         program = np.where(notes.program < 0, UNKNOWN_PROGRAM, notes.program)
     else:
         own = np.isin(notes.program, list(instrument.programs))
         program = np.where(own, notes.program, instrument.default_program)
-    return Score(
+    score = Score(
         onset_beats=notes.onset_beats,
         nominal_beats=np.maximum(notes.duration_beats, 1e-3),
         pitch=notes.pitch,
@@ -216,4 +218,18 @@ def score_of(notes: NoteTable, instrument: Instrument | None = None) -> Score:
         bar_beats=notes.bar_beats,
         grid_known=np.full(len(notes), has_grid(notes.onset_beats)),
         segment=np.zeros(len(notes), dtype=np.int64),
+    )
+    return score if beats is None else on_beats(score, beats, notes.onset_seconds, notes.duration_seconds)
+
+
+def on_beats(score: Score, beats: Beats, onset_seconds: FloatArray, duration_seconds: FloatArray) -> Score:
+    """A score of N notes whose file keeps no beat on the beats that were found, in the seconds (N,) that it took."""
+    onset, bpm = beats.at(onset_seconds)
+    return score.replace(
+        onset_beats=onset,
+        nominal_beats=np.maximum(duration_seconds * bpm / 60, 1e-3),
+        tempo_bpm=bpm,
+        beat_in_bar=np.mod(onset, beats.bar_beats),
+        bar_beats=np.full(len(score), beats.bar_beats),
+        grid_known=np.ones(len(score), dtype=np.bool_),
     )

@@ -10,7 +10,7 @@ A performance has C chords, at `seconds` (C,) in order. Places are whole `UNITS`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -77,28 +77,25 @@ class Rhythm(Generic[M]):
     log_likelihood: float
 
 
-def write_down(
-    seconds: FloatArray, metres: Sequence[M], by_place: Callable[[M], FloatArray], timing: Timing,
-    handicap: Sequence[float] = (),
-) -> Rhythm[M]:  # fmt: skip
+def write_down(seconds: FloatArray, choices: Sequence[tuple[M, FloatArray, float]], timing: Timing) -> Rhythm[M]:
     """The likeliest rhythm of C chords, in the metre that fits their middle best.
 
     Parameters
     ----------
     seconds : (C,) when the chords begin, rising.
-    metres : to choose from.
-    by_place : (C, P) what else speaks for each place of a metre.
+    choices : metres; (C, P) what else speaks for each place of them; and by how much the log-likelihood of each must
+        be better than that of one with 0.
     timing : how the tempo is kept.
-    handicap : by how much the log-likelihood of each metre must be better; none if not given.
     """
     first = max(len(seconds) - SAMPLE_CHORDS, 0) // 2
     sample = slice(first, first + SAMPLE_CHORDS)
-    tried = [likeliest(seconds[sample], by_place(metre)[sample], metre, timing) for metre in metres]
-    costs = handicap or [0.0] * len(metres)
-    best, _ = max(zip(tried, costs, strict=True), key=lambda pair: pair[0].log_likelihood - pair[1])
-    if len(seconds) <= SAMPLE_CHORDS:
-        return best
-    return likeliest(seconds, by_place(best.metre), best.metre, timing)
+
+    def fit(choice: tuple[M, FloatArray, float]) -> float:
+        metre, by_place, handicap = choice
+        return likeliest(seconds[sample], by_place[sample], metre, timing).log_likelihood - handicap
+
+    metre, by_place, _ = max(choices, key=fit)
+    return likeliest(seconds, by_place, metre, timing)
 
 
 def likeliest(seconds: FloatArray, by_place: FloatArray, metre: M, timing: Timing) -> Rhythm[M]:

@@ -23,6 +23,7 @@ from duvhuman.instruments import Instrument, get_instrument
 from duvhuman.midi.interop import Source
 from duvhuman.midi.notes import NoteTable, read_parts
 from duvhuman.midi.smf import parse_smf
+from duvhuman.rhythm.band import Beats, find_beats
 from duvhuman.train.deadpan import GRIDLESS_BAR_BEATS
 from duvhuman.train.performance import Performance
 from duvhuman.train.releases import keys_released
@@ -77,8 +78,9 @@ def read_takes(takes: Sequence[Source], instrument: str) -> list[Passage]:
                 DuvhumanWarning, stacklevel=2,
             )  # fmt: skip
         reasons = [_nothing_to_learn(table) for table in tables]
+        beats = find_beats(parts, tracks_apart=smf.format == 2)
         passages += [
-            Passage(_performance(table, named, keys_released(smf, table)), number)
+            Passage(_performance(table, named, keys_released(smf, table), beats), number)
             for table, reason in zip(tables, reasons, strict=True) if not reason
         ]  # fmt: skip
         if not any(not reason for reason in reasons):
@@ -111,14 +113,16 @@ def _nothing_to_learn(notes: NoteTable) -> str:
     return ""
 
 
-def _performance(notes: NoteTable, instrument: Instrument, released: BoolArray) -> Performance:
-    score = score_of(notes, instrument)
+def _performance(
+    notes: NoteTable, instrument: Instrument, released: BoolArray, beats: Beats | None
+) -> Performance:
+    score = score_of(notes, instrument, beats)
     n = len(notes)
     velocity = notes.velocity.astype(np.float64)
     return Performance(
         score.replace(nominal_beats=np.full(n, np.nan)),
         velocity=velocity,
-        duration_beats=notes.duration_beats,
+        duration_beats=score.nominal_beats,
         level=np.full(n, velocity.mean()),
         range=np.full(n, velocity.std()),
         written_beats=np.full(n, np.nan),

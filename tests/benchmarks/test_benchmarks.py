@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import sys
@@ -12,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from builders import PIANO, part, song
+from bands import band
+from builders import BASS, PIANO, part, song
 from prepared_folders import midi_folder
 from toys import PART_NOTES, toy_performance, write_data
 
 from duvhuman.errors import DataError
+from duvhuman.rhythm.style import Style
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.prepare import prepare
 from duvhuman.train.read_midi import Pack
@@ -183,3 +186,25 @@ def test_train_speed(run: Run) -> None:
 def test_streaming_memory(run: Run, tmp_path: Path) -> None:
     printed = run("streaming_memory", "--notes", 20_000, "--max-phrases", 8, "--folder", tmp_path)
     told(printed, r"training command, 8 phrases \| [\d,]+ MB .* \| 0 \|")
+
+
+def test_beats_that_are_hidden_are_found_again(run: Run, tmp_path: Path) -> None:
+    """Songs of a band, each note a little off its beat, as fingers are."""
+    songs = tmp_path / "songs"
+    songs.mkdir()
+    for number in range(8):
+        rng = np.random.default_rng(number)
+        drums, bass, guitar = (
+            [(round(480 * at) + int(rng.integers(12)), pitch, int(rng.integers(50, 110)), 150) for at, pitch in tune]
+            for tune in band(40, seed=number)
+        )
+        tracks = [part(drums, number=None, channel=9), part(bass, number=BASS, channel=1), part(guitar)]
+        (songs / f"{number}.mid").write_bytes(song(*tracks))
+    prepare([Pack(songs)], tmp_path / "prepared", valid_share=0.3)
+    printed = run("band_beats", songs, "guitar", "--data", tmp_path / "prepared", "--max-notes", 256)
+    told(printed, r"guitar \| \d \| (0\.9\d|1\.00) \| (0\.9\d|1\.00) \| found beats ")
+    counts = tmp_path / "styles.json"
+    told(run("band_beats", songs, "--data", tmp_path / "prepared", "--count", counts), r"with drums: \d\d+ bars")
+    drums, none = (json.loads(counts.read_text())[name]["straight"] for name in ("with drums", "without drums"))
+    assert Style.from_dict(drums).chords.max() > 50
+    assert Style.from_dict(none).bars == 0  # two parts with pitches are no band
