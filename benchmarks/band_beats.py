@@ -34,7 +34,7 @@ from plain_errors import run
 from duvhuman.humanize.score import FloatArray, IntArray, on_beats
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.midi.notes import Part
-from duvhuman.rhythm.band import FEWEST_NOTES, FEWEST_PARTS, chords_of, find_beats, is_band
+from duvhuman.rhythm.band import FEWEST_NOTES, FEWEST_PARTS, chords_of, find_beats, has_drums, is_band
 from duvhuman.rhythm.style import Style
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair
@@ -235,7 +235,7 @@ def count(data: PhraseData, folder: Path, path: Path) -> None:
         for drums, fewest in ((True, 1), (False, FEWEST_PARTS)):
             size = int(rng.integers(fewest, max(len(pitched), fewest) + 1))
             heard = ensemble(parts, pitched[int(rng.integers(len(pitched)))], size, rng, drums=drums)
-            if is_band(heard) and any(part.is_drums for part in heard) == drums:
+            if is_band(heard) and has_drums(heard) == drums:
                 place, cues = places(heard)
                 styles[drums][in_triplets(place)] = styles[drums][in_triplets(place)].counted(place, cues)
     names = {"with drums": True, "without drums": False}

@@ -211,7 +211,8 @@ class Humanizer:
         # What is told is what was written: where notes of one pitch overlap, not every length is possible.
         again = self._read_parts(result, options)
         written = [part.as_written(after.notes) for part, after in zip(parts, again, strict=True)]
-        return _Plan(seed, written, result, str(beats) if beats is not None else "")
+        used = beats is not None and any(part.how is not None for part in parts)
+        return _Plan(seed, written, result, str(beats) if used else "")
 
     def _read_parts(self, smf: SmfFile, options: Options) -> list[Part]:
         return read_parts(smf, instrument=None if self.instrument == AUTO else self.instrument, chosen=options.tracks)

@@ -190,7 +190,8 @@ def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
     The notes of a chord share most of their draw, and neighbouring chords some of it.
     """
     chord = np.cumsum(chord_starts(score)) - 1
-    place = np.where(score.grid_known, np.round(score.beat_in_bar * 12), 0).astype(np.int64)
+    units = np.round(score.beat_in_bar * 12) % np.maximum(np.round(score.bar_beats * 12), 1)  # early downbeats, too
+    place = np.where(score.grid_known, units, 0).astype(np.int64)
     note_key = mix(score.pitch.astype(np.uint64) * np.uint64(1024) + place.astype(np.uint64))
     chord_key = np.zeros(chord[-1] + 1, dtype=np.uint64)
     np.bitwise_xor.at(chord_key, chord, note_key)

@@ -38,14 +38,16 @@ CUE_WEIGHT = 0.7
 """What is heard together is not independent: all that the cues tell counts so much."""
 THIRD_BEAT = 2
 """A bar of three is taken for a bar of four without its third beat: kick on one, snare on the others."""
-FEWEST_CHORDS, MOST_CHORDS = 32, 50_000
-"""Beats are not looked for in less, where they could not be told, or in more, which would take gigabytes."""
+FEWEST_CHORDS, MOST_NOTES = 32, 100_000
+"""Beats are not looked for in fewer chords, which could not tell, or in more notes, which would take too long."""
 FEWEST_PARTS, FEWEST_NOTES = 4, 64
-"""Without drums so many parts of so many notes tell where the beats are; fewer are put wrong too often."""
+"""So many notes of `DRUMS`, or so many parts of so many notes, tell where the beats are; less does too rarely."""
 GRID_NOTES = 200
 """A part of so many notes that is on the grid is not there by chance: the file knows its beats."""
-NEARBY_CHORDS = 16
-"""Tempo and place of a chord are those of a straight line through so many chords to either side."""
+NEARBY_CHORDS, PAUSE_SECONDS = 16, 4.0
+"""Tempo and place of a chord are those of a straight line through so many chords to either side, up to a pause."""
+LEAST_WIDTH = 1e-2
+"""The variance in square seconds of fewer chords that tell no tempo of their own; they have the usual one."""
 SLOWEST, FASTEST = 30.0, 300.0
 """Quarter notes a minute that such a line may have."""
 TRIPLETS_HANDICAP, THREE_HANDICAP = 5.0, 30.0
@@ -90,12 +92,12 @@ def find_beats(parts: Sequence[Part], *, tracks_apart: bool = False) -> Beats | 
     parts : all parts of the file, drums included.
     tracks_apart : whether each track has a clock of its own (format 2); then there is nothing to be found.
     """
-    if tracks_apart or not is_band(parts) or _keeps_beats(parts):
+    if tracks_apart or not is_band(parts) or _keeps_beats(parts) or sum(len(p.notes) for p in parts) > MOST_NOTES:
         return None
     seconds, cues = chords_of(parts)
-    if not FEWEST_CHORDS <= len(seconds) <= MOST_CHORDS:
+    if len(seconds) < FEWEST_CHORDS:
         return None
-    known, usual = _known(drums=any(part.is_drums for part in parts))
+    known, usual = _known(drums=has_drums(parts))
     choices = [
         (metre, CUE_WEIGHT * style.log_likelihood(cues, usual), handicap) for metre, style, handicap in known
     ]
@@ -106,8 +108,13 @@ def find_beats(parts: Sequence[Part], *, tracks_apart: bool = False) -> Beats | 
 
 def is_band(parts: Sequence[Part]) -> bool:
     """Whether there are drums, or parts enough, to tell where the beats are."""
-    drums, sizes = any(part.is_drums for part in parts), [len(part.notes) for part in parts]
-    return drums or sum(size >= FEWEST_NOTES for size in sizes) >= FEWEST_PARTS
+    return has_drums(parts) or sum(len(part.notes) >= FEWEST_NOTES for part in parts) >= FEWEST_PARTS
+
+
+def has_drums(parts: Sequence[Part]) -> bool:
+    """Whether more than a count-in is played on drums that tell where the beats are."""
+    pitches = [pitch for kind in DRUMS.values() for pitch in kind]
+    return sum(int(np.isin(part.notes.pitch, pitches).sum()) for part in parts if part.is_drums) >= FEWEST_NOTES
 
 
 def _keeps_beats(parts: Sequence[Part]) -> bool:
@@ -157,7 +164,10 @@ def _known(*, drums: bool) -> tuple[list[tuple[Metre, Style, float]], list[IntAr
 def _straightened(seconds: FloatArray, beats: FloatArray) -> tuple[FloatArray, FloatArray]:
     """(C,) beats and (C,) bpm of lines of least squares through the `NEARBY_CHORDS` to either side of each chord."""
     here = np.arange(len(seconds))
-    low, high = np.maximum(here - NEARBY_CHORDS, 0), np.minimum(here + NEARBY_CHORDS + 1, len(seconds))
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(seconds) > PAUSE_SECONDS) + 1, [len(seconds)]])
+    stretch = np.searchsorted(edges, here, "right")
+    low = np.maximum(here - NEARBY_CHORDS, edges[stretch - 1])
+    high = np.minimum(here + NEARBY_CHORDS + 1, edges[stretch])
     count = high - low
 
     def mean(values: FloatArray) -> FloatArray:
@@ -168,6 +178,9 @@ def _straightened(seconds: FloatArray, beats: FloatArray) -> tuple[FloatArray, F
     x, y = seconds - seconds.mean(), beats - beats.mean()
     around, level = mean(x), mean(y)
     rise, width = mean(x * y) - around * level, mean(x * x) - around**2
-    bpm = np.clip(60 * rise / np.maximum(width, 1e-12), SLOWEST, FASTEST)
+    told = width > LEAST_WIDTH
+    slope = 60 * rise / np.where(told, width, 1.0)
+    usual = np.median(slope[told]) if told.any() else TIMING.usual_bpm
+    bpm = np.clip(np.where(told, slope, usual), SLOWEST, FASTEST)
     line = level + bpm / 60 * (x - around) + beats.mean()
     return np.maximum.accumulate(line), bpm

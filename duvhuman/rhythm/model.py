@@ -89,12 +89,11 @@ def write_down(seconds: FloatArray, choices: Sequence[tuple[M, FloatArray, float
     """
     first = max(len(seconds) - SAMPLE_CHORDS, 0) // 2
     sample = slice(first, first + SAMPLE_CHORDS)
-
-    def fit(choice: tuple[M, FloatArray, float]) -> float:
-        metre, by_place, handicap = choice
-        return likeliest(seconds[sample], by_place[sample], metre, timing).log_likelihood - handicap
-
-    metre, by_place, _ = max(choices, key=fit)
+    fits = [likeliest(seconds[sample], by_place[sample], metre, timing) for metre, by_place, _ in choices]
+    best = int(np.argmax([fit.log_likelihood - choice[2] for fit, choice in zip(fits, choices, strict=True)]))
+    if len(seconds) <= SAMPLE_CHORDS:
+        return fits[best]
+    metre, by_place, _ = choices[best]
     return likeliest(seconds, by_place, metre, timing)
 
 

@@ -78,7 +78,7 @@ def read_takes(takes: Sequence[Source], instrument: str) -> list[Passage]:
                 DuvhumanWarning, stacklevel=2,
             )  # fmt: skip
         reasons = [_nothing_to_learn(table) for table in tables]
-        beats = find_beats(parts, tracks_apart=smf.format == 2)
+        beats = None if all(reasons) else find_beats(parts, tracks_apart=smf.format == 2)
         passages += [
             Passage(_performance(table, named, keys_released(smf, table), beats), number)
             for table, reason in zip(tables, reasons, strict=True) if not reason

@@ -354,3 +354,9 @@ def test_notes_of_one_pitch_that_begin_together_do_not_bound_each_other() -> Non
 def test_repeated_pitches_of_another_segment_bound_nothing() -> None:
     two = score([0, 1], [60, 60], length=1.0, segment=[0, 1])
     assert limit_durations(two, np.array([5.0, 5.0])) == pytest.approx([5, 5])
+
+
+def test_a_downbeat_played_early_draws_what_one_on_time_does() -> None:
+    part = score(np.arange(16) * 1.0)
+    early = np.where(part.beat_in_bar == 0, 3.99, part.beat_in_bar)
+    np.testing.assert_array_equal(keyed_uniform(part, 1, 1), keyed_uniform(part.replace(beat_in_bar=early), 1, 1))

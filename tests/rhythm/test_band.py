@@ -9,7 +9,7 @@ from builders import part, riff, song
 
 from duvhuman.midi.notes import Part, read_parts
 from duvhuman.midi.smf import parse_smf
-from duvhuman.rhythm.band import FEWEST_CHORDS, FEWEST_PARTS, GRID_NOTES, Beats, find_beats
+from duvhuman.rhythm.band import FEWEST_CHORDS, FEWEST_NOTES, FEWEST_PARTS, GRID_NOTES, Beats, find_beats
 
 
 def parts_of(data: bytes) -> list[Part]:
@@ -67,6 +67,44 @@ def test_tempo_and_beats_go_on_before_the_first_chord_and_after_the_last() -> No
     assert bpm[[0, 3]].tolist() == [beats.bpm[0], beats.bpm[-1]]
 
 
+@pytest.mark.parametrize("pause", [5.0, 60.0, 36_000.0])
+def test_a_pause_of_any_length_does_not_derail_what_comes_after(pause: float) -> None:
+    parts = parts_of(free(band(40), 97.0))
+    middle = clock(80.0, 97.0) - 0.05
+    for one in parts:
+        one.notes.onset_seconds[one.notes.onset_seconds > middle] += pause
+    beats = find_beats(parts)
+    assert beats is not None
+    assert (np.diff(beats.beats) > 0).all()
+    truth = np.arange(84, 156)
+    off = np.diff(beats.at(clock(truth, 97.0) + pause)[0])
+    assert np.abs(off - 1).max() < 0.1
+    assert np.median(beats.bpm[-100:]) == pytest.approx(97.0, rel=0.03)
+
+
+def test_a_note_by_itself_has_the_tempo_of_the_rest() -> None:
+    parts = parts_of(free(band(40), 97.0, start=600.0))
+    parts[2].notes.onset_seconds[0] = 0.0
+    beats = find_beats(parts)
+    assert beats is not None
+    assert beats.bpm[0] == pytest.approx(97.0, rel=0.03)
+    assert (np.diff(beats.beats) > 0).all()
+
+
+def test_chords_with_pauses_between_all_of_them_have_a_tempo() -> None:
+    rolls = [(round((5.3 + 0.01 * (i % 3)) * i * TICKS_PER_SECOND), 38, 80, 100) for i in range(FEWEST_NOTES)]
+    beats = found_in(song(part(rolls, number=None, channel=9)))
+    assert np.isfinite(beats.bpm).all()
+    assert (np.diff(beats.beats) > 0).all()
+
+
+def test_a_count_in_is_not_a_band() -> None:
+    drums, bass, guitar = band(40)
+    assert find_beats(parts_of(free((drums[: FEWEST_NOTES - 1], bass, guitar), 97.0))) is None
+    shakers = [(at, 70) for at, _ in drums]
+    assert find_beats(parts_of(free((shakers, bass, guitar), 97.0))) is None
+
+
 def test_beats_never_fall_and_say_what_they_are() -> None:
     beats = found_in(free(band(40), 97.0, jitter=0.03))
     assert (np.diff(beats.beats) >= 0).all()
@@ -87,9 +125,7 @@ def test_loudness_and_lengths_are_not_looked_at() -> None:
 
 
 def test_where_the_file_knows_its_beats_none_are_looked_for() -> None:
-    on_grid = [[(at / 2 * 97.0 / 60, pitch) for at, pitch in tune] for tune in band(40)]
-    straight = [[(tick * 960, pitch, 80, 200) for tick, (_, pitch) in enumerate(tune)] for tune in on_grid]
-    drums, bass, guitar = straight
+    drums, bass, guitar = ([(round(480 * at), pitch, 80, 200) for at, pitch in tune] for tune in band(40))
     steady = song(part(drums, number=None, channel=9), part(bass, channel=1), part(guitar))
     assert find_beats(parts_of(steady)) is None
 
@@ -117,7 +153,7 @@ def test_of_a_few_parts_without_drums_none_are_looked_for() -> None:
 def test_enough_parts_without_drums_are_heard_in_their_bars() -> None:
     _, bass, guitar = band(40)
     keys = [(at, pitch - 12) for at, pitch in guitar if at % 1 == 0]
-    strings = [(at, pitch + 31) for at, pitch in bass if at % 4 == 0 for _ in range(1)]
+    strings = [(at, pitch + 31) for at, pitch in bass if at % 4 == 0]
     doubled = [(at + shift, pitch) for at, pitch in strings for shift in (0.0, 2.0)]
     files = [free(([], bass, tune), 97.0) for tune in (guitar, keys, doubled)]
     parts = [*parts_of(files[0]), parts_of(files[1])[-1], parts_of(files[2])[-1]]
