@@ -226,7 +226,9 @@ def count(data: PhraseData, folder: Path, path: Path) -> None:
     sources = sorted({row.source for row in data.parts if row.split == "train" and row.grid})
     files = [folder / source for source in sources if (folder / source).is_file()]
     rng = np.random.default_rng(8)
-    styles = {drums: {True: Style.empty(4), False: Style.empty(3)} for drums in (True, False)}
+    styles = {
+        band: {"straight": Style.empty(3), "triplets": Style.empty(4)} for band in ("with drums", "without drums")
+    }
     for index in rng.permutation(len(files))[:COUNTED_SONGS]:
         parts = parts_of(files[index])
         pitched = [part for part in parts if not part.is_drums and len(part.notes) >= FEWEST_NOTES]
@@ -237,15 +239,13 @@ def count(data: PhraseData, folder: Path, path: Path) -> None:
             heard = ensemble(parts, pitched[int(rng.integers(len(pitched)))], size, rng, drums=drums)
             if is_band(heard) and has_drums(heard) == drums:
                 place, cues = places(heard)
-                styles[drums][in_triplets(place)] = styles[drums][in_triplets(place)].counted(place, cues)
-    names = {"with drums": True, "without drums": False}
-    counts = {
-        name: {"straight": styles[drums][False].to_dict(), "triplets": styles[drums][True].to_dict()}
-        for name, drums in names.items()
-    }
+                style = "triplets" if in_triplets(place) else "straight"
+                of_band = styles["with drums" if drums else "without drums"]
+                of_band[style] = of_band[style].counted(place, cues)
+    counts = {band: {style: each.to_dict() for style, each in of_band.items()} for band, of_band in styles.items()}
     path.write_text(json.dumps(counts) + "\n", encoding="utf-8")
-    for name, count in counts.items():
-        print(f"{name}: {count['straight']['bars']} bars, and {count['triplets']['bars']} of triplets")
+    for band, of_band in styles.items():
+        print(f"{band}: {of_band['straight'].bars} bars, and {of_band['triplets'].bars} of triplets")
     print(f"written to {path}")
 
 

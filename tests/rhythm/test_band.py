@@ -166,6 +166,12 @@ def test_tracks_with_clocks_of_their_own_have_no_common_beat() -> None:
     assert find_beats(parts_of(free(band(40), 97.0)), tracks_apart=True) is None
 
 
+def test_in_more_notes_than_can_be_heard_in_time_none_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = parts_of(free(band(40), 97.0))
+    monkeypatch.setattr("duvhuman.rhythm.band.MOST_NOTES", sum(len(one.notes) for one in parts) - 1)
+    assert find_beats(parts) is None
+
+
 def test_hardly_any_chords_tell_nothing() -> None:
     few = [[(at, pitch) for at, pitch in tune if at < FEWEST_CHORDS / 2 - 1] for tune in band(40)]
     assert find_beats(parts_of(free(few, 97.0))) is None
