@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _LOAD_OPTIONS = ("adapter", "like", "model", "device")
-_PLAY_OPTIONS = ("intensity", "variation", "seed", "dynamics", "velocity", "duration", "tracks", "protect")
+_PLAY_OPTIONS = ("intensity", "variation", "seed", "dynamics", "velocity", "duration", "tracks", "protect", "follow")
 _NOTE_COLUMNS = ("onset_ticks", "pitch", "velocity_bin", "duration_bin", "velocity", "duration_beats", "spread")
 
 _HUMANIZE_EXAMPLES = """\
@@ -171,6 +171,9 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
         "--protect", type=_numbers, metavar="0-20,96",
         help="leave these pitches alone, too; none: not even those outside the instrument's range",
     )  # fmt: skip
+    group.add_argument(
+        "--no-follow", dest="follow", action="store_false", help="heed nothing of how loud other parts are played"
+    )
     weights = parser.add_argument_group("which weights", argument_default=argparse.SUPPRESS)
     weights.add_argument("--adapter", type=_name_or_none, metavar="NAME|DIR|none", help="the adapter on the base")
     weights.add_argument(

@@ -77,7 +77,8 @@ def summarize(source: str, target: str, report: Report) -> str:
         return f"{heading}\n  no notes; left as it was"
     headings = ("tracks", "name", "instrument", "notes", "velocities", "lengths", "velocity range", "left alone")
     rows = [headings, *(_part_row(part) for part in report.parts)]
-    return "\n".join([heading, *_beat_line(report), format_table(rows, indent="  "), *_like_lines(report)])
+    told = [*_like_lines(report), *_follow_lines(report)]
+    return "\n".join([heading, *_beat_line(report), format_table(rows, indent="  "), *told])
 
 
 def _beat_line(report: Report) -> list[str]:
@@ -92,6 +93,19 @@ def _like_lines(report: Report) -> list[str]:
         f"each bar held out once: {like.velocity_r_before:.2f} -> {like.velocity_r_after:.2f})"
         for like, instrument in liked.items()
     ]
+
+
+def _follow_lines(report: Report) -> list[str]:
+    """For each set of tracks that are played with dynamics, which tracks follow them."""
+    followers: dict[tuple[int, ...], set[int]] = {}
+    for part in report.parts:
+        if part.follows:
+            followers.setdefault(part.follows, set()).update(part.tracks)
+    return [f"  {_tracks(sorted(own))} played along with {_tracks(heard)}" for heard, own in followers.items()]
+
+
+def _tracks(tracks: Sequence[int]) -> str:
+    return f"track{'s' if len(tracks) > 1 else ''} {', '.join(map(str, tracks))}"
 
 
 def _part_row(part: PartReport) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ The input is never modified, and no global state is touched. A `Humanizer` may b
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
@@ -17,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from duvhuman.errors import DataError, DuvhumanWarning, ModelError, OptionError
+from duvhuman.errors import DataError, DuvhumanWarning
 from duvhuman.humanize.balance import balanced, hands_of, written_balance
 from duvhuman.humanize.decode import duration_bin, velocity_bin
-from duvhuman.humanize.features import feature_names
+from duvhuman.humanize.following import company, has_dynamics
 from duvhuman.humanize.lengths import fit_lengths, ticks_until_repeated
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
+from duvhuman.humanize.networks import check_device, load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, Options
-from duvhuman.humanize.perform import Played, perform
+from duvhuman.humanize.perform import Played, is_flat, perform
 from duvhuman.humanize.report import LikeReport, PartReport, Prediction, Report
 from duvhuman.humanize.score import BoolArray, IntArray, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
@@ -34,7 +34,6 @@ from duvhuman.midi.interop import Source, open_midi
 from duvhuman.midi.notes import NoteTable, Part, read_parts
 from duvhuman.midi.smf import SmfFile, parse_smf
 from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS, ModelConfig
-from duvhuman.models.lora import merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.rhythm.band import Beats, find_beats
@@ -56,6 +55,7 @@ def humanize(
     duration: bool = True,
     tracks: Collection[int] | None = None,
     protect: Collection[int] | None = None,
+    follow: bool = True,
     adapter: PathName | None = "default",
     like: object = None,
     model: PathName | None = None,
@@ -78,6 +78,8 @@ def humanize(
     tracks : indices of the tracks to play, from 0, whatever their programs say; no other track changes.
     protect : pitches to leave alone beside those outside the instrument's range (usually key-switches); an empty list
         protects none.
+    follow : True lets a flat part follow the dynamics of those parts of the file that are not flat, drums included;
+        False plays it as if it were alone.
     adapter : "default" (the one that comes with the model), a folder or name, or None for the bare base.
     like : a take of a player (anything that `midi` may be), or a list of takes: play as in these. A personal adapter is
         fitted to them on top of `adapter`, in seconds, and kept in a cache for the next time. With "auto" it is fitted
@@ -106,7 +108,7 @@ def humanize(
     player = load(instrument, adapter=adapter, like=like, model=model, device=device)
     return player.humanize(
         midi, intensity=intensity, variation=variation, seed=seed, dynamics=dynamics, velocity=velocity,
-        duration=duration, tracks=tracks, protect=protect,
+        duration=duration, tracks=tracks, protect=protect, follow=follow,
     )  # fmt: skip
 
 
@@ -122,6 +124,7 @@ def predict(
     duration: bool = True,
     tracks: Collection[int] | None = None,
     protect: Collection[int] | None = None,
+    follow: bool = True,
     adapter: PathName | None = "default",
     like: object = None,
     model: PathName | None = None,
@@ -131,7 +134,7 @@ def predict(
     player = load(instrument, adapter=adapter, like=like, model=model, device=device)
     return player.predict(
         midi, intensity=intensity, variation=variation, seed=seed, dynamics=dynamics, velocity=velocity,
-        duration=duration, tracks=tracks, protect=protect,
+        duration=duration, tracks=tracks, protect=protect, follow=follow,
     )  # fmt: skip
 
 
@@ -164,7 +167,7 @@ class Humanizer:
         device: str = "auto",
     ) -> None:
         self.instrument = AUTO if instrument == AUTO else get_instrument(instrument).name
-        self._adapter, self._model, self._device = adapter, model, _check_device(device)
+        self._adapter, self._model, self._device = adapter, model, check_device(device)
         self._liked = {} if like is None else self._fit(like)
         if self.instrument != AUTO:
             self._network(INSTRUMENTS[self.instrument])
@@ -173,7 +176,7 @@ class Humanizer:
         return f"<duvhuman.Humanizer {self.instrument!r}>"
 
     def humanize(self, midi: object, **options: Any) -> Any:
-        """Play `midi`; the keyword arguments are those of `humanize` from `intensity` to `protect`."""
+        """Play `midi`; the keyword arguments are those of `humanize` from `intensity` to `follow`."""
         chosen = Options(**options)
         source = open_midi(midi)
         plan = self._play(source, chosen)
@@ -197,8 +200,9 @@ class Humanizer:
         rooms = ticks_until_repeated([part.notes for part in read], tracks_apart=smf.format == 2)
         wanted = any(choice.instrument is not None for choice in selection.choices)
         beats = find_beats(read, tracks_apart=smf.format == 2) if wanted else None
+        lively = [part for part in read if has_dynamics(part)] if options.follow and smf.format != 2 else []
         parts = [
-            self._play_part(choice, room, beats, options, seed)
+            self._play_part(choice, room, beats, [part for part in lively if part is not choice.part], options, seed)
             for choice, room in zip(selection.choices, rooms, strict=True)
         ]
         if all(part.how is None for part in parts):
@@ -218,7 +222,7 @@ class Humanizer:
         return read_parts(smf, instrument=None if self.instrument == AUTO else self.instrument, chosen=options.tracks)
 
     def _play_part(
-        self, choice: Choice, room: IntArray, beats: Beats | None, options: Options, seed: int
+        self, choice: Choice, room: IntArray, beats: Beats | None, others: list[Part], options: Options, seed: int
     ) -> _PlayedPart:
         notes = choice.part.notes
         if choice.instrument is None:
@@ -232,9 +236,12 @@ class Humanizer:
         score = score_of(seen, choice.instrument, beats)
         written, hand = seen.velocity.astype(np.float64), hands_of(seen)
         lift = written_balance(written, hand)
+        keep = options.dynamics == "keep"
+        followed = others if options.velocity and (is_flat(written - lift) or not keep) else []
         played = perform(
-            network, score, written - lift,
-            keep_dynamics=options.dynamics == "keep", hand=hand, variation=float(options.variation), seed=seed,
+            network, score, written - lift, keep_dynamics=keep, hand=hand,
+            company=company(followed, seen.onset_seconds, seen.pitch) if followed else None,
+            variation=float(options.variation), seed=seed,
         )  # fmt: skip
         velocity, duration = notes.velocity.copy(), notes.duration_ticks.copy()
         if options.velocity:
@@ -245,16 +252,16 @@ class Humanizer:
             duration[free] = np.round(notes.duration_ticks[free] * growth).astype(np.int64)
             duration = fit_lengths(notes, duration, room)
         if options.tracks is not None:  # the other hand is heard, but not changed
-            others = ~np.isin(notes.track, list(options.tracks))
-            velocity[others], duration[others] = notes.velocity[others], notes.duration_ticks[others]
+            kept = ~np.isin(notes.track, list(options.tracks))
+            velocity[kept], duration[kept] = notes.velocity[kept], notes.duration_ticks[kept]
         liked = self._liked.get(choice.instrument.name)
-        how = _How(free, played, network.config, None if liked is None else liked.report)
+        how = _How(free, played, network.config, None if liked is None else liked.report, followed)
         return _PlayedPart(choice, velocity, duration, how=how)
 
     def _network(self, instrument: Instrument) -> PhraseTransformer:
         liked = self._liked.get(instrument.name)
         folder, adapter = self._weights(instrument.name)
-        return _load_network(folder, adapter if liked is None else liked.folder, self._device)
+        return load_network(folder, adapter if liked is None else liked.folder, self._device)
 
     def _weights(self, instrument: str) -> tuple[Path, Path | None]:
         """The folders of the model and of the adapter that was asked for."""
@@ -283,12 +290,15 @@ class Humanizer:
 
 @dataclass(frozen=True)
 class _How:
-    """The notes played, marked in ``free`` (N,), what was played on them, the model's tables, and the takes."""
+    """The notes played, marked in ``free`` (N,), what was played on them, the model's tables, the takes, and the parts
+    whose dynamics were followed.
+    """
 
     free: BoolArray
     played: Played
     config: ModelConfig
     like: LikeReport | None
+    followed: list[Part]
 
 
 @dataclass(frozen=True)
@@ -329,6 +339,7 @@ class _PlayedPart:
             velocity_after=(int(self.velocity.min()), int(self.velocity.max())),
             skipped=self.skipped,
             like=self.how.like if self.how else None,
+            follows=tuple(sorted({track for other in self.how.followed for track in other.tracks})) if self.how else (),
         )
 
 
@@ -382,45 +393,3 @@ def _prediction_of(part: _PlayedPart, how: _How, seed: int) -> Prediction:
         pitch=notes.pitch,
         seed=seed,
     )
-
-def _check_device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError):
-        raise OptionError(f"unknown device {name!r}; there are auto, cpu, cuda, cuda:0, mps") from None
-    try:
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise OptionError(f"device {name!r} was asked for, but cannot be used here; use auto or cpu") from None
-    return str(device)
-
-
-_networks: dict[tuple[str, str, str, tuple[int, ...]], PhraseTransformer] = {}
-_networks_lock = threading.Lock()
-KEPT_NETWORKS = 8
-
-
-def _load_network(folder: Path, adapter: Path | None, device: str) -> PhraseTransformer:
-    """The network in `folder` with its adapter merged in, ready to play; kept in memory until its files change."""
-    files = [*folder.glob("*.safetensors"), *folder.glob("*.json")]
-    files += [*adapter.glob("*.safetensors"), *adapter.glob("*.json")] if adapter else []
-    stamp = tuple(sorted(file.stat().st_mtime_ns for file in files))
-    key = (str(folder), str(adapter), device, stamp)
-    with _networks_lock:
-        if key not in _networks:
-            network = PhraseTransformer.from_pretrained(folder)
-            if network.config.feature_names != feature_names():
-                raise ModelError(
-                    f"{folder}: made for other features than this version of duvhuman computes; "
-                    "train it anew, or use the version it was made with"
-                )
-            if adapter is not None:
-                merge_adapter(network, adapter)
-            while len(_networks) >= KEPT_NETWORKS:
-                _networks.pop(next(iter(_networks)))
-            _networks[key] = network.to(device).eval()
-        return _networks[key]

@@ -64,7 +64,8 @@ def duration_centres(config: ModelConfig) -> FloatArray:
 
 def decode_velocity(
     said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None,
-    register: FloatArray | float = 0.0, contour_given: bool = False, level: float | None = None,
+    register: FloatArray | float = 0.0, company: FloatArray | None = None, contour_given: bool = False,
+    level: float | None = None,
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Velocities and their spread.
 
@@ -79,7 +80,8 @@ def decode_velocity(
     variation : 0 is the expected performance, 1 a draw from the predicted bins.
     uniform : (N,) the draws in 0..1, needed if `variation` is not 0.
     register : (N,) semitones (`register_of`); 0 if the passages of the part are not told apart.
-    contour_given : whether the network was given the contour hint.
+    company : (N,) by how many SDs notes are louder in company (`duvhuman.humanize.following`); None: played alone.
+    contour_given : whether the network was given the contour hint; then the company is not heeded.
     level : where the mean of all lies that is expected, give or take half a velocity: it is moved there by a whole
         number, so that an edit elsewhere hardly ever moves a note. None: wherever the network says.
 
@@ -96,6 +98,7 @@ def decode_velocity(
     else:
         expected = keep_detail(mean + config.register_slope * register, config.velocity_detail)
         velocity = stretched(expected, spread, gain=config.velocity_gain, spread_share=config.spread_share)
+        velocity = velocity if company is None else in_company(velocity, company)
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
         edges = np.append(8.0 * np.arange(VELOCITY_BINS), 128.0)
@@ -143,6 +146,14 @@ def stretched(expected: FloatArray, spread: FloatArray, *, gain: float, spread_s
     factor = (1 + spreads / np.maximum(varies, LEAST_VARIANCE)) ** (spread_share / 2)
     wide: FloatArray = middle + gain * factor * (expected - middle)
     return wide
+
+
+def in_company(velocity: FloatArray, company: FloatArray) -> FloatArray:
+    """(N,) velocities of a part played alone, louder by `company` (N,) times their SD nearby; that SD stays."""
+    middle = local_mean(velocity)
+    sd = np.sqrt(local_mean((velocity - middle) ** 2))
+    together: FloatArray = middle + (velocity - middle + sd * company) / np.sqrt(1 + local_mean(company**2))
+    return together
 
 
 def keep_detail(expected: FloatArray, detail: float) -> FloatArray:

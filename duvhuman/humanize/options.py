@@ -36,6 +36,7 @@ class Options:
     duration: bool = True
     tracks: Collection[int] | None = None
     protect: Collection[int] | None = None
+    follow: bool = True
 
     def __post_init__(self) -> None:
         for name in ("intensity", "variation"):

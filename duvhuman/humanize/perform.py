@@ -148,6 +148,7 @@ def perform(
     keep_dynamics: bool = True,
     to_the_letter: bool = True,
     hand: IntArray | None = None,
+    company: FloatArray | None = None,
     variation: float = 0.0,
     seed: int = 0,
 ) -> Played:
@@ -163,6 +164,8 @@ def perform(
     to_the_letter : False tells the contour, which is coarse, wherever dynamics are kept: where the written velocities
         are the player's, what is judged must not be what was given.
     hand : (N,) which hand plays a note, if that is known.
+    company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.following`); not heeded
+        where the user's own dynamics are kept. None: the part is played alone.
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
     """
     passages = keep_dynamics and to_the_letter and tells_passages(written_velocity, hand)
@@ -171,7 +174,7 @@ def perform(
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
         said, model.config, variation=variation, uniform=draws[0], register=register_of(score),
-        contour_given=contour_given, level=float(written_velocity.mean()),
+        company=None if passages else company, contour_given=contour_given, level=float(written_velocity.mean()),
     )  # fmt: skip
     if passages:
         around = neighbours(separate_segments(score.onset_beats, score.segment), PASSAGE_BEATS)

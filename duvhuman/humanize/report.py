@@ -46,6 +46,7 @@ class PartReport:
     velocity_before, velocity_after : lowest and highest velocity.
     skipped : why the part was left alone; empty if it was played.
     like : the takes that it was played like; None if it was not.
+    follows : the tracks whose dynamics it follows; empty if it was played as if it were alone.
     """
 
     name: str
@@ -62,6 +63,7 @@ class PartReport:
     velocity_after: tuple[int, int]
     skipped: str
     like: LikeReport | None = None
+    follows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

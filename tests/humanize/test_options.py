@@ -14,7 +14,7 @@ from duvhuman.humanize.options import DEFAULT_VARIATION, LARGEST_SEED, Options
 def test_defaults() -> None:
     assert Options() == Options(
         intensity=1.0, variation=DEFAULT_VARIATION, seed=None, dynamics="keep", velocity=True, duration=True,
-        tracks=None, protect=None,
+        tracks=None, protect=None, follow=True,
     )  # fmt: skip
 
 

@@ -1,0 +1,189 @@
+"""What is it worth to a flat part to follow the other parts of its file, where these are played with dynamics?
+
+Held-out parts are played flat, alone and in company (`duvhuman.humanize.following`): of the other parts of the file
+those are heard that are not flat themselves, with the velocities that the file has.
+
+    python benchmarks/following.py ~/midi/lakh --data prepared
+    python benchmarks/following.py ~/midi/lakh --data prepared --no-doubles
+    python benchmarks/following.py ~/midi/lakh --data prepared --fit TRUNK1 TRUNK2          # prints the weights
+
+The last fits the weights, on training songs: each TRUNK was trained without one fold of them (`--set trunk.fold=1/5`),
+and what it says of parts of that fold, which it has never seen, is set beside what was played.
+
+Conventions
+-----------
+Parts are written flat as in the evaluation, of each the middle `--max-notes` notes. Those that double them are told by
+`duvhuman.humanize.following`. Differences with 95 % bootstrap intervals. Needs the MIDI files that `prepare` read, in
+its folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from band_beats import seconds_of
+from compare_models import SHIPPED, network_of
+from other_tracks import parts_of
+from plain_errors import run
+
+from duvhuman.errors import OptionError
+from duvhuman.humanize.following import COLUMNS, WEIGHTS, company, has_dynamics, what_is_heard
+from duvhuman.humanize.perform import perform
+from duvhuman.humanize.score import FloatArray
+from duvhuman.instruments import INSTRUMENTS, get_instrument
+from duvhuman.midi.notes import Part
+from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.train.config import fold_of
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.deadpan import Pair
+from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts, velocity_metrics
+from duvhuman.train.evaluation.predictors import flat_pair, written_flat
+from duvhuman.train.evaluation.report import sample_parts
+from duvhuman.train.record import fold_left_out
+from duvhuman.train.storage import PartRow
+
+RIDGE = 0.005
+NOTHING = "holds no part with others that are played with dynamics; name a folder that prepare read"
+HEADINGS = ("instrument", "parts", "velocity r alone", "in company", "difference", "SD ratio alone", "in company")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A part written flat, when its notes begin, and the parts that are heard with it."""
+
+    pair: Pair
+    seconds: FloatArray
+    others: list[Part]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run it; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the MIDI files of a pack that prepare read")
+    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
+    parser.add_argument("--no-doubles", action="store_true", help="do not hear parts that double the one played")
+    parser.add_argument("--fit", nargs="+", metavar="TRUNK", help="fit the weights with networks of left out folds")
+    parser.add_argument("--max-parts", type=int, default=120, help="at most so many parts of each pack (120)")
+    parser.add_argument("--max-notes", type=int, default=512, help="of a part (512)")
+    options = parser.parse_args(arguments)
+    data = PhraseData(options.data)
+    instruments = [get_instrument(name).name for name in options.instruments]
+    if options.fit:
+        fit(data, options.folder, instruments, [Path(trunk) for trunk in options.fit], options.max_notes)
+        return
+    print("| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS), sep="\n", flush=True)
+    everything: list[tuple[dict[str, float], dict[str, float]]] = []
+    for instrument in instruments:
+        rows = [
+            row for row in data.select(split="valid", instrument=instrument) if (options.folder / row.source).is_file()
+        ]
+        network = network_of(SHIPPED, instrument)
+        judged = [
+            (metrics(network, case, None), metrics(network, case, heard(case)))
+            for case in cases(
+                data, options.folder, sample_parts(rows, options.max_parts), options.max_notes,
+                doubles=not options.no_doubles,
+            )
+        ]
+        if judged:
+            print(line(instrument, judged), flush=True)
+            everything += judged
+    if not everything:
+        raise SystemExit(f"{options.folder}: {NOTHING}")
+    print(line("all", everything), flush=True)
+
+
+def line(name: str, judged: Sequence[tuple[dict[str, float], dict[str, float]]]) -> str:
+    """The row of the table for some parts, each played alone and in company."""
+    alone, together = (mean_over_parts([both[k] for both in judged]) for k in (0, 1))
+    gains = [both[1]["vel_r"] - both[0]["vel_r"] for both in judged]
+    low, high = bootstrap_interval(gains)
+    cells = [
+        name, str(len(judged)), f"{alone['vel_r']:.3f}", f"{together['vel_r']:.3f}",
+        f"{np.mean(gains):+.3f} ({low:+.3f} to {high:+.3f})", f"{alone['vel_sd_ratio']:.2f}",
+        f"{together['vel_sd_ratio']:.2f}",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def cases(
+    data: PhraseData, folder: Path, rows: Sequence[PartRow], max_notes: int, *, doubles: bool = True
+) -> Iterator[Case]:
+    """Those of the parts that are not played flat and have others beside them that are not."""
+    for row in rows:
+        pair = flat_pair(data, row, max_notes=max_notes)
+        whole = data.performance(np.array([[row.start, row.stop, 0]]), [row]).score
+        parts = parts_of(folder / row.source)
+        own = [part for part in parts if np.array_equal(np.sort(part.notes.pitch), np.sort(whole.pitch))]
+        if pair is None or not own:
+            continue
+        first = (len(whole) - len(pair.score)) // 2
+        at = whole.onset_beats[first : first + len(pair.score)] + own[0].notes.onset_beats[0] - whole.onset_beats[0]
+        others = [part for part in parts if part is not own[0] and has_dynamics(part)]
+        if not doubles:
+            others = [part for part in others if not doubles_it(own[0], part)]
+        if others:
+            yield Case(pair, seconds_of(parts)(at), others)
+
+
+def doubles_it(part: Part, other: Part) -> bool:
+    """Whether the other part doubles a part, which is then the note's double somewhere."""
+    return bool(what_is_heard([other], part.notes.onset_seconds, part.notes.pitch)[:, 0].any())
+
+
+def heard(case: Case) -> FloatArray:
+    """(N,) by how many SDs the notes are louder in company."""
+    return company(case.others, case.seconds, case.pair.score.pitch)
+
+
+def play(network: PhraseTransformer, pair: Pair, together: FloatArray | None) -> FloatArray:
+    """(N,) velocities of a part, alone or in company."""
+    return np.round(perform(network, pair.score, written_flat(pair), company=together).velocity)
+
+
+def metrics(network: PhraseTransformer, case: Case, together: FloatArray | None) -> dict[str, float]:
+    """The metrics of the velocities of a part, alone or in company."""
+    return velocity_metrics(case.pair.played.velocity, play(network, case.pair, together))
+
+
+def fit(data: PhraseData, folder: Path, instruments: Sequence[str], trunks: Sequence[Path], max_notes: int) -> None:
+    """Fit the weights by least squares, every part counting equally, and print them beside those in use."""
+    moments, products, count = np.zeros((1 + len(COLUMNS),) * 2), np.zeros(1 + len(COLUMNS)), 0
+    for trunk in trunks:
+        left_out = fold_left_out(trunk)
+        if left_out is None:
+            raise OptionError(f"{trunk}: knows all songs; train one with --set trunk.fold=1/5")
+        for instrument in instruments:
+            network = network_of(f"{trunk}:base", instrument)
+            rows = [
+                row for row in data.select(split="train", instrument=instrument)
+                if fold_of(row.song, left_out[1]) == left_out[0] and (folder / row.source).is_file()
+            ]  # fmt: skip
+            for case in cases(data, folder, rows, max_notes):
+                columns = what_is_heard(case.others, case.seconds, case.pair.score.pitch)
+                alone = standardised(play(network, case.pair, None))
+                known = np.column_stack([alone, columns - columns.mean(axis=0)])
+                moments += known.T @ known / len(known)
+                products += known.T @ standardised(case.pair.played.velocity) / len(known)
+                count += 1
+            print(f"{trunk}: {instrument}, {count} parts so far", flush=True)
+    if not count:
+        raise SystemExit(f"{folder}: {NOTHING}")
+    fitted = np.linalg.solve(moments + RIDGE * count * np.eye(len(products)), products)
+    for name, weight, used in zip(COLUMNS, fitted[1:] / fitted[0], WEIGHTS, strict=True):
+        print(f"{name:32} {weight:+.2f}  (in use {used:+.2f})")
+
+
+def standardised(velocity: FloatArray) -> FloatArray:
+    """(N,) velocities minus their mean, over their SD; 0 if they are all the same."""
+    centred: FloatArray = velocity - velocity.mean()
+    return centred / max(float(velocity.std()), 1e-9)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,54 @@
+"""Networks that are kept in memory, ready to play, until their files change."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from duvhuman.errors import ModelError, OptionError
+from duvhuman.humanize.features import feature_names
+from duvhuman.models.lora import merge_adapter
+from duvhuman.models.phrase_transformer import PhraseTransformer
+
+KEPT_NETWORKS = 8
+_networks: dict[tuple[str, str, str, tuple[int, ...]], PhraseTransformer] = {}
+_networks_lock = threading.Lock()
+
+
+def check_device(name: str) -> str:
+    """The name of a device that can be used, "auto" resolved; OptionError if it is unknown or cannot."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise OptionError(f"unknown device {name!r}; there are auto, cpu, cuda, cuda:0, mps") from None
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise OptionError(f"device {name!r} was asked for, but cannot be used here; use auto or cpu") from None
+    return str(device)
+
+
+def load_network(folder: Path, adapter: Path | None, device: str) -> PhraseTransformer:
+    """The network in `folder` with its adapter merged in, ready to play; kept in memory until its files change."""
+    files = [*folder.glob("*.safetensors"), *folder.glob("*.json")]
+    files += [*adapter.glob("*.safetensors"), *adapter.glob("*.json")] if adapter else []
+    stamp = tuple(sorted(file.stat().st_mtime_ns for file in files))
+    key = (str(folder), str(adapter), device, stamp)
+    with _networks_lock:
+        if key not in _networks:
+            network = PhraseTransformer.from_pretrained(folder)
+            if network.config.feature_names != feature_names():
+                raise ModelError(
+                    f"{folder}: made for other features than this version of duvhuman computes; "
+                    "train it anew, or use the version it was made with"
+                )
+            if adapter is not None:
+                merge_adapter(network, adapter)
+            while len(_networks) >= KEPT_NETWORKS:
+                _networks.pop(next(iter(_networks)))
+            _networks[key] = network.to(device).eval()
+        return _networks[key]
