@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,12 @@ from builders import BASS, PIANO, part, song
 from prepared_folders import midi_folder
 from toys import PART_NOTES, toy_performance, write_data
 
-from duvhuman.errors import DataError
+from duvhuman.errors import DataError, OptionError
 from duvhuman.rhythm.style import Style
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.prepare import prepare
 from duvhuman.train.read_midi import Pack
+from duvhuman.train.record import write_record
 from duvhuman.train.storage import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -208,3 +210,42 @@ def test_beats_that_are_hidden_are_found_again(run: Run, tmp_path: Path) -> None
     drums, none = (json.loads(counts.read_text())[name]["straight"] for name in ("with drums", "without drums"))
     assert Style.from_dict(drums).chords.max() > 50
     assert Style.from_dict(none).bars == 0  # two parts with pitches are no band
+
+
+def swelling_songs(folder: Path) -> Path:
+    """Songs of a guitar that is loud where the drums are, and nowhere else: it alone tells nothing of that."""
+    folder.mkdir()
+    for number in range(8):
+        rng = np.random.default_rng(number)
+        swell = 70 + 30 * np.sin(np.arange(160) / rng.uniform(10, 30))
+        guitar, drums = (
+            [(240 * i, int(rng.integers(40, 50)), int(swell[i] + rng.integers(9)), 200) for i in range(160)]
+            for _ in range(2)
+        )
+        (folder / f"{number}.mid").write_bytes(song(part(guitar), part(drums, number=None, channel=9)))
+    return folder
+
+
+def test_parts_follow_drums_that_they_swell_with(run: Run, tmp_path: Path) -> None:
+    songs = swelling_songs(tmp_path / "songs")
+    prepare([Pack(songs)], tmp_path / "prepared", valid_share=0.4)
+    printed = run("following", songs, "guitar", "--data", tmp_path / "prepared")
+    told(printed, r"guitar \| \d \| -?0\.[01]\d* \| 0\.[5-9]")
+    assert run("following", songs, "guitar", "--data", tmp_path / "prepared", "--no-doubles") == printed
+
+
+def test_how_parts_follow_is_fitted_to_songs_that_a_network_does_not_know(
+    run: Run, functions: Callable[[str], dict[str, Any]], tiny: Path, tmp_path: Path
+) -> None:
+    songs = swelling_songs(tmp_path / "songs")
+    prepare([Pack(songs)], tmp_path / "prepared", valid_share=0.1)
+    shutil.copytree(tiny / "guitar", tmp_path / "trunk")
+    write_record(tmp_path / "trunk", {"trunk": {"config": {"fold": "1/2"}}})
+    printed = run("following", songs, "guitar", "--data", tmp_path / "prepared", "--fit", tmp_path / "trunk")
+    (weight,) = re.findall(r"drums from their own means, 4.0 s +([+-]\d+\.\d+) ", printed)
+    assert abs(float(weight)) > 1  # over that of what a network of random weights says
+    write_record(tmp_path / "trunk", {})
+    with pytest.raises(OptionError, match="knows all songs; train one with --set trunk.fold=1/5"):
+        functions("following")["main"](
+            [str(songs), "guitar", "--data", str(tmp_path / "prepared"), "--fit", str(tmp_path / "trunk")]
+        )
