@@ -19,7 +19,7 @@ import numpy as np
 from duvhuman.errors import DataError, DuvhumanWarning
 from duvhuman.humanize.balance import balanced, hands_of, written_balance
 from duvhuman.humanize.decode import duration_bin, velocity_bin
-from duvhuman.humanize.following import company, has_dynamics
+from duvhuman.humanize.following import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.lengths import fit_lengths, ticks_until_repeated
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
 from duvhuman.humanize.networks import check_device, load_network
@@ -238,9 +238,10 @@ class Humanizer:
         lift = written_balance(written, hand)
         keep = options.dynamics == "keep"
         followed = others if options.velocity and (is_flat(written - lift) or not keep) else []
+        liked = self._liked.get(choice.instrument.name)
+        louder = company(followed, seen.onset_seconds, seen.pitch) * (1.0 if liked is None else TAKE_SHARE)
         played = perform(
-            network, score, written - lift, keep_dynamics=keep, hand=hand,
-            company=company(followed, seen.onset_seconds, seen.pitch) if followed else None,
+            network, score, written - lift, keep_dynamics=keep, hand=hand, company=louder if followed else None,
             variation=float(options.variation), seed=seed,
         )  # fmt: skip
         velocity, duration = notes.velocity.copy(), notes.duration_ticks.copy()
@@ -254,7 +255,6 @@ class Humanizer:
         if options.tracks is not None:  # the other hand is heard, but not changed
             kept = ~np.isin(notes.track, list(options.tracks))
             velocity[kept], duration[kept] = notes.velocity[kept], notes.duration_ticks[kept]
-        liked = self._liked.get(choice.instrument.name)
         how = _How(free, played, network.config, None if liked is None else liked.report, followed)
         return _PlayedPart(choice, velocity, duration, how=how)
 

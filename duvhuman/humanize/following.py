@@ -23,14 +23,16 @@ LEAST_NOTES, LEAST_SD, LEAST_DISTINCT = 32, 3.0, 5
 DOUBLE_SHARE = 0.5
 """A part that begins the same pitch, in any octave, at so many of a part's notes doubles it."""
 TOGETHER = 0.035
-SOLOS, DOUBLES, DRUMS = (TOGETHER, 1.0, 4.0, 16.0), (4.0,), (4.0, 16.0)
+DOUBLES, OTHERS, DRUMS = (4.0,), (TOGETHER, 1.0, 4.0, 16.0), (4.0, 16.0)
 """So many seconds around a note others are heard: what begins with it, a bar, a passage, a section."""
 COLUMNS = (
-    "double of the note", *(f"doubles, {reach} s" for reach in DOUBLES), *(f"others, {reach} s" for reach in SOLOS),
+    "double of the note", *(f"doubles, {reach} s" for reach in DOUBLES), *(f"others, {reach} s" for reach in OTHERS),
     f"drums, {TOGETHER} s", *(f"drums from their own means, {reach} s" for reach in DRUMS),
 )  # fmt: skip
 WEIGHTS = (1.85, 0.65, 0.4, 0.5, 0.6, 0.45, 0.3, 0.75, 0.3)
 """By how much each column makes a note louder, in SDs of the part as it is played alone."""
+TAKE_SHARE = 0.5
+"""So much of it is added where a take tells how this player plays, and what is said is surer."""
 
 
 def has_dynamics(part: Part) -> bool:
@@ -54,19 +56,19 @@ def what_is_heard(others: Sequence[Part], seconds: FloatArray, pitch: IntArray) 
     Drums count as one; further around, each drum from its own mean, so that it does not matter which are struck.
     """
     doubles: list[list[FloatArray]] = []
-    solos: list[list[FloatArray]] = []
+    apart: list[list[FloatArray]] = []
     for notes in (part.notes for part in others if not part.is_drums):
         loud = _standardised(notes.velocity)
         same = _of_same_pitch(notes, loud, seconds, pitch)
         doubling = np.isfinite(same).mean() >= DOUBLE_SHARE
-        around = [_around(notes.onset_seconds, loud, seconds, reach) for reach in (DOUBLES if doubling else SOLOS)]
+        around = [_around(notes.onset_seconds, loud, seconds, reach) for reach in (DOUBLES if doubling else OTHERS)]
         if doubling:
             doubles.append([same, *around])
         else:
-            solos.append(around)
+            apart.append(around)
     drums = [part.notes for part in others if part.is_drums]
     columns = [
-        *_mean_of_parts(doubles, 1 + len(DOUBLES), len(seconds)), *_mean_of_parts(solos, len(SOLOS), len(seconds)),
+        *_mean_of_parts(doubles, 1 + len(DOUBLES), len(seconds)), *_mean_of_parts(apart, len(OTHERS), len(seconds)),
         *_mean_of_parts([_drums(drums, seconds)] if drums else [], 1 + len(DRUMS), len(seconds)),
     ]  # fmt: skip
     return np.stack(columns, axis=1)

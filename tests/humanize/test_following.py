@@ -11,7 +11,7 @@ from builders import BASS, PIANO, Note, part, riff, song
 from playing import events, played, tables
 
 from duvhuman.cli import main
-from duvhuman.humanize.api import humanize, predict
+from duvhuman.humanize.api import humanize, load, predict
 from duvhuman.humanize.decode import in_company
 from duvhuman.humanize.following import COLUMNS, DOUBLE_SHARE, WEIGHTS, company, has_dynamics, what_is_heard
 from duvhuman.midi.notes import Part, read_parts
@@ -144,6 +144,17 @@ def test_dynamics_of_the_users_own_are_kept() -> None:
     assert played(file) == played(file, follow=False)
     assert humanize(file, "guitar", seed=1).report.parts[0].follows == ()
     assert played(file, dynamics="replace") != played(file, dynamics="replace", follow=False)
+
+
+def test_with_a_take_others_are_heeded_less() -> None:
+    rng = np.random.default_rng(0)
+    take = song(part(at_eighths(rng.integers(50, 110, N), rng.integers(45, 75, N))))
+    player = load("guitar", like=take)
+    together, alone = (player.humanize(BAND, seed=1, follow=follow) for follow in (True, False))
+    assert together.report.parts[0].follows == (1,)
+    ours, without = (tables(midi.to_bytes())[0].velocity for midi in (together, alone))
+    agrees = np.corrcoef(ours, SWELL)[0, 1]
+    assert np.corrcoef(without, SWELL)[0, 1] + 0.1 < agrees < along(BAND)
 
 
 def test_several_flat_parts_follow_but_not_each_other() -> None:
