@@ -176,7 +176,7 @@ def fit(data: PhraseData, folder: Path, instruments: Sequence[str], trunks: Sequ
         raise SystemExit(f"{folder}: {NOTHING}")
     fitted = np.linalg.solve(moments + RIDGE * count * np.eye(len(products)), products)
     for name, weight, used in zip(COLUMNS, fitted[1:] / fitted[0], WEIGHTS, strict=True):
-        print(f"{name:32} {weight:+.2f}  (in use {used:+.2f})")
+        print(f"{name:34} {weight:+.2f}  (in use {used:+.2f})")
 
 
 def standardised(velocity: FloatArray) -> FloatArray:

@@ -79,7 +79,7 @@ def humanize(
     protect : pitches to leave alone beside those outside the instrument's range (usually key-switches); an empty list
         protects none.
     follow : True lets a flat part follow the dynamics of those parts of the file that are not flat, drums included;
-        False plays it as if it were alone.
+        with "replace" only of those that are not played themselves. False plays it as if it were alone.
     adapter : "default" (the one that comes with the model), a folder or name, or None for the bare base.
     like : a take of a player (anything that `midi` may be), or a list of takes: play as in these. A personal adapter is
         fitted to them on top of `adapter`, in seconds, and kept in a cache for the next time. With "auto" it is fitted
@@ -200,7 +200,10 @@ class Humanizer:
         rooms = ticks_until_repeated([part.notes for part in read], tracks_apart=smf.format == 2)
         wanted = any(choice.instrument is not None for choice in selection.choices)
         beats = find_beats(read, tracks_apart=smf.format == 2) if wanted else None
-        lively = [part for part in read if has_dynamics(part)] if options.follow and smf.format != 2 else []
+        lively = [
+            choice.part for choice in selection.choices
+            if has_dynamics(choice.part) and (choice.instrument is None or options.dynamics == "keep")  # else set aside
+        ] if options.follow and smf.format != 2 else []  # fmt: skip
         parts = [
             self._play_part(choice, room, beats, [part for part in lively if part is not choice.part], options, seed)
             for choice, room in zip(selection.choices, rooms, strict=True)

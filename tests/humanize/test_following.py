@@ -146,6 +146,14 @@ def test_dynamics_of_the_users_own_are_kept() -> None:
     assert played(file, dynamics="replace") != played(file, dynamics="replace", follow=False)
 
 
+def test_dynamics_that_are_set_aside_are_not_followed() -> None:
+    guitars = [part(at_eighths(SWELL, 60 + k), channel=k) for k in range(2)]
+    report = humanize(song(*guitars), "guitar", dynamics="replace", seed=1).report
+    assert [one.follows for one in report.parts] == [(), ()]
+    report = humanize(song(*guitars, drums(SWELL)), "guitar", dynamics="replace", seed=1).report
+    assert [one.follows for one in report.parts] == [(2,), (2,), ()]
+
+
 def test_with_a_take_others_are_heeded_less() -> None:
     rng = np.random.default_rng(0)
     take = song(part(at_eighths(rng.integers(50, 110, N), rng.integers(45, 75, N))))
