@@ -12,7 +12,8 @@ and what it says of parts of that fold, which it has never seen, is set beside w
 
 Conventions
 -----------
-Parts are written flat as in the evaluation, of each the middle `--max-notes` notes. Those that double them are told by
+Parts are written flat as in the evaluation, of each the middle `--max-notes` notes. A part's own velocities are never
+heard: copies of it, with the same pitches and velocities, are left out. Those that double it are told by
 `duvhuman.humanize.following`. Differences with 95 % bootstrap intervals. Needs the MIDI files that `prepare` read, in
 its folder.
 """
@@ -33,7 +34,7 @@ from plain_errors import run
 from duvhuman.errors import OptionError
 from duvhuman.humanize.following import COLUMNS, WEIGHTS, company, has_dynamics, what_is_heard
 from duvhuman.humanize.perform import perform
-from duvhuman.humanize.score import FloatArray
+from duvhuman.humanize.score import FloatArray, IntArray
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.midi.notes import Part
 from duvhuman.models.phrase_transformer import PhraseTransformer
@@ -117,18 +118,27 @@ def cases(
     """Those of the parts that are not played flat and have others beside them that are not."""
     for row in rows:
         pair = flat_pair(data, row, max_notes=max_notes)
-        whole = data.performance(np.array([[row.start, row.stop, 0]]), [row]).score
-        parts = parts_of(folder / row.source)
-        own = [part for part in parts if np.array_equal(np.sort(part.notes.pitch), np.sort(whole.pitch))]
+        played = data.performance(np.array([[row.start, row.stop, 0]]), [row])
+        whole, parts = played.score, parts_of(folder / row.source)
+        notes = pitches_and_velocities(whole.pitch, played.velocity)
+        own = [
+            part for part in parts
+            if np.array_equal(pitches_and_velocities(part.notes.pitch, part.notes.velocity), notes)
+        ]  # fmt: skip
         if pair is None or not own:
             continue
         first = (len(whole) - len(pair.score)) // 2
         at = whole.onset_beats[first : first + len(pair.score)] + own[0].notes.onset_beats[0] - whole.onset_beats[0]
-        others = [part for part in parts if part is not own[0] and has_dynamics(part)]
+        others = [part for part in parts if part not in own and has_dynamics(part)]
         if not doubles:
             others = [part for part in others if not doubles_it(own[0], part)]
         if others:
             yield Case(pair, seconds_of(parts)(at), others)
+
+
+def pitches_and_velocities(pitch: IntArray, velocity: FloatArray | IntArray) -> IntArray:
+    """(N,) the notes of a part in one order, whatever theirs is: a part that has the same is that part, or its copy."""
+    return np.sort(pitch * 128 + velocity.astype(np.int64))
 
 
 def doubles_it(part: Part, other: Part) -> bool:

@@ -29,7 +29,7 @@ COLUMNS = (
     "double of the note", *(f"doubles, {reach} s" for reach in DOUBLES), *(f"others, {reach} s" for reach in OTHERS),
     f"drums, {TOGETHER} s", *(f"drums from their own means, {reach} s" for reach in DRUMS),
 )  # fmt: skip
-WEIGHTS = (1.85, 0.65, 0.4, 0.5, 0.6, 0.45, 0.3, 0.75, 0.3)
+WEIGHTS = (1.6, 0.7, 0.4, 0.5, 0.6, 0.45, 0.3, 0.75, 0.3)
 """By how much each column makes a note louder, in SDs of the part as it is played alone."""
 TAKE_SHARE = 0.5
 """So much of it is added where a take tells how this player plays, and what is said is surer."""

@@ -234,6 +234,29 @@ def test_parts_follow_drums_that_they_swell_with(run: Run, tmp_path: Path) -> No
     assert run("following", songs, "guitar", "--data", tmp_path / "prepared", "--no-doubles") == printed
 
 
+def test_a_part_is_not_told_its_own_velocities_by_a_copy(
+    functions: Callable[[str], dict[str, Any]], tiny: Path, tmp_path: Path
+) -> None:
+    """Two guitars on the same pitches, one of them twice: each hears the other alone."""
+    rng = np.random.default_rng(0)
+    pitches = rng.integers(40, 50, 160)
+    first, second = (
+        [(240 * i, int(pitches[i]), int(velocity), 200) for i, velocity in enumerate(rng.integers(40, 110, 160))]
+        for _ in range(2)
+    )
+    (tmp_path / "songs").mkdir()
+    tracks = [part(notes, channel=channel) for channel, notes in enumerate((first, second, second))]
+    (tmp_path / "songs" / "song.mid").write_bytes(song(*tracks))
+    prepare([Pack(tmp_path / "songs")], tmp_path / "prepared", valid_share=1)
+    data = PhraseData(tmp_path / "prepared")
+    cases = list(functions("following")["cases"](data, tmp_path / "songs", data.select(split="valid"), 512))
+    assert len(cases) == 2
+    for case in cases:
+        heard = [other.notes.velocity.tolist() for other in case.others]
+        assert heard
+        assert case.pair.played.velocity.tolist() not in heard
+
+
 def test_how_parts_follow_is_fitted_to_songs_that_a_network_does_not_know(
     run: Run, functions: Callable[[str], dict[str, Any]], tiny: Path, tmp_path: Path
 ) -> None:
