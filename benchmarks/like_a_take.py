@@ -9,9 +9,11 @@ Conventions
 Of a part at most the middle `--max-notes` notes are used. Parts are drawn by the names of their files, as many of one
 pack as of another while they last. Times are those of one fit, without the import of PEFT and the network's reading.
 SD ratio: the velocities' spread over the player's; articulation MAE: of ln(performed / written duration), on the same
-notes.
+notes. With `--hear` only parts are judged that others are played with, with dynamics, in the MIDI files that `prepare`
+read (in these folders), and "in company" the adapter also hears these in the second half, as `following.py` has it.
 
     python benchmarks/like_a_take.py --data prepared --max-parts 60
+    python benchmarks/like_a_take.py --data prepared --max-parts 60 --hear ~/midi/lakh ~/midi/pop909
 """
 
 from __future__ import annotations
@@ -25,9 +27,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from following import band_of
 from plain_errors import run
 
-from duvhuman.humanize.score import BoolArray, gap_to_next_onset
+from duvhuman.humanize.following import TAKE_SHARE, company
+from duvhuman.humanize.perform import perform
+from duvhuman.humanize.score import BoolArray, FloatArray, gap_to_next_onset
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.lora import merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
@@ -35,7 +40,7 @@ from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.evaluation.metrics import articulation_metrics, bootstrap_interval, velocity_metrics
-from duvhuman.train.evaluation.predictors import model_predictor
+from duvhuman.train.evaluation.predictors import written_flat
 from duvhuman.train.evaluation.report import sample_parts
 from duvhuman.train.performance import Performance
 from duvhuman.train.personal import fit_personal
@@ -47,15 +52,19 @@ HEADINGS = (
     "instrument", "parts", "r before", "r after", "gain (95 %)", "SD ratio before", "after", "articulation MAE before",
     "after", "take, notes", "seconds (median)", "longest",
 )  # fmt: skip
+IN_COMPANY = ("r in company", "gain over after (95 %)", "SD ratio in company")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A take, and what is judged: the flat second half with those of its notes (N,) that count."""
+    """A take, and what is judged: the flat second half with those of its notes (N,) that count, and by how many SDs
+    others make them louder, if these are heard.
+    """
 
     take: Performance
     rest: Pair
     fresh: BoolArray
+    louder: FloatArray | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,36 +75,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each instrument (60)")
     parser.add_argument("--max-notes", type=int, default=2048, help="of a part, both halves together (2048)")
     parser.add_argument("--split", default="valid", choices=["valid", "train"], help="which parts (valid)")
+    parser.add_argument("--hear", nargs="+", type=Path, default=[], metavar="DIR", help="hear others in files here")
     parser.add_argument("--threads", type=int, help="torch's threads; by default as many as it chooses")
     options = parser.parse_args(arguments)
     if options.threads:
         torch.set_num_threads(options.threads)
     data = PhraseData(options.data)
-    print("| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS), sep="\n", flush=True)
+    headings = HEADINGS + IN_COMPANY if options.hear else HEADINGS
+    print("| " + " | ".join(headings) + " |", "|" + "---|" * len(headings), sep="\n", flush=True)
     for instrument in options.instruments:
         parts = data.select(split=options.split, instrument=instrument)
         rows = []
-        for case in cases(data, parts, options.max_notes):
+        for case in cases(data, parts, options.max_notes, options.hear):
             rows.append(measure(case, instrument))
             if len(rows) == options.max_parts:
                 break
         print(line(instrument, rows), flush=True)
 
 
-def cases(data: PhraseData, parts: Sequence[PartRow], max_notes: int) -> Iterator[Case]:
-    """The parts that can be judged, pack after pack in turn."""
+def cases(data: PhraseData, parts: Sequence[PartRow], max_notes: int, folders: Sequence[Path]) -> Iterator[Case]:
+    """The parts that can be judged, pack after pack in turn; with `folders`, where their files lie, in company."""
     packs: dict[str, list[PartRow]] = defaultdict(list)
     for part in sample_parts(parts, len(parts)):
         packs[part.pack].append(part)
     for turn in range(max(map(len, packs.values()), default=0)):
         for pack in sorted(packs):
-            case = halved(data, packs[pack][turn], max_notes) if turn < len(packs[pack]) else None
+            case = halved(data, packs[pack][turn], max_notes, folders) if turn < len(packs[pack]) else None
             if case is not None:
                 yield case
 
 
-def halved(data: PhraseData, part: PartRow, max_notes: int) -> Case | None:
-    """The part cut in two where a bar begins, or None if a half has too little to fit to or to judge by."""
+def halved(data: PhraseData, part: PartRow, max_notes: int, folders: Sequence[Path]) -> Case | None:
+    """The part cut in two where a bar begins; None if a half has too little to fit to or to judge by, or if there are
+    folders and in them nobody to hear.
+    """
     start = part.start + max(part.stop - part.start - max_notes, 0) // 2
     whole = data.performance(np.array([[start, min(part.stop, start + max_notes), 0]]), [part])
     bar = bars_of(whole.score)[0]
@@ -109,11 +122,19 @@ def halved(data: PhraseData, part: PartRow, max_notes: int) -> Case | None:
         return None  # played flat there: nothing to learn, or nothing to judge by
     level, spread = take.velocity.mean(), take.velocity.std()
     take = replace(take, level=np.full(len(take), level), range=np.full(len(take), spread))
-    return Case(take, pair_as_written(rest, gap_to_next_onset(rest.score)), fresh)
+    case = Case(take, pair_as_written(rest, gap_to_next_onset(rest.score)), fresh)
+    if not folders:
+        return case
+    file = next((folder / part.source for folder in folders if (folder / part.source).is_file()), None)
+    band = band_of(data, part, file) if file else None
+    if band is None or not band.others:
+        return None
+    seconds = band.own.notes.onset_seconds[start - part.start :][: len(whole)][~first]
+    return replace(case, louder=TAKE_SHARE * company(band.others, seconds, rest.score.pitch, part.instrument))
 
 
 def measure(case: Case, instrument: str) -> dict[str, float]:
-    """The figures of one part, before and after."""
+    """The figures of one part, before and after, and in company."""
     folder = find_model(instrument)
     shipped = find_adapter(instrument, "default", folder)
     row: dict[str, float] = {"notes": float(len(case.take))}
@@ -124,35 +145,46 @@ def measure(case: Case, instrument: str) -> dict[str, float]:
             network = PhraseTransformer.from_pretrained(folder)
             if adapter is not None:
                 merge_adapter(network, adapter)
-            row |= {f"{key} {name}": value for key, value in judged(case, network).items()}
+            row |= {f"{key} {name}": value for key, value in judged(case, network, None).items()}
+        if case.louder is not None:
+            row |= {f"{key} in company": value for key, value in judged(case, network, case.louder).items()}
     return row
 
 
-def judged(case: Case, network: PhraseTransformer) -> dict[str, float]:
-    """How the notes that count are played."""
-    velocity = case.rest.played.velocity
-    flat = np.full(len(velocity), float(np.round(velocity.mean())))
-    predicted = model_predictor(network)(case.rest.score, flat)
-    return velocity_metrics(velocity[case.fresh], predicted.velocity[case.fresh]) | articulation_metrics(
-        case.rest.articulation[case.fresh] * np.log(2), predicted.articulation[case.fresh] * np.log(2)
+def judged(case: Case, network: PhraseTransformer, louder: FloatArray | None) -> dict[str, float]:
+    """How the notes that count are played, alone or in company."""
+    rest, fresh = case.rest, case.fresh
+    played = perform(network, rest.score, written_flat(rest), company=louder)
+    articulation = np.log(played.duration_beats / rest.score.nominal_beats)
+    return velocity_metrics(rest.played.velocity[fresh], np.round(played.velocity)[fresh]) | articulation_metrics(
+        rest.articulation[fresh] * np.log(2), articulation[fresh]
     )
 
 
 def line(instrument: str, rows: Sequence[dict[str, float]]) -> str:
     """The row of the table for one instrument."""
     if not rows:
-        return f"| {instrument} | 0 |" + " - |" * (len(HEADINGS) - 2)
+        return f"| {instrument} | 0 |"
     mean = {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
-    low, high = bootstrap_interval([row["vel_r after"] - row["vel_r before"] for row in rows])
     seconds = [row["seconds"] for row in rows]
-    cells = (
+    cells = [
         instrument, str(len(rows)), f"{mean['vel_r before']:.3f}", f"{mean['vel_r after']:.3f}",
-        f"{mean['vel_r after'] - mean['vel_r before']:+.3f} ({low:+.3f} to {high:+.3f})",
+        gain(rows, "before", "after"),
         f"{mean['vel_sd_ratio before']:.2f}", f"{mean['vel_sd_ratio after']:.2f}",
         f"{mean['art_mae before']:.3f}", f"{mean['art_mae after']:.3f}", f"{mean['notes']:.0f}",
         f"{np.median(seconds):.1f}", f"{max(seconds):.1f}",
-    )  # fmt: skip
+    ]  # fmt: skip
+    if "vel_r in company" in mean:
+        cells += [f"{mean['vel_r in company']:.3f}", gain(rows, "after", "in company"),
+                  f"{mean['vel_sd_ratio in company']:.2f}"]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
+
+
+def gain(rows: Sequence[dict[str, float]], one: str, other: str) -> str:
+    """By how much velocity r of the other way lies above that of the one, with its interval."""
+    gains = [row[f"vel_r {other}"] - row[f"vel_r {one}"] for row in rows]
+    low, high = bootstrap_interval(gains)
+    return f"{np.mean(gains):+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 if __name__ == "__main__":

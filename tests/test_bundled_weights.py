@@ -10,6 +10,8 @@ import pytest
 
 import duvhuman
 from duvhuman.humanize.features import feature_names
+from duvhuman.humanize.following import COLUMNS
+from duvhuman.models.company import COMPANY_FOLDER, load_company
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
 from duvhuman.models.store import BUNDLED
 
@@ -39,6 +41,12 @@ def test_each_instrument_has_a_base_an_adapter_a_record_and_a_card(instrument: s
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "ridge floor" in card
     assert "Lakh MIDI Dataset" in card
+
+
+def test_the_network_that_follows_others_is_there_with_a_card() -> None:
+    network = load_company()
+    assert network.other[0].in_features == len(COLUMNS) + len(INSTRUMENTS)
+    assert "Lakh MIDI Dataset" in (COMPANY_FOLDER / "README.md").read_text(encoding="utf-8")
 
 
 def test_all_weights_together_fit_into_a_wheel() -> None:

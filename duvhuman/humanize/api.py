@@ -242,7 +242,8 @@ class Humanizer:
         keep = options.dynamics == "keep"
         followed = others if options.velocity and (is_flat(written - lift) or not keep) else []
         liked = self._liked.get(choice.instrument.name)
-        louder = company(followed, seen.onset_seconds, seen.pitch) * (1.0 if liked is None else TAKE_SHARE)
+        louder = company(followed, seen.onset_seconds, seen.pitch, choice.instrument.name)
+        louder *= 1.0 if liked is None else TAKE_SHARE
         played = perform(
             network, score, written - lift, keep_dynamics=keep, hand=hand, company=louder if followed else None,
             variation=float(options.variation), seed=seed,

@@ -1,12 +1,12 @@
 """How loud a flat part is where other parts of its file are played with dynamics: a band swells and accents together.
 
-The network hears one part alone. To what it says is added how loud the others are at the moment and around it, each
-reach with a weight of its own; `benchmarks/following.py` fitted these to songs that its networks had not seen.
+The network of an instrument hears one part alone. To what it says is added what a second, small network
+(`duvhuman.models.company`) makes of how loud the others are at each note and around it, and of how they play together.
 
 Conventions
 -----------
 Arrays are (N,) over the notes of one part, which begin at `seconds`. How loud a note of another part is counts from the
-mean of that part, over its SD. What is added counts in SDs of the part's own velocities.
+mean of that part, over its SD; a drum's from its own mean. What is added counts in SDs of the part's own velocities.
 """
 
 from __future__ import annotations
@@ -14,25 +14,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from duvhuman.humanize.score import FloatArray, IntArray
+from duvhuman.instruments import INSTRUMENTS, instrument_of_program
 from duvhuman.midi.notes import NoteTable, Part
+from duvhuman.models.company import load_company
 
 LEAST_NOTES, LEAST_SD, LEAST_DISTINCT = 32, 3.0, 5
 """A part is played with dynamics if it has so many notes, of velocities that vary so much."""
-DOUBLE_SHARE = 0.5
-"""A part that begins the same pitch, in any octave, at so many of a part's notes doubles it."""
 TOGETHER = 0.035
-DOUBLES, OTHERS, DRUMS = (4.0,), (TOGETHER, 1.0, 4.0, 16.0), (4.0, 16.0)
-"""So many seconds around a note others are heard: what begins with it, a bar, a passage, a section."""
-COLUMNS = (
-    "double of the note", *(f"doubles, {reach} s" for reach in DOUBLES), *(f"others, {reach} s" for reach in OTHERS),
-    f"drums, {TOGETHER} s", *(f"drums from their own means, {reach} s" for reach in DRUMS),
+REACHES = (TOGETHER, 0.12, 0.3, 1.0, 4.0, 16.0)
+"""So many seconds around a note others are heard: what begins with it, a beat, a bar, a passage, a section."""
+LOUDNESS = (*(f"within {reach} s" for reach in REACHES), "same pitch", "any drum")
+"""How loud another part is: the mean over what it begins, over notes of the same pitch in any octave that begin with a
+note, and over drums that do, as they are struck."""
+LOUDEST = 4.0
+"""So many SDs from its mean a part is heard at most: one note out of line is no dynamics."""
+RELATION = (
+    "share of notes it begins with", "share of its notes that begin with one", "share of notes with its pitch", "SD",
+    "distinct velocities", "notes", "octaves above",
 )  # fmt: skip
-WEIGHTS = (1.6, 0.7, 0.4, 0.5, 0.6, 0.45, 0.3, 0.75, 0.3)
-"""By how much each column makes a note louder, in SDs of the part as it is played alone."""
+"""How another part is played and how the two play together: shares, counts by their logarithm, all of about 0 to 1."""
+FAMILIES = (*INSTRUMENTS, "other", "drums")
+COLUMNS = (*LOUDNESS, *(f"{name}: known" for name in LOUDNESS), *RELATION, *FAMILIES)
 TAKE_SHARE = 0.5
 """So much of it is added where a take tells how this player plays, and what is said is surer."""
+CHUNK = 4096
+"""Notes that the network is shown at a time."""
 
 
 def has_dynamics(part: Part) -> bool:
@@ -43,35 +53,63 @@ def has_dynamics(part: Part) -> bool:
     )
 
 
-def company(others: Sequence[Part], seconds: FloatArray, pitch: IntArray) -> FloatArray:
-    """(N,) by how many SDs notes of these pitches are louder in company of `others`, each of which `has_dynamics`."""
-    louder: FloatArray = what_is_heard(others, seconds, pitch) @ np.array(WEIGHTS)
-    return louder
+def company(others: Sequence[Part], seconds: FloatArray, pitch: IntArray, instrument: str) -> FloatArray:
+    """(N,) by how many SDs notes of these pitches are louder in company of `others`, each of which `has_dynamics`.
 
-
-def what_is_heard(others: Sequence[Part], seconds: FloatArray, pitch: IntArray) -> FloatArray:
-    """(N, 9) how loud the others are, a column for each of `COLUMNS`; 0 where they are as ever, or nothing is heard.
-
-    Parts that double this one, and others with pitches, count equally among themselves, however many notes they have.
-    Drums count as one; further around, each drum from its own mean, so that it does not matter which are struck.
+    Their mean is 0; so is everything if there are no others.
     """
-    doubles: list[list[FloatArray]] = []
-    apart: list[list[FloatArray]] = []
-    for notes in (part.notes for part in others if not part.is_drums):
-        loud = _standardised(notes.velocity)
-        same = _of_same_pitch(notes, loud, seconds, pitch)
-        doubling = np.isfinite(same).mean() >= DOUBLE_SHARE
-        around = [_around(notes.onset_seconds, loud, seconds, reach) for reach in (DOUBLES if doubling else OTHERS)]
-        if doubling:
-            doubles.append([same, *around])
-        else:
-            apart.append(around)
-    drums = [part.notes for part in others if part.is_drums]
-    columns = [
-        *_mean_of_parts(doubles, 1 + len(DOUBLES), len(seconds)), *_mean_of_parts(apart, len(OTHERS), len(seconds)),
-        *_mean_of_parts([_drums(drums, seconds)] if drums else [], 1 + len(DRUMS), len(seconds)),
+    if not others or not len(seconds):
+        return np.zeros(len(seconds))
+    network, heard = load_company(), torch.from_numpy(what_is_heard(others, seconds, pitch))
+    with torch.inference_mode():
+        louder = torch.cat([network(chunk, instrument) for chunk in torch.split(heard, CHUNK)]).double()
+    return (louder - louder.mean()).numpy()
+
+
+def what_is_heard(others: Sequence[Part], seconds: FloatArray, pitch: IntArray) -> NDArray[np.float32]:
+    """(N, K, C) the `COLUMNS` of K other parts; what is not known, since nothing is played there, is 0."""
+    return np.stack([_one_part(part, seconds, pitch) for part in others], axis=1)
+
+
+def _one_part(part: Part, seconds: FloatArray, pitch: IntArray) -> NDArray[np.float32]:
+    """(N, C) the columns of one other part."""
+    notes, nothing = part.notes, np.full(len(seconds), np.nan)
+    struck = (notes.velocity - notes.velocity.mean()) / notes.velocity.std()
+    loud = _from_own_means(struck, notes.pitch) if part.is_drums else struck
+    around = [_around(notes.onset_seconds, loud, seconds, reach) for reach in REACHES]
+    same = nothing if part.is_drums else _of_same_pitch(notes, loud, seconds, pitch)
+    any_drum = _around(notes.onset_seconds, struck, seconds, TOGETHER) if part.is_drums else nothing
+    loudness = np.stack([*around, same, any_drum], axis=1)
+    known = np.isfinite(loudness)
+    relation = [
+        float(known[:, 0].mean()), _share_together(notes.onset_seconds, seconds), float(np.isfinite(same).mean()),
+        float(notes.velocity.std()) / 20, np.log(len(np.unique(notes.velocity))) / 4, np.log(len(notes)) / 7,
+        0.0 if part.is_drums else float(np.clip((notes.pitch.mean() - pitch.mean()) / 12, -3, 3)),
     ]  # fmt: skip
-    return np.stack(columns, axis=1)
+    known_as = instrument_of_program(part.program)
+    family = "drums" if part.is_drums else known_as.name if known_as else "other"
+    constant = [*relation, *(float(name == family) for name in FAMILIES)]
+    return np.column_stack(
+        [np.where(known, np.clip(loudness, -LOUDEST, LOUDEST), 0.0), known, np.tile(constant, (len(seconds), 1))]
+    ).astype(np.float32)  # fmt: skip
+
+
+def _from_own_means(struck: FloatArray, drum: IntArray) -> FloatArray:
+    """(M,) how loud each stroke is beside the mean of its drum, so that it does not matter which drums are struck."""
+    index = np.unique(drum, return_inverse=True)[1]
+    loud: FloatArray = struck - (np.bincount(index, struck) / np.bincount(index))[index]
+    return loud
+
+
+def _share_together(onset: FloatArray, seconds: FloatArray) -> float:
+    """The share of those of a part's onsets (M,) that lie within the other's time that begin with one of its notes."""
+    own = np.sort(seconds)
+    onset = onset[(onset >= own[0] - 1) & (onset <= own[-1] + 1)]
+    after = np.searchsorted(own, onset)
+    nearest = np.minimum(
+        np.abs(own[np.minimum(after, len(own) - 1)] - onset), np.abs(own[np.maximum(after - 1, 0)] - onset)
+    )
+    return float((nearest <= TOGETHER).mean()) if len(onset) else 0.0
 
 
 def _of_same_pitch(notes: NoteTable, loud: FloatArray, seconds: FloatArray, pitch: IntArray) -> FloatArray:
@@ -81,30 +119,6 @@ def _of_same_pitch(notes: NoteTable, loud: FloatArray, seconds: FloatArray, pitc
         mine, theirs = pitch % 12 == tone, notes.pitch % 12 == tone
         found[mine] = _around(notes.onset_seconds[theirs], loud[theirs], seconds[mine], TOGETHER)
     return found
-
-
-def _drums(drums: Sequence[NoteTable], seconds: FloatArray) -> list[FloatArray]:
-    """The columns of all drums."""
-    onset = np.concatenate([notes.onset_seconds for notes in drums])
-    loud = np.concatenate([_standardised(notes.velocity) for notes in drums])
-    drum = np.unique(np.concatenate([notes.pitch for notes in drums]), return_inverse=True)[1]
-    from_own_mean = loud - (np.bincount(drum, loud) / np.bincount(drum))[drum]
-    return [
-        _around(onset, loud, seconds, TOGETHER), *(_around(onset, from_own_mean, seconds, reach) for reach in DRUMS)
-    ]  # fmt: skip
-
-
-def _mean_of_parts(heard: Sequence[Sequence[FloatArray]], columns: int, notes: int) -> FloatArray:
-    """(columns, N) the mean over the parts that are heard at each note; 0 where none is."""
-    values = np.array(heard).reshape(len(heard), columns, notes)
-    known = np.isfinite(values)
-    mean: FloatArray = np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return mean
-
-
-def _standardised(velocity: IntArray) -> FloatArray:
-    loud: FloatArray = (velocity - velocity.mean()) / velocity.std()
-    return loud
 
 
 def _around(onset: FloatArray, loud: FloatArray, seconds: FloatArray, reach: float) -> FloatArray:

@@ -20,6 +20,9 @@ from prepared_folders import midi_folder
 from toys import PART_NOTES, toy_performance, write_data
 
 from duvhuman.errors import DataError, OptionError
+from duvhuman.humanize.following import COLUMNS
+from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.company import load_company
 from duvhuman.rhythm.style import Style
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.prepare import prepare
@@ -212,10 +215,10 @@ def test_beats_that_are_hidden_are_found_again(run: Run, tmp_path: Path) -> None
     assert Style.from_dict(none).bars == 0  # two parts with pitches are no band
 
 
-def swelling_songs(folder: Path) -> Path:
+def swelling_songs(folder: Path, songs: int = 8) -> Path:
     """Songs of a guitar that is loud where the drums are, and nowhere else: it alone tells nothing of that."""
     folder.mkdir()
-    for number in range(8):
+    for number in range(songs):
         rng = np.random.default_rng(number)
         swell = 70 + 30 * np.sin(np.arange(160) / rng.uniform(10, 30))
         guitar, drums = (
@@ -232,6 +235,17 @@ def test_parts_follow_drums_that_they_swell_with(run: Run, tmp_path: Path) -> No
     printed = run("following", songs, "guitar", "--data", tmp_path / "prepared")
     told(printed, r"guitar \| \d \| -?0\.[01]\d* \| 0\.[5-9]")
     assert run("following", songs, "guitar", "--data", tmp_path / "prepared", "--no-doubles") == printed
+
+
+def test_with_a_take_parts_follow_too(run: Run, tmp_path: Path) -> None:
+    songs = swelling_songs(tmp_path / "songs")
+    prepare([Pack(songs)], tmp_path / "prepared", valid_share=0.4)
+    arguments = ("--instruments", "guitar", "--max-parts", 1, "--threads", 1, "--data", tmp_path / "prepared")
+    printed = run("like_a_take", *arguments, "--hear", songs)
+    told(printed, r"r in company(.*\n)+.*guitar \| 1 ")
+    (gain,) = re.findall(r"\| ([+-]\d\.\d+) \([^|]*\) \| \d\.\d+ \|\n", printed)
+    assert float(gain) > 0
+    told(run("like_a_take", *arguments, "--hear", tmp_path), r"guitar \| 0 ")  # no files, nobody to hear
 
 
 def test_a_part_is_not_told_its_own_velocities_by_a_copy(
@@ -260,13 +274,17 @@ def test_a_part_is_not_told_its_own_velocities_by_a_copy(
 def test_how_parts_follow_is_fitted_to_songs_that_a_network_does_not_know(
     run: Run, functions: Callable[[str], dict[str, Any]], tiny: Path, tmp_path: Path
 ) -> None:
-    songs = swelling_songs(tmp_path / "songs")
+    songs = swelling_songs(tmp_path / "songs", 40)
     prepare([Pack(songs)], tmp_path / "prepared", valid_share=0.1)
     shutil.copytree(tiny / "guitar", tmp_path / "trunk")
     write_record(tmp_path / "trunk", {"trunk": {"config": {"fold": "1/2"}}})
-    printed = run("following", songs, "guitar", "--data", tmp_path / "prepared", "--fit", tmp_path / "trunk")
-    (weight,) = re.findall(r"drums from their own means, 4.0 s +([+-]\d+\.\d+) ", printed)
-    assert abs(float(weight)) > 1  # over that of what a network of random weights says
+    out = tmp_path / "company"
+    printed = run(
+        "following", songs, "guitar", "--data", tmp_path / "prepared", "--fit", tmp_path / "trunk", "--out", out
+    )
+    first, *_, last = (float(error) for error in re.findall(r"squared error (\d+\.\d+)", printed))
+    assert last < first
+    assert load_company(out).other[0].in_features == len(COLUMNS) + len(INSTRUMENTS)
     write_record(tmp_path / "trunk", {})
     with pytest.raises(OptionError, match="knows all songs; train one with --set trunk.fold=1/5"):
         functions("following")["main"](

@@ -13,7 +13,7 @@ from playing import events, played, tables
 from duvhuman.cli import main
 from duvhuman.humanize.api import humanize, load, predict
 from duvhuman.humanize.decode import in_company
-from duvhuman.humanize.following import COLUMNS, DOUBLE_SHARE, WEIGHTS, company, has_dynamics, what_is_heard
+from duvhuman.humanize.following import COLUMNS, FAMILIES, company, has_dynamics, what_is_heard
 from duvhuman.midi.notes import Part, read_parts
 from duvhuman.midi.smf import parse_smf
 
@@ -39,9 +39,12 @@ def parts_of(*tracks: bytes) -> list[Part]:
 
 
 def heard(*tracks: bytes, pitch: int = 60) -> dict[str, np.ndarray]:
-    columns = what_is_heard(parts_of(*tracks), SECONDS, np.full(N, pitch))
-    assert columns.shape == (N, len(COLUMNS)) == (N, len(WEIGHTS))
-    return dict(zip(COLUMNS, columns.T, strict=True))
+    """The columns of the first of the parts."""
+    parts = parts_of(*tracks)
+    columns = what_is_heard(parts, SECONDS, np.full(N, pitch))
+    assert columns.shape == (N, len(parts), len(COLUMNS))
+    assert np.isfinite(columns).all()
+    return dict(zip(COLUMNS, columns[:, 0].T, strict=True))
 
 
 def standardised(velocity: np.ndarray) -> np.ndarray:
@@ -60,41 +63,52 @@ BAND = song(FLAT, drums(SWELL))
 def test_what_begins_with_a_note_and_what_is_around_it() -> None:
     columns = heard(part(at_eighths(SWELL, 67), number=PIANO, channel=1))
     loud = standardised(SWELL)
-    np.testing.assert_allclose(columns["others, 0.035 s"], loud)
-    np.testing.assert_allclose(columns["others, 1.0 s"][50], loud[46:55].mean())
-    assert not columns["double of the note"].any()
-    assert not any(values.any() for name, values in columns.items() if not name.startswith("others"))
+    np.testing.assert_allclose(columns["within 0.035 s"], loud, rtol=1e-5)
+    np.testing.assert_allclose(columns["within 1.0 s"][50], loud[46:55].mean(), rtol=1e-5)
+    assert columns["within 0.035 s: known"].all()
+    for name in ("same pitch", "any drum"):
+        assert not columns[name].any()
+        assert not columns[f"{name}: known"].any()
+    assert [name for name in FAMILIES if columns[name].all()] == ["keys"]
 
 
-def test_a_part_with_the_same_pitches_in_another_octave_is_a_double() -> None:
-    columns = heard(part(at_eighths(SWELL, 48), number=PIANO, channel=1))
-    np.testing.assert_allclose(columns["double of the note"], standardised(SWELL))
-    np.testing.assert_allclose(columns["doubles, 4.0 s"][60], standardised(SWELL)[44:77].mean())
-    assert not columns["others, 4.0 s"].any()
-    few = np.where(np.arange(N) < N * DOUBLE_SHARE - 1, 48, 50)
-    columns = heard(part(at_eighths(SWELL, few), number=PIANO, channel=1))
-    assert not columns["double of the note"].any()
-    assert columns["others, 4.0 s"].any()
+def test_how_two_parts_play_together() -> None:
+    columns = heard(part(at_eighths(SWELL, 48)[::2], number=PIANO, channel=1))
+    assert columns["share of notes it begins with"] == pytest.approx(0.5)
+    assert columns["share of its notes that begin with one"] == pytest.approx(1)
+    assert columns["share of notes with its pitch"] == pytest.approx(0.5)
+    assert columns["octaves above"] == pytest.approx(-1)
+    apart = heard(part([(240 * i + 120, 50, int(SWELL[i]), 60) for i in range(N)], number=PIANO, channel=1))
+    assert not apart["share of notes it begins with"].any()
+    assert not apart["share of its notes that begin with one"].any()
 
 
-def test_parts_count_equally_and_only_where_they_play() -> None:
-    late = np.arange(N) >= N // 2
-    one = part(at_eighths(SWELL, 62), number=PIANO, channel=1)
-    notes = [note for note, plays in zip(at_eighths(SWELL[::-1], 65), late, strict=True) if plays]
-    both = heard(one, part(notes, number=PIANO, channel=2))["others, 0.035 s"]
-    loud, second = standardised(SWELL), standardised(SWELL[::-1][late])
-    np.testing.assert_allclose(both[~late], loud[~late])
-    np.testing.assert_allclose(both[late], (loud[late] + second) / 2)
+def test_notes_of_the_same_pitch_in_another_octave_are_known_apart() -> None:
+    same = np.arange(N) % 3 == 0
+    columns = heard(part(at_eighths(SWELL, np.where(same, 48, 50)), number=PIANO, channel=1))
+    np.testing.assert_allclose(columns["same pitch"], np.where(same, standardised(SWELL), 0.0), atol=1e-6)
+    np.testing.assert_array_equal(columns["same pitch: known"], same)
 
 
 def test_it_does_not_matter_which_drums_are_struck_around_a_note() -> None:
     kicks = np.arange(N) % 2 == 0
     columns = heard(drums(np.where(kicks, 110, 60), np.where(kicks, KICK, HAT)))
-    assert np.all(columns["drums, 0.035 s"][kicks] > 0)
-    assert np.all(columns["drums, 0.035 s"][~kicks] < 0)
-    assert np.abs(columns["drums from their own means, 4.0 s"]).max() < 1e-9
+    assert np.all(columns["any drum"][kicks] > 0)
+    assert np.all(columns["any drum"][~kicks] < 0)
+    assert np.abs(columns["within 4.0 s"]).max() < 1e-6
     swelling = heard(drums(np.where(kicks, SWELL, SWELL - 20), np.where(kicks, KICK, HAT)))
-    assert np.corrcoef(swelling["drums from their own means, 4.0 s"], SWELL)[0, 1] > 0.9
+    assert np.corrcoef(swelling["within 4.0 s"], SWELL)[0, 1] > 0.9
+    assert [name for name in FAMILIES if columns[name].all()] == ["drums"]
+
+
+def test_the_order_of_the_parts_does_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    band = parts_of(*(part(at_eighths(rng.integers(40, 110, N), 60 + k), channel=k) for k in range(3)), drums(SWELL))
+    louder, turned = (company(parts, SECONDS, np.full(N, 60), "guitar") for parts in (band, band[::-1]))
+    np.testing.assert_allclose(louder, turned, atol=1e-5)
+    assert louder.std() > 0.1
+    assert abs(louder.mean()) < 1e-6
+    assert not company([], SECONDS, np.full(N, 60), "guitar").any()
 
 
 @pytest.mark.parametrize(
@@ -189,7 +203,7 @@ def test_every_note_of_a_long_song_is_told_a_number() -> None:
         part([(60 * i, 40 + (i + k) % 30, int(rng.integers(40, 110)), 50) for i in range(5000)], channel=k)
         for k in range(8)
     ))  # fmt: skip
-    louder = company(many, np.linspace(0, 300, 20_000), np.full(20_000, 60))
+    louder = company(many, np.linspace(0, 300, 20_000), np.full(20_000, 60), "keys")
     assert louder.shape == (20_000,)
     assert np.isfinite(louder).all()
 

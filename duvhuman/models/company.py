@@ -1,0 +1,91 @@
+"""The network that tells by how much a note of a flat part is louder for what the other parts of its file do around it.
+
+It looks at each other part for itself, with one set of weights, and at what these come to together: in whatever order
+they are given, and however many there are (Zaheer et al. 2017, "Deep Sets"), with a weight for how much each is heeded.
+
+Conventions
+-----------
+N notes of one part, K other parts, C columns that describe one of these at one note.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from duvhuman.errors import ModelError
+from duvhuman.instruments import INSTRUMENTS
+
+COMPANY_FOLDER = Path(__file__).parent / "weights" / "company"
+COMPANY_FILE = "company.safetensors"
+WIDTH = 64
+NOBODY = 0.3
+"""How much silence is heeded, beside parts of up to 1 each."""
+REACH = 3.0
+"""The network's last layer counts in so many SDs."""
+
+
+class CompanyNetwork(nn.Module):
+    """See the module.
+
+    Parameters
+    ----------
+    columns : C.
+    """
+
+    def __init__(self, columns: int) -> None:
+        super().__init__()
+        instruments = len(INSTRUMENTS)
+        self.other = nn.Sequential(
+            nn.Linear(columns + instruments, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH), nn.GELU()
+        )
+        self.heed = nn.Linear(WIDTH, 1)
+        last = nn.Linear(WIDTH, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.together = nn.Sequential(nn.Linear(2 * WIDTH + instruments, WIDTH), nn.GELU(), last)
+
+    def forward(self, heard: Tensor, instrument: str, present: Tensor | None = None) -> Tensor:
+        """(N,) by how many SDs of a part each of its notes is louder.
+
+        Parameters
+        ----------
+        heard : (N, K, C) float32.
+        instrument : what the part is played on.
+        present : (K,) float, 0 for parts that are not to be heard; None: all are.
+        """
+        plays = heard.new_tensor([float(name == instrument) for name in INSTRUMENTS])
+        others = self.other(torch.cat([heard, plays.expand(*heard.shape[:2], -1)], dim=2))
+        heeded = torch.sigmoid(self.heed(others))  # (N, K, 1)
+        if present is not None:
+            heeded = heeded * present[:, None]
+        total = (heeded * others).sum(dim=1)
+        mean = total / (heeded.sum(dim=1) + NOBODY)
+        louder: Tensor = self.together(torch.cat([mean, total / 3, plays.expand(len(heard), -1)], dim=1))[:, 0]
+        return REACH * louder
+
+
+@lru_cache(maxsize=1)
+def load_company(folder: Path = COMPANY_FOLDER) -> CompanyNetwork:
+    """The network whose weights lie in `folder`; ModelError if these cannot be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(folder / COMPANY_FILE)
+        network = CompanyNetwork(weights["other.0.weight"].shape[1] - len(INSTRUMENTS))
+        network.load_state_dict(weights)
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder / COMPANY_FILE}: cannot be read ({error}); install duvhuman anew") from None
+    return network.float().eval()
+
+
+def save_company(network: CompanyNetwork, folder: Path) -> None:
+    """Write the weights of a network, in float16, to a folder that is made if need be."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, folder / COMPANY_FILE)

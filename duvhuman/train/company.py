@@ -1,0 +1,101 @@
+"""Train the network of `duvhuman.models.company`: how flat parts follow the other parts of their files.
+
+What is learnt is how much of what a player did, and the network of the instrument does not expect, the others tell. So
+that network must not know the songs: it would seem to need no others.
+
+Conventions
+-----------
+N notes of a part, K other parts, C columns each. Velocities are standardised: minus their mean, over their SD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from duvhuman.errors import DataError
+from duvhuman.humanize.score import FloatArray
+from duvhuman.models.company import CompanyNetwork
+
+BATCH_PARTS = 8
+LEARNING_RATE, WEIGHT_DECAY, WARMUP, LARGEST_GRADIENT = 2e-3, 0.02, 0.1, 1.0
+TELLS_AT_FIRST = 0.35
+"""How many SDs of a player's velocities one SD of what is expected of the part alone tells, when training begins."""
+BANDS_THINNED, PARTS_LEFT_OUT = 0.5, 0.2
+"""So many bands are shown with each of their parts left out by such a chance: users' files have fewer parts."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A part and its band.
+
+    Attributes
+    ----------
+    heard : (N, K, C) what `duvhuman.humanize.following.what_is_heard` gives.
+    alone : (N,) the velocities that are expected of the part alone, standardised.
+    played : (N,) the player's, standardised.
+    instrument : what it is played on.
+    """
+
+    heard: NDArray[np.float32]
+    alone: FloatArray
+    played: FloatArray
+    instrument: str
+
+
+def fit_company(
+    examples: Sequence[Example], *, epochs: int = 8, seed: int = 0, report: Callable[[int, float], None] | None = None
+) -> CompanyNetwork:
+    """A network trained on examples, each of which counts equally, by AdamW with one cycle of the learning rate.
+
+    Parameters
+    ----------
+    report : called after each epoch with its number, from 1, and the mean squared error in it, in SDs of the players.
+
+    Raises
+    ------
+    DataError
+        If there are fewer examples than a batch holds.
+    """
+    if len(examples) < BATCH_PARTS:
+        raise DataError(f"only {len(examples)} parts with a band, {BATCH_PARTS} are needed")
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    network = CompanyNetwork(examples[0].heard.shape[2])
+    tells = torch.nn.Parameter(torch.tensor(TELLS_AT_FIRST))
+    parameters = [*network.parameters(), tells]
+    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    batches = len(examples) // BATCH_PARTS
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LEARNING_RATE, total_steps=epochs * batches, pct_start=WARMUP
+    )
+    for epoch in range(epochs):
+        total = 0.0
+        for batch in rng.permutation(len(examples))[: batches * BATCH_PARTS].reshape(batches, BATCH_PARTS):
+            loss = torch.stack([_error(network, tells, examples[index], rng) for index in batch]).mean()
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, LARGEST_GRADIENT)
+            optimizer.step()
+            schedule.step()
+            total += loss.item()
+        if report is not None:
+            report(epoch + 1, total / batches)
+    return network.eval()
+
+
+def _error(
+    network: CompanyNetwork, tells: torch.Tensor, example: Example, rng: np.random.Generator
+) -> torch.Tensor:  # fmt: skip
+    """The mean squared error on one part, some of its band perhaps left out."""
+    heard = torch.from_numpy(example.heard)
+    thinned = rng.random() < BANDS_THINNED
+    present = torch.from_numpy((rng.random(heard.shape[1]) >= PARTS_LEFT_OUT).astype(np.float32)) if thinned else None
+    louder = network(heard, example.instrument, present)
+    said = tells * (torch.from_numpy(example.alone.astype(np.float32)) + louder)
+    error: torch.Tensor = ((said - said.mean() - torch.from_numpy(example.played.astype(np.float32))) ** 2).mean()
+    return error
