@@ -93,7 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(line(instrument, rows), flush=True)
 
 
-def cases(data: PhraseData, parts: Sequence[PartRow], max_notes: int, folders: Sequence[Path]) -> Iterator[Case]:
+def cases(
+    data: PhraseData, parts: Sequence[PartRow], max_notes: int, folders: Sequence[Path] = ()
+) -> Iterator[Case]:  # fmt: skip
     """The parts that can be judged, pack after pack in turn; with `folders`, where their files lie, in company."""
     packs: dict[str, list[PartRow]] = defaultdict(list)
     for part in sample_parts(parts, len(parts)):
