@@ -200,7 +200,7 @@ def fit(data: PhraseData, folder: Path, instruments: Sequence[str], options: arg
                     what_is_heard(case.others, case.seconds, case.pair.score.pitch),
                     standardised(play(network, case.pair, None)),
                     standardised(case.pair.played.velocity),
-                    instrument,
+                    case.instrument,
                 )
                 for case in cases(data, folder, rows, options.max_notes)
             ]

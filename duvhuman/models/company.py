@@ -24,12 +24,14 @@ COMPANY_FILE = "company.safetensors"
 WIDTH = 64
 NOBODY = 0.3
 """How much silence is heeded, beside parts of up to 1 each."""
-REACH = 3.0
-"""The network's last layer counts in so many SDs."""
+USUAL_PARTS = 3.0
+"""What so many parts come to together is about as large as what one of them says."""
+SDS_PER_UNIT = 3.0
+"""The last layer's 1 is so many SDs."""
 
 
 class CompanyNetwork(nn.Module):
-    """See the module.
+    """The network, which says nothing (0) until it is trained.
 
     Parameters
     ----------
@@ -64,8 +66,9 @@ class CompanyNetwork(nn.Module):
             heeded = heeded * present[:, None]
         total = (heeded * others).sum(dim=1)
         mean = total / (heeded.sum(dim=1) + NOBODY)
-        louder: Tensor = self.together(torch.cat([mean, total / 3, plays.expand(len(heard), -1)], dim=1))[:, 0]
-        return REACH * louder
+        said = torch.cat([mean, total / USUAL_PARTS, plays.expand(len(heard), -1)], dim=1)
+        louder: Tensor = SDS_PER_UNIT * self.together(said)[:, 0]
+        return louder
 
 
 @lru_cache(maxsize=1)
@@ -80,7 +83,7 @@ def load_company(folder: Path = COMPANY_FOLDER) -> CompanyNetwork:
         network.load_state_dict(weights)
     except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise ModelError(f"{folder / COMPANY_FILE}: cannot be read ({error}); install duvhuman anew") from None
-    return network.float().eval()
+    return network.eval()
 
 
 def save_company(network: CompanyNetwork, folder: Path) -> None:
