@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 from bands import band
-from builders import BASS, PIANO, part, song
+from builders import BASS, PIANO, part, score, song
 from prepared_folders import midi_folder
-from toys import PART_NOTES, toy_performance, write_data
+from toys import PART_NOTES, pair, toy_performance, write_data
 
 from duvhuman.errors import DataError, OptionError
 from duvhuman.humanize.following import COLUMNS
@@ -83,6 +83,7 @@ def told(printed: str, pattern: str) -> None:
         ("decoding", ["guitar"], r"players' velocities and our lengths 0\.\d+"),
         ("compare_models", ["shipped", "--instruments", "guitar", "--max-notes", 128], r"guitar \| \w+ \| 5 "),
         ("flat_levels", ["guitar", "--max-notes", 128], r"guitar .*\| 5 "),
+        ("written_otherwise", ["guitar", "--max-notes", 128], r"guitar \| bars begin a beat off \| 5 \| 0.\d+ \| [+-]"),
         ("short_parts", ["guitar", "--notes", 16], r"guitar .*\| 16 "),
         ("written_dynamics", ["guitar", "--beats", 8, "--max-notes", 128], r"guitar \| toys \| 8 \| 5 "),
         ("like_a_take", ["--instruments", "guitar", "--max-parts", 1, "--threads", 1], r"guitar \| 1 "),
@@ -290,3 +291,29 @@ def test_how_parts_follow_is_fitted_to_songs_that_a_network_does_not_know(
         functions("following")["main"](
             [str(songs), "guitar", "--data", str(tmp_path / "prepared"), "--fit", str(tmp_path / "trunk")]
         )
+
+
+def test_the_same_notes_written_otherwise(functions: Callable[[str], dict[str, Any]]) -> None:
+    """Eighth notes in 4/4 that begin a beat before a bar line."""
+    ways, line = functions("written_otherwise"), score(3 + np.arange(24) / 2)
+    longer, shorter = (ways["in_longer_notes"](line, times) for times in (2, 0.5))
+    for other in (longer, shorter):
+        np.testing.assert_allclose(other.onset_beats / other.tempo_bpm, line.onset_beats / line.tempo_bpm)
+        np.testing.assert_allclose(other.nominal_beats / other.onset_beats, line.nominal_beats / line.onset_beats)
+    assert longer.beat_in_bar[:6].tolist() == [2, 3, 0, 1, 2, 3]
+    assert [*shorter.beat_in_bar[:3], *shorter.beat_in_bar[9:12]] == [1.5, 1.75, 2, 3.75, 0, 0.25]
+    assert ways["with_bars_off"](line, 1.5).beat_in_bar[:4].tolist() == [0.5, 1, 1.5, 2]
+    assert ways["with_bars_of"](line, 3.0).beat_in_bar[:5].tolist() == [0, 0.5, 1, 1.5, 2]
+    assert ways["transposed"](line.replace(pitch=np.full(24, 115)), 12).pitch.max() == 127
+    assert ways["transposed"](line.replace(pitch=np.full(24, 120)), 12).pitch.max() == 120
+
+
+def test_notes_are_quantised_with_what_was_played_on_them(functions: Callable[[str], dict[str, Any]]) -> None:
+    line = score([0.02, 0.55, 0.49, 1.13], [60, 62, 64, 65], length=[0.5, 0.05, 0.6, 1.0])
+    played = pair(line.select(np.array([0, 2, 1, 3])), [10, 20, 30, 40], duration=0.5)
+    moved = functions("written_otherwise")["quantised"](played, 4)
+    assert moved.score.onset_beats.tolist() == [0, 0.5, 0.5, 1.25]
+    assert moved.score.pitch.tolist() == [60, 62, 64, 65]
+    assert moved.score.nominal_beats.tolist() == [0.5, 0.25, 0.5, 1.0]
+    assert moved.played.velocity.tolist() == [10, 30, 20, 40]
+    np.testing.assert_allclose(moved.score.nominal_beats * 2**moved.articulation, 0.5)
