@@ -43,6 +43,7 @@ from duvhuman.train.evaluation.predictors import (
 from duvhuman.train.history import draw_curves
 from duvhuman.train.loop import Result, Surroundings, fit
 from duvhuman.train.record import EARLIER, TRUNK, earlier_stages, read_record, write_record
+from duvhuman.train.step import choose_precision
 from duvhuman.train.storage import PartRow
 from duvhuman.train.teachers import Teachers
 from duvhuman.train.validate import Task
@@ -256,7 +257,8 @@ def _teachers(run: Run, config: TrainConfig, network: PhraseTransformer) -> Teac
         return None
     if not run.teachers:
         raise OptionError("teacher_share is for runs with --teachers; name the folders of models, or set it to 0")
-    teachers = Teachers(run.teachers, run.around.device)
+    device = run.around.device
+    teachers = Teachers(run.teachers, device, bf16=choose_precision(config.precision, device) == "bf16")
     if teachers.duration_edges != network.config.duration_edges:
         raise ModelError(f"{run.teachers[0]}: has other articulation bins than the network that is to be taught")
     return teachers

@@ -42,6 +42,7 @@ class Teachers:
     ----------
     folders : of the models.
     device : where they are asked.
+    bf16 : whether they multiply matrices in bf16, as on CUDA they always do.
 
     Raises
     ------
@@ -50,8 +51,8 @@ class Teachers:
         different numbers of folds, or nobody teaches one of these.
     """
 
-    def __init__(self, folders: Sequence[Path], device: torch.device) -> None:
-        self._device = device
+    def __init__(self, folders: Sequence[Path], device: torch.device, *, bf16: bool = False) -> None:
+        self._device, self._bf16 = device, bf16 or device.type == "cuda"
         self._networks = [PhraseTransformer.from_pretrained(folder).to(device) for folder in folders]
         self._left_out = [fold_left_out(folder) for folder in folders]
         self.duration_edges = self._networks[0].config.duration_edges
@@ -98,8 +99,7 @@ class Teachers:
 
     def _said(self, network: PhraseTransformer, batch: Batch, rows: Tensor) -> Tensor:
         """(R, T, TAUGHT) what a network says of some of the phrases."""
-        on_cuda = self._device.type == "cuda"
-        with torch.no_grad(), torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=on_cuda):
+        with torch.no_grad(), torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bf16):
             out = network(batch.pitch[rows], batch.program[rows], batch.features[rows], batch.mask[rows])
         bins = [logits.float().softmax(-1) for logits in (out.velocity_logits, out.duration_logits)]
         values = [value.float()[..., None] for value in (out.velocity_value, out.duration_value)]

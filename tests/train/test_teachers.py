@@ -131,6 +131,14 @@ def test_a_feed_hands_on_what_is_taught(
         assert batch.taught.shape[-1] == TAUGHT
 
 
+def test_teachers_in_bf16_say_nearly_the_same(data: PhraseData, tmp_path: Path) -> None:
+    folder = teacher(tmp_path, 1)
+    batch, songs = batch_of(data)
+    exact, rough = (Teachers([folder], CPU, bf16=bf16).teach(batch, songs).taught for bf16 in (False, True))
+    torch.testing.assert_close(rough, exact, atol=0.15, rtol=0.0)
+    assert not torch.equal(rough, exact)
+
+
 def test_without_teachers_nothing_is_taught(data: PhraseData) -> None:
     batch, _ = batch_of(data)
     assert batch.taught.shape == (*batch.pitch.shape, 0)
