@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         plain = score_pairs(pairs, predict)
         print(line(name, AS_IT_IS, plain, plain), flush=True)
         ways = {label: [replace(pair, score=way(pair.score)) for pair in pairs] for label, way in WAYS.items()}
-        ways |= {f"on {name}": [quantised(pair, steps) for pair in pairs] for name, steps in STEPS.items()}
+        ways |= {f"on {places}": [quantised(pair, steps) for pair in pairs] for places, steps in STEPS.items()}
         ways["of the usual program"] = [replace(pair, score=of_program(pair.score, program)) for pair in pairs]
         for label, rewritten in ways.items():
             print(line(name, label, score_pairs(rewritten, predict), plain), flush=True)
@@ -76,13 +76,13 @@ def with_tempo(score: Score, bpm: float) -> Score:
     return score.replace(tempo_bpm=np.full(len(score), bpm))
 
 
-def with_bars_of(score: Score, beats: float) -> Score:
+def in_bars_of(score: Score, beats: float) -> Score:
     """All bars of the same length, whatever the metre, counted from the first bar line."""
     begin = score.onset_beats[0] - score.beat_in_bar[0]
     return score.replace(beat_in_bar=np.mod(score.onset_beats - begin, beats), bar_beats=np.full(len(score), beats))
 
 
-def with_bars_off(score: Score, beats: float) -> Score:
+def with_shifted_bars(score: Score, beats: float) -> Score:
     """Bar lines so many beats before where they belong: the part was moved on the time line."""
     return score.replace(beat_in_bar=np.mod(score.beat_in_bar + beats, score.bar_beats))
 
@@ -125,9 +125,9 @@ WAYS: dict[str, Rewriting] = {
     "in notes twice as long": lambda score: in_longer_notes(score, 2),
     "in notes half as long": lambda score: in_longer_notes(score, 0.5),
     "without a grid": without_grid,
-    "bars begin a beat off": lambda score: with_bars_off(score, 1),
-    "bars begin half a beat off": lambda score: with_bars_off(score, 0.5),
-    "in 3/4, whatever it is": lambda score: with_bars_of(score, 3),
+    "bars begin a beat off": lambda score: with_shifted_bars(score, 1),
+    "bars begin half a beat off": lambda score: with_shifted_bars(score, 0.5),
+    "in 3/4, whatever it is": lambda score: in_bars_of(score, 3),
     "an octave up": lambda score: transposed(score, 12),
     "an octave down": lambda score: transposed(score, -12),
 }

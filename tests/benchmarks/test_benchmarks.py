@@ -302,8 +302,8 @@ def test_the_same_notes_written_otherwise(functions: Callable[[str], dict[str, A
         np.testing.assert_allclose(other.nominal_beats / other.onset_beats, line.nominal_beats / line.onset_beats)
     assert longer.beat_in_bar[:6].tolist() == [2, 3, 0, 1, 2, 3]
     assert [*shorter.beat_in_bar[:3], *shorter.beat_in_bar[9:12]] == [1.5, 1.75, 2, 3.75, 0, 0.25]
-    assert ways["with_bars_off"](line, 1.5).beat_in_bar[:4].tolist() == [0.5, 1, 1.5, 2]
-    assert ways["with_bars_of"](line, 3.0).beat_in_bar[:5].tolist() == [0, 0.5, 1, 1.5, 2]
+    assert ways["with_shifted_bars"](line, 1.5).beat_in_bar[:4].tolist() == [0.5, 1, 1.5, 2]
+    assert ways["in_bars_of"](line, 3.0).beat_in_bar[:5].tolist() == [0, 0.5, 1, 1.5, 2]
     assert ways["transposed"](line.replace(pitch=np.full(24, 115)), 12).pitch.max() == 127
     assert ways["transposed"](line.replace(pitch=np.full(24, 120)), 12).pitch.max() == 120
 
