@@ -2,9 +2,8 @@
 
 Every validation part is predicted once; what follows is arithmetic. The first table tells which of the network's two
 answers agrees best with the players, about what mean they are best stretched, how much to keep of what sets a note
-apart from those around it, how much louder high passages are than the network knows, and how far the gain should follow
-from what the network is unsure of; the second what `variation` costs and buys; the third which side a classifier tells
-players from us by.
+apart from those around it, how far swells go, and how far the gain should follow from what the network is unsure of;
+the second what `variation` costs and buys; the third which side a classifier tells players from us by.
 
 Conventions
 -----------
@@ -17,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from plain_errors import run
@@ -31,7 +30,6 @@ from duvhuman.humanize.decode import (
     keep_detail,
     keyed_uniform,
     local_mean,
-    register_of,
     stretched,
     velocity_centres,
 )
@@ -51,7 +49,7 @@ from duvhuman.train.evaluation.two_sample import two_sample_auc
 
 REACHES = (48, 192, 512, 2048)
 DETAILS = (1.0, 0.8, 0.6, 0.5, 0.4, 0.2, 0.0)
-SLOPES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
+SWELLS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 VARIATIONS = (0.0, 0.25, 0.5, 1.0)
 COMPARED_SD_RATIO = 0.95
@@ -146,24 +144,20 @@ def answers(all_said: Said) -> None:
         kept = [stretch(keep_detail(velocity["bins"](s), detail), gain, STRETCH_NOTES) for s in said]
         cells.append(f"{detail:.1f}: {all_said.scores(kept, nothing)['vel_r']:.3f}")
     print(f"  velocity r by bins with a share of the detail: {', '.join(cells)}")
-    registers = [register_of(pair.score) for pair in all_said.pairs]
-    for detail in dict.fromkeys((1.0, all_said.config.velocity_detail)):
-        cells = []
-        for slope in SLOPES:
-            raised = [velocity["bins"](s) + slope * register for s, register in zip(said, registers, strict=True)]
-            kept = [stretch(keep_detail(values, detail), gain, STRETCH_NOTES) for values in raised]
-            cells.append(f"{slope:.2f}: {all_said.scores(kept, nothing)['vel_r']:.3f}")
-        print(f"  velocity r by bins with {detail:.1f} of the detail, and louder a semitone by: {', '.join(cells)}")
-    liveliness(all_said, [kept_of(s, all_said.config, r) for s, r in zip(said, registers, strict=True)])
+    cells = []
+    for swell in SWELLS:
+        m = all_said.scores([decode_velocity(s, replace(all_said.config, swell_gain=swell))[0] for s in said], nothing)
+        cells.append(f"{swell:.1f}: {m['vel_r']:.3f}, {m['vel_sd_ratio']:.2f}")
+    print(f"  velocity r and SD ratio with swells that go so many times as far: {'; '.join(cells)}")
+    liveliness(all_said, [kept_of(s, all_said.config) for s in said])
     for name, how in lengths.items():
         m = all_said.scores([s.velocity for s in said], [how(s) for s in said])
         print(f"  articulation by {name:22} r {m['art_r']:.3f}, MAE {m['art_mae']:.3f}", flush=True)
 
 
-def kept_of(said: Distribution, config: ModelConfig, register: FloatArray) -> FloatArray:
+def kept_of(said: Distribution, config: ModelConfig) -> FloatArray:
     """Expected velocities as they are before the stretch."""
-    expected = said.velocity_probabilities @ velocity_centres() + config.register_slope * register
-    return keep_detail(expected, config.velocity_detail)
+    return keep_detail(said.velocity_probabilities @ velocity_centres(), config.velocity_detail)
 
 
 def liveliness(all_said: Said, expected: Sequence[FloatArray]) -> None:
@@ -171,11 +165,12 @@ def liveliness(all_said: Said, expected: Sequence[FloatArray]) -> None:
     nothing = [np.zeros(len(values)) for values in expected]
     played = [pair.played.velocity for pair in all_said.pairs]
     spreads = [decode_velocity(said, all_said.config)[1] for said in all_said.said]
+    swell_gain = all_said.config.swell_gain
     for share in SHARES:
         gain, ratios, ours = 1.0, np.ones(len(expected)), list(expected)
         for _ in range(4):  # clipping at 1 and 127 makes the ratio a little less than proportional
             ours = [
-                np.clip(stretched(values, spread, gain=gain, spread_share=share), 1, 127)
+                np.clip(stretched(values, spread, gain=gain, spread_share=share, swell_gain=swell_gain), 1, 127)
                 for values, spread in zip(expected, spreads, strict=True)
             ]
             ratios = np.array([one.std() / other.std() for one, other in zip(ours, played, strict=True)])
@@ -201,9 +196,7 @@ def variations(all_said: Said) -> None:
         ours = ([], [])
         for pair, said in zip(all_said.pairs, all_said.said, strict=True):
             draws = [keyed_uniform(pair.score, 0, salt) for salt in (1, 2)]
-            velocity, _ = decode_velocity(
-                said, all_said.config, variation=variation, uniform=draws[0], register=register_of(pair.score)
-            )
+            velocity, _ = decode_velocity(said, all_said.config, variation=variation, uniform=draws[0])
             ours[0].append(velocity)
             ours[1].append(decode_articulation(said, all_said.config, variation=variation, uniform=draws[1]))
         m = all_said.scores(*ours)

@@ -144,7 +144,7 @@ def heard(data: PhraseData, instrument: str, split: str, max_parts: int, max_not
         merge_adapter(network, adapter)
     plain = replace(
         network.config, velocity_gain=1.0, velocity_detail=1.0, articulation_gain=1.0, spread_share=0.0,
-        register_slope=0.0,
+        swell_gain=1.0,
     )  # fmt: skip
     parts = [part for part in data.select(split=split, instrument=instrument) if not part.extra]
     for number, case in enumerate(cases(data, parts, max_notes)):

@@ -30,7 +30,9 @@ STRETCH_NOTES = 512
 LEAST_VARIANCE = 0.1
 """An expectation that varies less, in squared MIDI velocities, is not stretched further for it."""
 DETAIL_NOTES = 32
-"""How many notes to either side make up the swell, which `ModelConfig.velocity_detail` sets against single notes."""
+"""How many notes to either side are a note's surroundings, from which `ModelConfig.velocity_detail` sets it apart."""
+SWELL_NOTES = 64
+"""How many notes to either side make up the swell, which `ModelConfig.swell_gain` stretches."""
 STACCATO_SHARE = 0.75
 """A note written shorter than this share of the gap to the next onset is staccato ..."""
 STACCATO_GROWTH = 1.1
@@ -64,22 +66,19 @@ def duration_centres(config: ModelConfig) -> FloatArray:
 
 def decode_velocity(
     said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None,
-    register: FloatArray | float = 0.0, company: FloatArray | None = None, contour_given: bool = False,
-    level: float | None = None,
+    company: FloatArray | None = None, contour_given: bool = False, level: float | None = None,
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Velocities and their spread.
 
     The expected velocity is the mean of the bins, which agrees better with players than the regression does. It varies
-    less than a player does, so it is stretched about its local mean (`stretched`), once a passage has become louder by
-    ``config.register_slope`` for every semitone of its register, and only a share of ``config.velocity_detail`` is kept
-    of what sets each note apart from those around it. Where the network was told the contour of what the user wrote,
-    all of that is kept as it is, and stretched by ``config.contour_gain``.
+    less than a player does, so it is `stretched`, once only a share of ``config.velocity_detail`` is kept of what sets
+    each note apart from those around it. Where the network was told the contour of what the user wrote, all of that is
+    kept as it is, and stretched by ``config.contour_gain``, swells no more than the rest.
 
     Parameters
     ----------
     variation : 0 is the expected performance, 1 a draw from the predicted bins.
     uniform : (N,) the draws in 0..1, needed if `variation` is not 0.
-    register : (N,) semitones (`register_of`); 0 if the passages of the part are not told apart.
     company : (N,) by how many SDs notes are louder in company (`duvhuman.humanize.following`); None: played alone.
     contour_given : whether the network was given the contour hint; then the company is not heeded.
     level : where the mean of all lies that is expected, give or take half a velocity: it is moved there by a whole
@@ -96,8 +95,10 @@ def decode_velocity(
     if contour_given:
         velocity = stretched(mean, spread, gain=config.contour_gain)
     else:
-        expected = keep_detail(mean + config.register_slope * register, config.velocity_detail)
-        velocity = stretched(expected, spread, gain=config.velocity_gain, spread_share=config.spread_share)
+        velocity = stretched(
+            keep_detail(mean, config.velocity_detail), spread, gain=config.velocity_gain,
+            spread_share=config.spread_share, swell_gain=config.swell_gain, level=level,
+        )  # fmt: skip
         velocity = velocity if company is None else in_company(velocity, company)
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
@@ -129,22 +130,29 @@ def decode_articulation(
     return articulation
 
 
-def stretched(expected: FloatArray, spread: FloatArray, *, gain: float, spread_share: float = 0.0) -> FloatArray:
-    """(N,) expected velocities, stretched about their local mean.
+def stretched(
+    expected: FloatArray, spread: FloatArray, *, gain: float, spread_share: float = 0.0, swell_gain: float = 1.0,
+    level: float | None = None,
+) -> FloatArray:  # fmt: skip
+    """(N,) expected velocities, stretched about their local mean, and their swell about the level of the part.
 
     The expectation varies, and about it the velocity does: the variances add up (the law of total variance). The less
-    sure the network is, the less its expectation varies beside the player.
+    sure the network is, the less its expectation varies beside the player. How passages differ it expects least of
+    all, for it sees hardly more than one of them, and is told the level of the whole part for it.
 
     Parameters
     ----------
     spread : (N,) SD of the predicted bins.
     gain, spread_share : they are stretched by `gain` times the SD that the network says velocities have over the SD of
         their expectation, both in the neighbourhood, to the power of `spread_share` (0..1).
+    swell_gain : how many times as far as expected the mean of the notes within `SWELL_NOTES` lies from the level.
+    level : of the part, give or take a constant, which stays; None: the mean of all that is expected.
     """
     middle = local_mean(expected)
     varies, spreads = local_mean((expected - middle) ** 2), local_mean(spread**2)
     factor = (1 + spreads / np.maximum(varies, LEAST_VARIANCE)) ** (spread_share / 2)
-    wide: FloatArray = middle + gain * factor * (expected - middle)
+    swell = local_mean(expected, SWELL_NOTES) - (expected.mean() if level is None else level)
+    wide: FloatArray = middle + gain * factor * (expected - middle) + (swell_gain - 1) * swell
     return wide
 
 
@@ -160,18 +168,6 @@ def keep_detail(expected: FloatArray, detail: float) -> FloatArray:
     """(N,) expected velocities with a share `detail` (0..1) of what sets each apart from the notes around it."""
     kept: FloatArray = expected - (1 - detail) * (expected - local_mean(expected, DETAIL_NOTES))
     return kept
-
-
-def register_of(score: Score) -> FloatArray:
-    """(N,) how many semitones the highest notes of the chords within `DETAIL_NOTES` lie above those within
-    `STRETCH_NOTES`: high passages are loud, and a network that sees a hundred notes cannot know which are high.
-    """
-    starts = chord_starts(score)
-    chord = np.cumsum(starts) - 1
-    top = np.maximum.reduceat(score.pitch.astype(np.float64), np.flatnonzero(starts))[chord]
-    near = local_mean(top, DETAIL_NOTES)
-    register: FloatArray = near - local_mean(near)
-    return register
 
 
 def local_mean(values: FloatArray, reach: int = STRETCH_NOTES) -> FloatArray:

@@ -20,7 +20,6 @@ from duvhuman.humanize.decode import (
     decode_velocity,
     keyed_uniform,
     limit_durations,
-    register_of,
     velocity_centres,
 )
 from duvhuman.humanize.loop import looped
@@ -173,8 +172,8 @@ def perform(
     said = listen(model, score, written_velocity, keep=contour_given)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
-        said, model.config, variation=variation, uniform=draws[0], register=register_of(score),
-        company=None if passages else company, contour_given=contour_given, level=float(written_velocity.mean()),
+        said, model.config, variation=variation, uniform=draws[0], company=None if passages else company,
+        contour_given=contour_given, level=float(written_velocity.mean()),
     )  # fmt: skip
     if passages:
         around = neighbours(separate_segments(score.onset_beats, score.segment), PASSAGE_BEATS)

@@ -41,8 +41,8 @@ class ModelConfig:
     contour_gain : takes the place of `velocity_gain` where the user's dynamics are kept, which tell most of the spread.
     velocity_detail : how much of what sets a note's expected velocity apart from those around it is kept, 0..1, before
         the gain; all of it where the user's dynamics are kept.
-    register_slope : MIDI velocities, before the gain, that a note gains for each semitone by which the chords around it
-        reach higher than usual in the part; none where the user's dynamics are kept.
+    swell_gain : how many times as far as expected the mean of the notes around a note lies from the level of the part
+        (`duvhuman.humanize.decode.stretched`); 1 where the user's dynamics are kept.
     passage_detail : how much of what sets a note apart from its passage is played, 0..1, where the user has written
         the dynamics of passages alone (`duvhuman.humanize.perform`).
     spread_share : how far the gain grows where the network is less sure (`duvhuman.humanize.decode.stretched`): 0, not
@@ -71,7 +71,7 @@ class ModelConfig:
     articulation_gain: float = 1.0
     contour_gain: float = 1.0
     velocity_detail: float = 1.0
-    register_slope: float = 0.0
+    swell_gain: float = 1.0
     passage_detail: float = 0.6
     spread_share: float = 0.0
     median_share: float = 0.5
@@ -84,7 +84,7 @@ class ModelConfig:
                 raise ModelError(f"{name} must be 1 or more, not {size}")
         if not 0 <= self.dropout < 1:
             raise ModelError(f"dropout must be from 0 to below 1, not {self.dropout}")
-        for name in ("velocity_gain", "articulation_gain", "contour_gain", "register_slope", "typical_range"):
+        for name in ("velocity_gain", "articulation_gain", "contour_gain", "swell_gain", "typical_range"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ModelError(f"{name} must be a number from 0, not {value}")
         if not (0 <= self.typical_level <= 127 or self.typical_level == EXPECTED_LEVEL):

@@ -21,7 +21,7 @@ from duvhuman.models.memory import MEMORY_FILE, Memory, attach
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 PERSONAL_FILE = "duvhuman.json"
-PERSONAL = ("velocity_gain", "contour_gain", "register_slope", "spread_share", "typical_range", "typical_level")
+PERSONAL = ("velocity_gain", "contour_gain", "swell_gain", "spread_share", "typical_range", "typical_level")
 
 
 def make_personal(network: PhraseTransformer, folder: str | PathLike[str]) -> None:

@@ -31,7 +31,6 @@ from duvhuman.humanize.decode import (
     decode_velocity,
     keep_detail,
     local_mean,
-    register_of,
     stretched,
 )
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
@@ -52,7 +51,7 @@ from duvhuman.train.losses import loss_terms
 from duvhuman.train.performance import Performance
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 
-RECIPE = 11
+RECIPE = 12
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS = 10
 LORA_SHARE = 0.5
@@ -197,11 +196,10 @@ class _Fit:
         heard = self._heard()
         before = self._state(heard, np.zeros((self.notes, 2)), network.config.velocity_gain)
         typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))
-        # How loud this player plays, how far they go, and what high passages are to them, the take tells; what others
-        # do is no help.
+        # How loud this player plays and how far they go the take tells; what others do is no help.
         network.config = replace(
             network.config, typical_range=round(float(np.clip(typical, *RANGES)), 2),
-            typical_level=round(float(self._velocity.mean()), 2), register_slope=0.0, spread_share=0.0,
+            typical_level=round(float(self._velocity.mean()), 2), swell_gain=1.0, spread_share=0.0,
         )  # fmt: skip
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
         beginning = _copies(trained)
@@ -284,12 +282,13 @@ class _Fit:
     def _heard(self) -> _Heard:
         """What the network expects of all notes as it is now."""
         plain = replace(
-            self._network.config, velocity_gain=1.0, velocity_detail=1.0, spread_share=0.0, articulation_gain=1.0
-        )
+            self._network.config, velocity_gain=1.0, velocity_detail=1.0, swell_gain=1.0, spread_share=0.0,
+            articulation_gain=1.0,
+        )  # fmt: skip
         velocities, articulations = [], []
         for pair in self._pairs:
             said = listen(self._network, pair.score, _flat(pair), keep=False)
-            velocities.append(decode_velocity(said, plain, register=register_of(pair.score)))
+            velocities.append(decode_velocity(said, plain))
             articulations.append(decode_articulation(said, plain))
         velocity, spread = (np.concatenate(of_all) for of_all in zip(*velocities, strict=True))
         return _Heard(velocity, spread, np.concatenate(articulations))
@@ -325,7 +324,10 @@ class _Fit:
         velocity, middle = np.concatenate(kept), np.concatenate([local_mean(passage) for passage in kept])
         gain = self._gain(velocity, middle) if stretch is None else stretch
         wide = [
-            stretched(passage, heard.spread[low:high], gain=gain, spread_share=config.spread_share)
+            stretched(
+                passage, heard.spread[low:high], gain=gain, spread_share=config.spread_share,
+                swell_gain=config.swell_gain,
+            )
             for passage, (low, high) in zip(kept, self._spans(), strict=True)
         ]
         played = np.clip(np.concatenate(wide), 1, 127)

@@ -51,17 +51,17 @@ from duvhuman.train.validate import Task
 PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
 CALIBRATION_PARTS = 160
 DECODING: Mapping[str, Mapping[str, Any]] = {
-    "guitar": {"typical_level": 94.0},
-    "bass": {"typical_level": 90.0},
-    "keys": {"typical_level": EXPECTED_LEVEL, "median_share": 0.0, "register_slope": 0.15, "passage_detail": 0.8},
-    "strings": {"typical_level": 78.0, "velocity_detail": 0.5, "passage_detail": 0.3},
+    "guitar": {"typical_level": 94.0, "swell_gain": 2.0},
+    "bass": {"typical_level": 90.0, "swell_gain": 3.0},
+    "keys": {"typical_level": EXPECTED_LEVEL, "median_share": 0.0, "swell_gain": 2.0, "passage_detail": 0.8},
+    "strings": {"typical_level": 78.0, "velocity_detail": 0.5, "swell_gain": 3.0, "passage_detail": 0.3},
 }
 """What an instrument's `ModelConfig` says of decoding where it is not the default. Told these levels, networks that
 know their players by the level play best (`benchmarks/flat_levels.py`); no one level suits both recitals and bands. On
 scores, which users give and the packs lack, the regression of the keys' lengths errs less than the median
-(`benchmarks/piano_scores.py`). Pianists play high passages louder than the network knows. Strings mostly play blocks of
-one loudness, and what is expected of single notes agrees with few of the players (`benchmarks/decoding.py` tells of the
-last two)."""
+(`benchmarks/piano_scores.py`). Strings mostly play blocks of one loudness, and what is expected of single notes agrees
+with few of the players. All of them swell further than networks expect, which take every passage for one of the level
+that they are told (`benchmarks/decoding.py` tells of the last two)."""
 SPREAD_SHARE = 0.5
 """`ModelConfig.spread_share` of all instruments: one gain for all parts makes some too lively and others too tame, and
 half of the way to what the bins say evens them out (`benchmarks/decoding.py`)."""

@@ -17,12 +17,10 @@ from duvhuman.humanize.decode import (
     keyed_uniform,
     limit_durations,
     local_mean,
-    register_of,
     stretched,
     velocity_bin,
     velocity_centres,
 )
-from duvhuman.humanize.score import Score
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import DURATION_EDGES, ModelConfig
 
@@ -126,45 +124,44 @@ def test_with_all_detail_expected_velocities_stay_bit_for_bit() -> None:
     assert np.array_equal(keep_detail(values, 1.0), values)
 
 
-def passages(*pitches: int) -> Score:
-    """Passages of 100 chords of two notes, an octave apart, with this pitch on top."""
-    tops = np.repeat(pitches, 100)
-    return score(np.repeat(np.arange(len(tops)) / 2, 2), np.column_stack([tops - 12, tops]).ravel())
+LOUD_AND_SOFT = np.repeat([62.0, 70.0], 1200)
+"""Two passages, longer than any neighbourhood."""
 
 
-def test_register_is_how_far_chords_reach_above_those_in_the_wider_neighbourhood() -> None:
-    assert register_of(passages(60)) == pytest.approx(0, abs=1e-9)
-    low, high = np.split(register_of(passages(60, 70)), 2)
-    weight = np.arange(512, 112, -1.0)  # of the 400 notes, seen from an end
-    other = 10 * weight[200:].sum() / weight.sum()
-    assert [low[0], high[-1]] == pytest.approx([-other, other], abs=0.02)
-    assert low == pytest.approx(-high[::-1])
-    assert np.max(np.abs(np.diff(np.append(low, high)))) < 0.5  # a passage's, not a note's
+def test_passages_lie_as_many_times_as_far_from_the_level_as_the_swell_gain_says() -> None:
+    wide = stretched(LOUD_AND_SOFT, np.zeros(2400), gain=1.0, swell_gain=2.5, level=64.0)
+    assert wide[[0, 600, 1800, 2399]] == pytest.approx([59, 59, 79, 79])
+    assert np.ptp(np.diff(wide)[1100:1199]) < 0.2  # a swell, and no step but the one that was expected
+    assert wide == pytest.approx(stretched(LOUD_AND_SOFT, np.zeros(2400), gain=1.0, swell_gain=2.5, level=66.0) + 3)
+    assert wide.mean() - 3 == pytest.approx(stretched(LOUD_AND_SOFT, np.zeros(2400), gain=1.0, swell_gain=2.5).mean())
 
 
-def test_register_does_not_follow_from_the_lower_notes_of_chords_or_the_key() -> None:
-    line = passages(60, 70, 65)
-    lower = line.replace(pitch=np.where(np.arange(len(line)) % 2, line.pitch, 20))
-    assert np.array_equal(register_of(lower), register_of(line))
-    assert register_of(line.replace(pitch=line.pitch + 5)) == pytest.approx(register_of(line))
+def test_the_swell_gain_stretches_no_single_notes() -> None:
+    expected = np.tile([58.0, 62.0], 200)
+    wide = stretched(expected, np.zeros(400), gain=1.5, swell_gain=5.0)
+    assert wide == pytest.approx(stretched(expected, np.zeros(400), gain=1.5), abs=0.2)
 
 
-def test_high_passages_are_louder_by_the_slope_before_the_gain() -> None:
-    line = passages(60, 70)
-    said, register = certain([7] * len(line)), register_of(line)
-    plain, louder, stretched = (
-        decode_velocity(said, ModelConfig(register_slope=slope, velocity_gain=gain), register=register)[0]
-        for slope, gain in ((0.0, 1.0), (0.5, 1.0), (0.5, 3.0))
+def test_where_a_part_is_as_loud_as_written_swells_are_stretched_about_that() -> None:
+    said = certain([7] * 1200 + [8] * 1200)
+    velocity, _ = decode_velocity(said, ModelConfig(swell_gain=2.0), level=80.0)
+    assert velocity[[0, 2399]] == pytest.approx([72, 88], abs=0.5)
+    assert velocity.mean() == pytest.approx(80, abs=0.5)
+
+
+def test_where_the_users_dynamics_are_kept_swells_are_not_stretched_further() -> None:
+    said = certain([7] * 1200 + [8] * 1200)
+    kept, plain = (
+        decode_velocity(said, ModelConfig(swell_gain=gain), contour_given=True)[0] for gain in (4.0, 1.0)
     )
-    assert plain == pytest.approx(59.5)
-    assert louder == pytest.approx(59.5 + 0.5 * register)
-    assert np.ptp(stretched) == pytest.approx(3 * np.ptp(louder), rel=0.1)
+    assert np.array_equal(kept, plain)
 
 
-def test_where_the_users_dynamics_are_kept_register_adds_nothing() -> None:
-    line = passages(60, 70)
-    said, config = certain([7] * len(line)), ModelConfig(register_slope=0.5)
-    assert decode_velocity(said, config, register=register_of(line), contour_given=True)[0] == pytest.approx(59.5)
+def test_a_louder_passage_far_away_moves_swells_by_nothing_but_a_constant() -> None:
+    values = np.random.default_rng(0).normal(64, 20, size=4000)
+    edited = values + 9 * (np.arange(4000) > 3500)
+    before, after = (stretched(v, np.full(4000, 9.0), gain=2, swell_gain=3, level=64) for v in (values, edited))
+    assert after[:1500] == pytest.approx(before[:1500])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])

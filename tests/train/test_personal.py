@@ -104,22 +104,21 @@ def test_the_gain_makes_up_for_the_detail_that_the_model_leaves_out(tiny: Path, 
     assert gains[1] == pytest.approx(2 * gains[0], rel=0.2)  # every other note is louder: all is detail
 
 
-def test_how_loud_high_passages_are_the_model_says_before_the_fit_and_the_take_after_it(
+def test_swells_go_as_far_as_the_model_says_before_the_fit_and_as_the_take_tells_after_it(
     tiny: Path, tmp_path: Path
 ) -> None:
     high = np.arange(192) >= 96
     rows = [(240 * i, 40 + 20 * int(high[i]), 50 + 30 * int(high[i]) + i % 3, 150) for i in range(192)]
     passages = read_takes([open_midi(song(part(rows, number=GUITAR)))], "guitar")
     before, after = [], []
-    for slope in (0.0, 5.0):
-        models = copied(tiny, tmp_path / str(slope), register_slope=slope)
-        done = fitted(passages, models, models / "mine").held_out.velocity_r
-        before.append(done[0])
-        after.append(done[1])
-        assert read_personal(models / "mine")["config"]["register_slope"] == 0
-    assert before[0] < 0.7
-    assert before[1] > 0.85
-    assert after[0] == after[1] > 0.9
+    for gain in (1.0, 6.0):
+        models = copied(tiny, tmp_path / str(gain), swell_gain=gain)
+        ratio = fitted(passages, models, models / "mine").held_out.velocity_sd_ratio
+        before.append(ratio[0])
+        after.append(ratio[1])
+        assert read_personal(models / "mine")["config"]["swell_gain"] == 1
+    assert before[1] > 1.3 * before[0]
+    assert 0.7 < after[0] == after[1] < 1.2
 
 
 def test_the_level_told_is_the_models_before_the_fit_and_the_players_after_it(tiny: Path, tmp_path: Path) -> None:

@@ -194,9 +194,10 @@ def test_how_predictions_are_decoded_is_the_instruments(trained: Trained, monkey
     network = PhraseTransformer.from_pretrained(trained.guitar)
     assert (network.config.median_share, network.config.velocity_detail) == (0.5, 1.0)
     gain = network.config.velocity_gain
-    monkeypatch.setattr(stages, "DECODING", {"guitar": {"median_share": 0.25, "velocity_detail": 0.75}})
+    told = {"median_share": 0.25, "velocity_detail": 0.75, "swell_gain": 1.5}
+    monkeypatch.setattr(stages, "DECODING", {"guitar": told})
     config = stages.calibrated(network, trained.data, "guitar").config
-    assert (config.median_share, config.velocity_detail, config.register_slope) == (0.25, 0.75, 0.0)
+    assert (config.median_share, config.velocity_detail, config.swell_gain) == (0.25, 0.75, 1.5)
     assert config.velocity_gain > gain  # which is measured with it
 
 
