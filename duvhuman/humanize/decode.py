@@ -145,7 +145,8 @@ def stretched(
     spread : (N,) SD of the predicted bins.
     gain, spread_share : they are stretched by `gain` times the SD that the network says velocities have over the SD of
         their expectation, both in the neighbourhood, to the power of `spread_share` (0..1).
-    swell_gain : how many times as far as expected the mean of the notes within `SWELL_NOTES` lies from the level.
+    swell_gain : the mean of the notes within `SWELL_NOTES` is moved on from the level by `swell_gain` - 1 times as much
+        as it is expected to lie from there, beside the stretch.
     level : of the part, give or take a constant, which stays; None: the mean of all that is expected.
     """
     middle = local_mean(expected)

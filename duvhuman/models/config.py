@@ -41,7 +41,7 @@ class ModelConfig:
     contour_gain : takes the place of `velocity_gain` where the user's dynamics are kept, which tell most of the spread.
     velocity_detail : how much of what sets a note's expected velocity apart from those around it is kept, 0..1, before
         the gain; all of it where the user's dynamics are kept.
-    swell_gain : how many times as far as expected the mean of the notes around a note lies from the level of the part
+    swell_gain : how many times as far as expected passages lie from the level of the part
         (`duvhuman.humanize.decode.stretched`); 1 where the user's dynamics are kept.
     passage_detail : how much of what sets a note apart from its passage is played, 0..1, where the user has written
         the dynamics of passages alone (`duvhuman.humanize.perform`).
