@@ -147,7 +147,7 @@ def stretched(
         their expectation, both in the neighbourhood, to the power of `spread_share` (0..1).
     swell_gain : the mean of the notes within `SWELL_NOTES` is moved on from the level by `swell_gain` - 1 times as much
         as it is expected to lie from there, beside the stretch.
-    level : of the part, give or take a constant, which stays; None: the mean of all that is expected.
+    level : MIDI velocity of the part; another one moves all notes alike. None: the mean of all that is expected.
     """
     middle = local_mean(expected)
     varies, spreads = local_mean((expected - middle) ** 2), local_mean(spread**2)
