@@ -25,7 +25,8 @@ from duvhuman import __version__
 from duvhuman.cli_output import Outcome, ProgressBar, collected_warnings, format_table, say, summarize
 from duvhuman.cli_paths import STREAM, Job, check_output, plan_jobs
 from duvhuman.errors import DataError, DuvhumanError, FileError, MidiError, ModelError, OptionError
-from duvhuman.instruments import AUTO, INSTRUMENTS, get_instrument
+from duvhuman.files import written_whole
+from duvhuman.instruments import AUTO, INSTRUMENTS, instrument_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit
         From argparse: code 0 after ``--help`` and ``--version``, code 2 for arguments that it cannot read.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed, as a daemon's may be: what would be printed there is lost
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show must not end the run
             stream.reconfigure(errors="backslashreplace")
@@ -210,8 +214,7 @@ def _play_options(args: argparse.Namespace) -> dict[str, Any]:
     """The options for `Humanizer.humanize`, checked before any file is touched and before anything heavy is loaded."""
     from duvhuman.humanize.options import Options
 
-    if args.instrument != AUTO:
-        get_instrument(args.instrument)
+    instrument_name(args.instrument)
     options = _given(args, _PLAY_OPTIONS)
     Options(**options)
     return options
@@ -236,7 +239,7 @@ def _humanize(args: argparse.Namespace) -> int:
         humanizer = _load(args)
         for job in jobs:
             bar.draw(done + failed, job.source)
-            outcome = _humanize_file(humanizer, job, options)
+            outcome = _humanize_file(humanizer, job, options, force=args.force)
             done, failed = done + outcome.ok, failed + (not outcome.ok)
             bar.clear()
             _show(outcome, args)
@@ -253,13 +256,15 @@ def _humanize(args: argparse.Namespace) -> int:
     return FAILED if failed else DONE
 
 
-def _humanize_file(humanizer: Humanizer, job: Job, options: dict[str, Any]) -> Outcome:
-    """Humanize one file and write the result; what goes wrong with it is in the outcome."""
+def _humanize_file(humanizer: Humanizer, job: Job, options: dict[str, Any], *, force: bool) -> Outcome:
+    """Humanize one file and write the result, over what has come there meanwhile only with `force`; what goes wrong
+    with it is in the outcome.
+    """
     report, error = None, ""
     with collected_warnings() as messages:
         try:
             result = humanizer.humanize(_source(job.source), **options)
-            _write(result, job)
+            _write(result, job, force=force)
             report = result.report
         except BrokenPipeError:
             raise
@@ -273,10 +278,14 @@ def _humanize_file(humanizer: Humanizer, job: Job, options: dict[str, Any]) -> O
 
 
 def _source(path: str) -> Any:
-    return sys.stdin.buffer if path == STREAM else path
+    if path != STREAM:
+        return path
+    if sys.stdin is None:
+        raise FileError("standard input is closed; name a file instead of -.")
+    return sys.stdin.buffer
 
 
-def _write(result: MidiFile, job: Job) -> None:
+def _write(result: MidiFile, job: Job, *, force: bool) -> None:
     if job.target == STREAM:
         sys.stdout.buffer.write(result.to_bytes())
         sys.stdout.buffer.flush()
@@ -287,7 +296,7 @@ def _write(result: MidiFile, job: Job) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"{folder}: cannot make this folder ({error.strerror}); choose another with -o.") from error
-    result.save(job.target)
+    result.save(job.target, overwrite=force)
 
 
 def _show(outcome: Outcome, args: argparse.Namespace) -> None:
@@ -324,15 +333,12 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _write_text(path: str, text: str) -> None:
     """Write a file whole or not at all."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(target)
-    except OSError as error:
-        raise FileError(f"{path}: cannot write ({error.strerror}); choose another place with -o.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        with written_whole(Path(path)) as unfinished:
+            unfinished.write_text(text, encoding="utf-8", newline="\n")
+    except (OSError, ValueError) as error:  # ValueError: no name at all
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"{path!r}: cannot write ({reason}); choose another place with -o.") from error
 
 
 def _note_rows(prediction: Prediction) -> list[tuple[float, ...]]:

@@ -94,6 +94,11 @@ def get_instrument(name: str) -> Instrument:
     raise OptionError(f"unknown instrument {name!r}.{hint} There are: {', '.join(INSTRUMENTS)}, {AUTO}.")
 
 
+def instrument_name(name: str) -> str:
+    """`AUTO`, or the name of the instrument that is meant; the same leeway, and the same error, as `get_instrument`."""
+    return AUTO if str(name).strip().lower() == AUTO else get_instrument(name).name
+
+
 def instrument_of_program(program: int | None) -> Instrument | None:
     """The instrument that plays this General MIDI program, or None."""
     return None if program is None else _BY_PROGRAM.get(program)

@@ -9,6 +9,7 @@ from duvhuman.instruments import (
     DRUM_CHANNEL,
     INSTRUMENTS,
     get_instrument,
+    instrument_name,
     instrument_of_program,
     instrument_of_track_name,
 )
@@ -95,3 +96,14 @@ def test_a_name_like_nothing_lists_what_there_is() -> None:
 def test_track_titles(title: str, expected: str | None) -> None:
     row = instrument_of_track_name(title)
     assert (row.name if row else None) == expected
+
+
+@pytest.mark.parametrize("name", ["auto", "Auto", " AUTO "])
+def test_auto_is_known_however_it_is_written(name: str) -> None:
+    assert instrument_name(name) == "auto"
+
+
+def test_the_name_behind_an_alias() -> None:
+    assert instrument_name("Bass-Guitar") == "bass"
+    with pytest.raises(OptionError, match="Did you mean 'guitar'"):
+        instrument_name("guitr")

@@ -18,7 +18,7 @@ import numpy as np
 
 from duvhuman.errors import DataError, DuvhumanWarning
 from duvhuman.humanize.balance import balanced, hands_of, written_balance
-from duvhuman.humanize.decode import duration_bin, velocity_bin
+from duvhuman.humanize.decode import STACCATO_GROWTH, duration_bin, is_staccato, velocity_bin
 from duvhuman.humanize.following import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.lengths import fit_lengths, ticks_until_repeated
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
@@ -28,7 +28,7 @@ from duvhuman.humanize.perform import Played, is_flat, perform
 from duvhuman.humanize.report import LikeReport, PartReport, Prediction, Report
 from duvhuman.humanize.score import BoolArray, IntArray, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
-from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, get_instrument
+from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name
 from duvhuman.midi.edit import apply_performance
 from duvhuman.midi.interop import Source, open_midi
 from duvhuman.midi.notes import NoteTable, Part, read_parts
@@ -166,7 +166,7 @@ class Humanizer:
         model: PathName | None = None,
         device: str = "auto",
     ) -> None:
-        self.instrument = AUTO if instrument == AUTO else get_instrument(instrument).name
+        self.instrument = instrument_name(instrument)
         self._adapter, self._model, self._device = adapter, model, check_device(device)
         self._liked = {} if like is None else self._fit(like)
         if self.instrument != AUTO:
@@ -254,7 +254,9 @@ class Humanizer:
             velocity[free] = np.clip(wanted, 1, 127).astype(np.int64)
         if options.duration and options.intensity > 0:
             growth = (played.duration_beats / score.nominal_beats) ** float(options.intensity)
-            duration[free] = np.round(notes.duration_ticks[free] * growth).astype(np.int64)
+            wanted = np.round(seen.duration_ticks * growth)
+            longest = np.where(is_staccato(score), np.floor(STACCATO_GROWTH * seen.duration_ticks), np.inf)
+            duration[free] = np.minimum(wanted, longest).astype(np.int64)
             duration = fit_lengths(notes, duration, room)
         if options.tracks is not None:  # the other hand is heard, but not changed
             kept = ~np.isin(notes.track, list(options.tracks))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from duvhuman.humanize.keyed import mix, normal, normal_cdf
 from duvhuman.humanize.score import (
     SHORTEST_BEATS,
+    BoolArray,
     FloatArray,
     IntArray,
     Score,
@@ -213,11 +214,18 @@ def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
     return normal_cdf(np.sqrt(CHORD_SHARE) * chord_draw[chord] + np.sqrt(1 - CHORD_SHARE) * own)
 
 
+def is_staccato(score: Score) -> BoolArray:
+    """(N,) whether a note is written much shorter than the gap to the next onset."""
+    gap = gap_to_next_onset(score)
+    short: BoolArray = score.nominal_beats < STACCATO_SHARE * np.where(
+        np.isnan(gap), 0.0, np.maximum(gap, SHORTEST_BEATS)
+    )
+    return short
+
+
 def limit_durations(score: Score, duration_beats: FloatArray) -> FloatArray:
     """Keep a written staccato short, so that it grows by at most a tenth of its length, and end every note before its
     pitch begins again; notes of one pitch that begin together do not bound each other.
     """
-    gap = gap_to_next_onset(score)
-    staccato = score.nominal_beats < STACCATO_SHARE * np.where(np.isnan(gap), 0.0, np.maximum(gap, SHORTEST_BEATS))
-    longest = np.where(staccato, STACCATO_GROWTH * score.nominal_beats, np.inf)
+    longest = np.where(is_staccato(score), STACCATO_GROWTH * score.nominal_beats, np.inf)
     return np.minimum(duration_beats, np.minimum(longest, gap_to_later_same_pitch(score)))

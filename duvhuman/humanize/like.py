@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duvhuman.errors import DataError, DuvhumanWarning, ModelError, OptionError
+from duvhuman.errors import DataError, DuvhumanWarning, FileError, ModelError, OptionError
 from duvhuman.humanize.report import LikeReport
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument
@@ -125,6 +125,12 @@ def personal_adapter(
         try:
             fit_personal(passages, model, start, folder, base_name=f"duvhuman/{instrument.name}", device=device)
             _seal(folder)
+        except BaseException as error:
+            shutil.rmtree(made, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise FileError(f"{made}: the adapter cannot be written there ({error}); make room") from error
+            raise
+        try:
             _store(folder, cached)
         except OSError as error:
             liked = Liked(folder, _report(folder, takes))
@@ -135,9 +141,6 @@ def personal_adapter(
                 DuvhumanWarning, stacklevel=2,
             )  # fmt: skip
             return liked
-        except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
-            raise
         shutil.rmtree(made, ignore_errors=True)
     return Liked(cached, _report(cached, takes))
 

@@ -43,6 +43,9 @@ class Options:
             value = getattr(self, name)
             if not _is_number(value) or not 0.0 <= value <= 1.0:
                 raise OptionError(f"{name} must be a number from 0 to 1, not {value!r}")
+        for name in ("velocity", "duration", "follow"):
+            if not _is_switch(value := getattr(self, name)):
+                raise OptionError(f"{name} must be True or False, not {value!r}")
         if self.seed is not None and not (_is_integer(self.seed) and 0 <= self.seed <= LARGEST_SEED):
             raise OptionError(f"seed must be a whole number from 0 to {LARGEST_SEED} (or None), not {self.seed!r}")
         if self.dynamics not in DYNAMICS:
@@ -68,4 +71,9 @@ def _is_integer(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return (hasattr(value, "__float__") or hasattr(value, "__index__")) and not isinstance(value, (bool, str))
+    one = (hasattr(value, "__float__") or hasattr(value, "__index__")) and not hasattr(value, "__len__")
+    return one and not isinstance(value, bool)
+
+
+def _is_switch(value: object) -> bool:
+    return not hasattr(value, "__len__") and value in (True, False)

@@ -38,7 +38,6 @@ from duvhuman.models.config import EXPECTED_LEVEL, VELOCITY_BIN_WIDTH, ModelConf
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 FLAT_SD = 1.5
-FLAT_DISTINCT = 3
 AS_LOUD = 2.0
 """A note is written as loud as the one before if their velocities differ by no more than this."""
 PASSAGES_SHARE = 0.75
@@ -67,8 +66,8 @@ class Played:
 
 
 def is_flat(velocity: FloatArray) -> bool:
-    """Whether written velocities tell nothing of dynamics: SD under 1.5 or fewer than 3 distinct values."""
-    return bool(np.std(velocity) < FLAT_SD or len(np.unique(velocity)) < FLAT_DISTINCT)
+    """Whether written velocities tell nothing of dynamics: SD under 1.5. Two velocities are enough to tell accents."""
+    return bool(np.std(velocity) < FLAT_SD)
 
 
 def tells_passages(velocity: FloatArray, hand: IntArray | None = None) -> bool:

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
-import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duvhuman.errors import FileError, MidiError, OptionError
+from duvhuman.files import written_whole
 from duvhuman.midi.notes import Part, read_parts
 from duvhuman.midi.smf import parse_smf
 
@@ -94,7 +93,8 @@ class MidiFile:
                                 f"{target / 'out.mid'}.")
             if not overwrite and target.exists():
                 raise FileError(f"{target}: is there already. Choose another name or allow overwriting.")
-            _write_whole(target.resolve(), self._data)
+            with written_whole(target.resolve()) as unfinished:
+                unfinished.write_bytes(self._data)
         except FileError:
             raise
         except (OSError, ValueError) as error:
@@ -259,15 +259,3 @@ def _read_file_object(file: Any) -> Source:
     return _source(bytes(data), name)
 
 
-def _write_whole(target: Path, data: bytes) -> None:
-    """Write through a file of another name beside `target`, so that no one ever sees half of it."""
-    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        if target.exists():
-            shutil.copymode(target, temporary)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

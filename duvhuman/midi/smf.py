@@ -319,7 +319,8 @@ def _read_track(data: bytes, position: int, running: int) -> Track:
         limit = following
         starts, readable, ended = _scan(data[base:limit], running)
     elif not ended and limit < len(data) and not _is_chunk(data, limit):  # The length is too short.
-        longer, stop, found = _scan(data[base:], running)
+        following = data.find(b"MTrk", limit)
+        longer, stop, found = _scan(data[base : following if following >= 0 else len(data)], running)
         if found:
             starts, readable, limit = longer, stop, base + stop
     return Track(data[position:base], data[base:limit], np.array(starts, dtype=np.int64), readable, running)

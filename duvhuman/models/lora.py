@@ -145,6 +145,11 @@ def _read_config(path: Path) -> dict[str, Any]:
         patterns = config.get(key) or {}
         if not isinstance(patterns, dict) or not all(isinstance(value, (int, float)) for value in patterns.values()):
             raise ModelError(f"{path}: {key} must map names to numbers, not {patterns!r}; train the adapter anew")
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ModelError(f"{path}: {key} {pattern!r} is no pattern ({error}); train the adapter anew") from None
     if config.get("bias", "none") != "none":
         raise ModelError(f"{path}: trained biases ({config['bias']!r}) cannot be merged; train with bias='none'")
     if (start := config.get("init_lora_weights")) not in PLAIN_STARTS:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from duvhuman.errors import ModelError
+from duvhuman.errors import ModelError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 
 MODELS_VARIABLE = "DUVHUMAN_MODELS"
@@ -70,6 +70,8 @@ def find_model(instrument: str, model: str | PathLike[str] | None = None) -> Pat
     """
     name = get_instrument(instrument).name
     if model is not None:
+        if not isinstance(model, (str, PathLike)):
+            raise OptionError(f"model must be a path or 'org/name', not {model!r}")
         folder = Path(model).expanduser()
         if folder.is_dir():
             return _model_in(folder, name)
@@ -109,6 +111,8 @@ def find_adapter(
     base = Path(model_folder)
     if adapter is None:
         return None
+    if not isinstance(adapter, (str, PathLike)):
+        raise OptionError(f"adapter must be a name or a path, not {adapter!r}")
     if adapter == DEFAULT_ADAPTER:
         return _checked(base / "adapter", ADAPTER_FILES, "adapter") if (base / "adapter").is_dir() else None
     named = [folder / adapter for folder in (base, *(root / name for _, root in _roots()))]
@@ -183,8 +187,10 @@ def _model_from_hub(repo: str, revision: str | None, instrument: str) -> Path:
     """The model in a Hugging Face repository: from the cache, or downloaded where a revision pins what is run."""
     from huggingface_hub import snapshot_download
 
-    # Safetensors and text only; a repository holds one model, or one sub-folder per instrument.
-    wanted = [f"{place}{name}" for place in ("", f"{instrument}/") for name in (*MODEL_FILES, "README.md", "adapter/*")]
+    # Safetensors and text only; a repository holds one model, or one sub-folder per instrument. The base comes last:
+    # where it is in the cache, all is.
+    wanted = [[f"{place}{name}" for place in ("", f"{instrument}/") for name in names]
+              for names in (("README.md", "adapter/*"), MODEL_FILES)]
     try:
         return _model_in(Path(snapshot_download(repo, revision=revision, local_files_only=True)), instrument)
     except (OSError, ValueError, ModelError):
@@ -195,7 +201,8 @@ def _model_from_hub(repo: str, revision: str | None, instrument: str) -> Path:
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         raise ModelError(f"{name}: not in the Hugging Face cache, and HF_HUB_OFFLINE is set; unset it to download")
     try:
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=wanted))
+        for files in wanted:
+            folder = Path(snapshot_download(repo, revision=revision, allow_patterns=files))
     except Exception as error:  # the client's own, its HTTP library's or the disk's: what helps is the same
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         advice = "check the name, the revision and the network"

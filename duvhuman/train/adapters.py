@@ -15,6 +15,7 @@ import torch
 
 from duvhuman.errors import ModelError
 from duvhuman.models.lora import read_adapter
+from duvhuman.models.memory import MEMORY_FILE
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.config import TrainConfig
 
@@ -52,15 +53,18 @@ def continue_adapter(network: PhraseTransformer, start: Path | None, config: Tra
     Raises
     ------
     ModelError
-        If the adapter in `start` adapts more than a personal one can.
+        If the adapter in `start` adapts more than a personal one can, or is a personal one, with a memory of its own.
     """
     from peft import LoraConfig, get_peft_model
 
+    if start is not None and (start / MEMORY_FILE).exists():
+        raise ModelError(f"{start}: is fitted to takes already; begin with the model's own adapter, and give all takes")
     settings, tensors = ({"r": config.lora_r, "lora_alpha": config.lora_alpha}, {}) if start is None else (
         read_adapter(start)
     )  # fmt: skip
     lora = LoraConfig(
         r=int(settings["r"]), lora_alpha=settings["lora_alpha"], lora_dropout=config.lora_dropout,
+        rank_pattern=settings.get("rank_pattern") or {}, alpha_pattern=settings.get("alpha_pattern") or {},
         use_rslora=bool(settings.get("use_rslora")), target_modules=[*LORA_TARGETS, *HEAD_TARGETS],
     )  # fmt: skip
     model = get_peft_model(network, lora)

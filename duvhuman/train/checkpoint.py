@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from duvhuman.errors import DataError, FileError
+from duvhuman.files import written_whole
 
 STATE_FILE = "state.pt"
 
@@ -21,16 +22,13 @@ STATE_FILE = "state.pt"
 def save_state(folder: Path, state: dict[str, Any]) -> None:
     """Write the state atomically: an interruption, or a full disk (FileError), leaves the one before."""
     path = folder / STATE_FILE
-    temporary = folder / (STATE_FILE + ".tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with written_whole(path) as unfinished, unfinished.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
-        temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
-        temporary.unlink(missing_ok=True)
         raise FileError(f"{path}: cannot be written ({error}); make room, then go on with --resume") from None
 
 

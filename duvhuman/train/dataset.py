@@ -146,6 +146,7 @@ class PhraseData:
         stop = np.array([row.stop for row in parts], dtype=np.int64)[part]
         # A part's first phrase is shorter than the others, so that the cuts fall elsewhere in every epoch.
         first = np.minimum(start + rng.integers(1, max_len + 1, len(part)), stop)
+        first = np.where(stop - start < 2 * SHORTEST_PHRASE - 1, stop, first)  # neither half would be long enough
         count = 1 + -(-(stop - first) // max_len)
         place, cut = concatenated_ranges(np.zeros(len(part), dtype=np.int64), count)
         low = np.where(place == 0, start[cut], first[cut] + (place - 1) * max_len)

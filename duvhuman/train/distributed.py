@@ -22,10 +22,11 @@ from duvhuman.errors import OptionError
 
 @dataclass(frozen=True)
 class World:
-    """The place of a process among those that train together."""
+    """The place of a process among those that train together, and how many of them share its machine."""
 
     rank: int = 0
     size: int = 1
+    on_this_machine: int = 1
 
     @property
     def is_main(self) -> bool:
@@ -85,6 +86,6 @@ def joined_world(device: torch.device) -> Iterator[tuple[World, torch.device]]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield World(dist.get_rank(), size), device
+        yield World(dist.get_rank(), size, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))), device
     finally:
         dist.destroy_process_group()

@@ -171,9 +171,9 @@ class Feed:
             one_note = sum(kind.itemsize for kind in COMPACT) + COMPACT[2].itemsize * (len(feature_names()) - 1)
             one_note += COMPACT[-1].itemsize * TAUGHT * (self._teachers is not None)
             needed = self._config.versions * len(plan.phrases) * self._max_len * one_note
-            free = free_memory(self._device)
+            free = free_memory(self._device, self._world)
             # What is encoded waits in the computer's memory, if that is known, until its turn has come.
-            self._has_room = needed < min(free, free_memory(torch.device("cpu")) or free) / 2
+            self._has_room = needed < min(free, free_memory(torch.device("cpu"), self._world) or free) / 2
         return self._has_room
 
     def _resident(self, plan: Plan, version: int) -> Batch:
@@ -221,12 +221,12 @@ def _version_of(
     )  # fmt: skip
 
 
-def free_memory(device: torch.device) -> float:
-    """Bytes that are free on the device; of a computer that does not tell, none."""
+def free_memory(device: torch.device, world: World = ALONE) -> float:
+    """Bytes that are free on the device, of the computer's a rank's share; of a computer that does not tell, none."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     try:
-        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / world.on_this_machine
     except (AttributeError, ValueError, OSError):  # not Linux
         return 0.0
 

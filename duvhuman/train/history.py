@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duvhuman.errors import DataError, FileError
+from duvhuman.files import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,11 +117,10 @@ class History:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(METRICS)
         writer.writerows([_cell(row.get(name, "")) for name in METRICS] for row in rows)
-        temporary = self._path.with_name(METRICS_FILE + ".tmp")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(text.getvalue(), encoding="utf-8")
-            temporary.replace(self._path)
+            with written_whole(self._path) as unfinished:
+                unfinished.write_text(text.getvalue(), encoding="utf-8")
         except OSError as error:
             advice = "free the disk or choose another --out"
             raise FileError(f"{self._path}: cannot be written ({error}); {advice}") from None
@@ -260,10 +260,9 @@ def draw_curves(folder: Path) -> bool:
         _draw_epochs(panel, rows)
     picture = io.BytesIO()
     canvas.print_png(picture)  # type: ignore[no-untyped-call]
-    temporary = folder / (CURVES_FILE + ".tmp")
     try:
-        temporary.write_bytes(picture.getvalue())
-        temporary.replace(folder / CURVES_FILE)
+        with written_whole(folder / CURVES_FILE) as unfinished:
+            unfinished.write_bytes(picture.getvalue())
     except OSError as error:
         raise FileError(f"{folder / CURVES_FILE}: cannot be written ({error}); free the disk") from None
     return True

@@ -136,7 +136,7 @@ class _Fit:
         state = load_state(self.folder) if resume else None
         if state is not None:
             _check_unchanged(state["config"], config, self.folder)
-        precision = choose_precision(config.precision, self.device) if state is None else str(state["precision"])
+        precision = self._common_precision() if state is None else str(state["precision"])
         self.precision = config.precision if config.precision != "auto" else precision
         max_len = network.config.max_len
         self.data_digest = task.data.digest()
@@ -293,9 +293,15 @@ class _Fit:
         if self.world.is_main and at.epoch == min(config.epochs, self.last_epoch):
             self.log(f"best epoch {at.best_epoch + 1}" if at.best_epoch >= 0 else "no epoch was of any use")
 
+    def _common_precision(self) -> str:
+        """What rank 0 computes in, on all ranks: weights that are updated in different precisions drift apart."""
+        bf16 = self.world.is_main and choose_precision(self.config.precision, self.device) == "bf16"
+        return "bf16" if self.world.from_main([float(bf16)])[0] else "float32"
+
     def _write_row(self, metrics: Mapping[str, float]) -> None:
         at = self.at
-        losses = {f"train_{name}": value / at.batch for name, value in self.totals.items()}
+        # An epoch that drew no phrase, from few parts, has no losses.
+        losses = {f"train_{name}": value / at.batch if at.batch else math.nan for name, value in self.totals.items()}
         losses["train_loss"] = losses.pop("train_total")
         lr = learning_rate(self.config, at.step, self.steps_per_epoch * self.config.epochs)
         row: dict[str, float | str] = {

@@ -119,7 +119,7 @@ def ranked_probability_score(logits: Tensor, bins: Tensor, edges: Tensor) -> Ten
     width = (torch.cat([step[:1], step]) + torch.cat([step, step[-1:]])) / 2
     below = logits.softmax(-1).cumsum(-1)[..., :-1]
     right = (bins[..., None] <= torch.arange(len(edges), device=bins.device)).to(below.dtype)
-    return (below - right) ** 2 @ width
+    return ((below - right) ** 2 * width).sum(-1)  # not @, which autocast takes to bf16
 
 
 def _centred(values: Tensor, weight: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ def _centred(values: Tensor, weight: Tensor) -> Tensor:
 def expected_velocity(out: PhraseOutput) -> Tensor:
     """(B, T) the MIDI velocity that is decoded, but for its stretching: the mean of the bins."""
     centres = 8.0 * torch.arange(out.velocity_logits.shape[-1], device=out.velocity_logits.device) + 3.5
-    return out.velocity_logits.softmax(-1) @ centres
+    return (out.velocity_logits.softmax(-1) * centres).sum(-1)  # not @, which autocast takes to bf16
 
 
 def phrase_correlation(predicted: Tensor, played: Tensor, weight: Tensor) -> Tensor:

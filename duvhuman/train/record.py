@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from duvhuman.errors import DataError
+from duvhuman.files import written_whole
 from duvhuman.train.config import fold_in
 
 RECORD_FILE = "training.json"
@@ -18,16 +20,20 @@ AVERAGE = "average"
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """The record of the stages that made the model in `folder`; empty if there is none."""
+    """The record of the stages that made the model in `folder`; empty if there is none, DataError if it is damaged."""
     path = folder / RECORD_FILE
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise DataError(f"{path}: damaged ({error}); move it away, or get the model anew") from None
     return record
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the record of `folder`, which is made if missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RECORD_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    with written_whole(folder / RECORD_FILE) as unfinished:
+        unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def earlier_stages(folder: Path) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -68,9 +69,9 @@ class Stepper:
         self.optimizer = make_optimizer(model, config, precision=precision)
         compiled = config.compile and _can_compile(device, log)
         alone = world.size == 1
-        if compiled and not alone:
-            model.compile(dynamic=False)
-        self._model = world.wrap(model, device)
+        # Compiled apart, not in place: validation plays `model` at widths of its own.
+        shared = cast("nn.Module", torch.compile(model, dynamic=False)) if compiled and not alone else model
+        self._model = world.wrap(shared, device)
         self._graphs = compiled and alone and device.type == "cuda"
         mode = "reduce-overhead" if self._graphs else None  # with CUDA graphs: no time is lost between kernels
         self._losses = self._loss_vector

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duvhuman.errors import DataError, FileError
+from duvhuman.files import written_whole
 
 TICKS_PER_BEAT = 480
 TEMPO_UNIT = 1 / 32
@@ -33,7 +34,6 @@ COLUMNS: dict[str, type] = {
 ADDED_COLUMNS: dict[str, type] = {"written_beats": np.float32, "written_bar_beats": np.float32}
 """What `duvhuman.train.notate` adds, NaN where it was not asked: beats since the bar of the part's first note began,
 and beats of a bar."""
-UNFINISHED = ".unfinished.npy"
 """An added column has this ending, beside the shards, until it is whole."""
 SHARD_NOTES = 4_000_000
 """A shard is closed once it holds this many notes: some 70 MB."""
@@ -149,17 +149,15 @@ class DiskShards:
         FileError
             If the folder cannot be written.
         """
+        self._open.clear()  # Windows replaces no file that is open
         for shard, (start, stop) in enumerate(itertools.pairwise(self.bounds.tolist())):
             for name, values in columns.items():
                 path = _column_path(self._folder, shard, name)
-                unfinished = self._folder / f"{name}{UNFINISHED}"
                 try:
-                    np.save(unfinished, values[start:stop].astype(ADDED_COLUMNS[name]))
-                    unfinished.replace(path)
+                    with written_whole(path) as unfinished, unfinished.open("wb") as file:
+                        np.save(file, values[start:stop].astype(ADDED_COLUMNS[name]))
                 except OSError as error:
-                    unfinished.unlink(missing_ok=True)
                     raise FileError(f"{path}: cannot be written ({error.strerror})") from None
-        self._open.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": {}}

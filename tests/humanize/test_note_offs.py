@@ -59,6 +59,12 @@ def test_a_note_never_vanishes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert events(after) == events(before)
 
 
+def test_no_written_staccato_grows_by_more_than_a_tenth_where_ticks_are_coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    longer(monkeypatch, 3)
+    after = table(played(song(part([(24 * n, 60, 80, 6) for n in range(32)]), division=24)))
+    assert after.duration_ticks[:-1].tolist() == [6] * 31
+
+
 def test_a_written_staccato_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     longer(monkeypatch, 3)
     after = table(played(flat_song(step=480, length=240)))

@@ -73,3 +73,17 @@ def test_tracks_and_pitches_that_are_no_list(name: str, values: object) -> None:
 def test_tracks_and_pitches_out_of_range(name: str, values: list[object], limit: str) -> None:
     with pytest.raises(OptionError, match=f"{name} must hold whole numbers, {limit}, not"):
         Options(**{name: values})
+
+
+@pytest.mark.parametrize("name", ["velocity", "duration", "follow"])
+@pytest.mark.parametrize("value", ["no", None, 2, np.array([1, 0])], ids=str)
+def test_switches_are_on_or_off(name: str, value: object) -> None:
+    with pytest.raises(OptionError, match=f"{name} must be True or False, not"):
+        Options(**{name: value})
+    Options(**{name: np.bool_(False)})
+
+
+@pytest.mark.parametrize("value", [np.array([0.5]), np.array([0.1, 0.2])], ids=str)
+def test_an_amount_is_one_number(value: object) -> None:
+    with pytest.raises(OptionError, match="intensity must be a number from 0 to 1"):
+        Options(intensity=value)  # type: ignore[arg-type]

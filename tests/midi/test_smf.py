@@ -5,6 +5,7 @@ import pytest
 from midi_bytes import END, chunk, header, meta, number, off, on, program, smf, track
 
 from duvhuman.errors import MidiError
+from duvhuman.midi import smf as smf_module
 from duvhuman.midi.smf import Event, encode_number, parse_smf
 
 H = bytes.fromhex
@@ -279,3 +280,12 @@ def test_what_is_not_midi_is_refused_by_name(data, message):
 
 def test_the_input_may_be_a_bytearray():
     assert parse_smf(bytearray(smf(track(NOTE)))).to_bytes() == smf(track(NOTE))
+
+
+def test_tracks_that_state_too_short_a_length_are_read_in_linear_time(monkeypatch):
+    scanned = []
+    scan = smf_module._scan
+    monkeypatch.setattr(smf_module, "_scan", lambda body, running: scanned.append(len(body)) or scan(body, running))
+    data = smf(*[track(NOTE, end=b"", length=1) for _ in range(200)])
+    assert parse_smf(data).to_bytes() == data
+    assert sum(scanned) < 3 * len(data)

@@ -178,6 +178,7 @@ def test_an_adapter_that_does_not_fit_changes_nothing(
     [
         {"use_dora": True}, {"fan_in_fan_out": True}, {"bias": "all"}, {"init_lora_weights": "pissa"},
         {"peft_type": "IA3"}, {"r": 0}, {"r": "8"}, {"lora_alpha": None}, {"alpha_pattern": {"ff_in": "loud"}},
+        {"rank_pattern": {"(": 4}},
     ],
     ids=str,
 )  # fmt: skip

@@ -152,7 +152,18 @@ def test_a_pinned_repository_is_downloaded_when_it_is_not_cached(
     folder = make_model(tmp_path / "snapshot" / "guitar")
     asked = fake_hub(monkeypatch, tmp_path / "snapshot")
     assert find_model("guitar", "org/name@v1") == folder
-    assert asked == [("org/name", "v1", "cache"), ("org/name", "v1", "download")]
+    assert asked == [("org/name", "v1", "cache"), *2 * [("org/name", "v1", "download")]]
+
+
+def test_the_base_is_downloaded_last_so_that_half_a_download_is_not_taken_for_a_model(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    make_model(tmp_path / "snapshot" / "guitar")
+    patterns: list[str] = []
+    fake_hub(monkeypatch, tmp_path / "snapshot", patterns)
+    find_model("guitar", "org/name@v1")
+    assert patterns.index("guitar/model.safetensors") > patterns.index("guitar/adapter/*")
 
 
 def test_a_failed_download_says_why_and_what_to_check(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,17 +173,19 @@ def test_a_failed_download_says_why_and_what_to_check(hub: Path, monkeypatch: py
         find_model("guitar", "org/name@v1")
 
 
-def fake_hub(monkeypatch: pytest.MonkeyPatch, snapshot: Path | None = None) -> list[tuple[str, str | None, str]]:
-    """Stand in for the hub, whose cache is empty; gives the list of what it is asked for."""
+def fake_hub(
+    monkeypatch: pytest.MonkeyPatch, snapshot: Path | None = None, patterns: list[str] | None = None
+) -> list[tuple[str, str | None, str]]:
+    """Stand in for the hub, whose cache is empty; gives the list of what it is asked for, and fills that of files."""
+    wanted: list[str] = [] if patterns is None else patterns
     asked: list[tuple[str, str | None, str]] = []
 
     def snapshot_download(repo: str, *, revision: str | None, local_files_only: bool = False, **rest: Any) -> str:
         asked.append((repo, revision, "cache" if local_files_only else "download"))
         if local_files_only or snapshot is None:
             raise OSError("no network")
-        patterns = rest["allow_patterns"]
-        assert all(not pattern.endswith((".bin", ".pt", ".pkl", ".py")) for pattern in patterns)
-        assert "guitar/model.safetensors" in patterns
+        wanted.extend(rest["allow_patterns"])
+        assert all(not pattern.endswith((".bin", ".pt", ".pkl", ".py")) for pattern in wanted)
         return str(snapshot)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
@@ -186,6 +199,13 @@ def test_the_default_adapter_is_the_one_that_came_with_the_model(tmp_path: Path)
 
 def test_a_model_without_an_adapter_has_no_default(tmp_path: Path) -> None:
     assert find_adapter("guitar", "default", make_model(tmp_path / "guitar")) is None
+
+
+def test_a_model_or_an_adapter_that_is_no_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="model must be a path or 'org/name', not 5"):
+        find_model("guitar", 5)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="adapter must be a name or a path, not 5"):
+        find_adapter("guitar", 5, make_model(tmp_path / "guitar"))  # type: ignore[arg-type]
 
 
 def test_none_asks_for_the_bare_model(tmp_path: Path) -> None:

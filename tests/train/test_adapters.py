@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,3 +172,21 @@ def test_without_an_adapter_to_continue_it_begins_as_the_bare_network(batch: Bat
 def test_an_adapter_of_another_network_cannot_be_continued(tuned: Tuned) -> None:
     with pytest.raises(ModelError, match="cannot be continued"):
         continue_adapter(tiny_network(d_model=24), tuned.folder, CONFIG)
+
+
+def test_an_adapter_with_a_memory_is_not_continued_without_it(tuned: Tuned, tmp_path: Path) -> None:
+    shutil.copytree(tuned.folder, tmp_path / "fitted")
+    (tmp_path / "fitted" / "memory.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="fitted to takes already"):
+        continue_adapter(tiny_network(std=0.2), tmp_path / "fitted", CONFIG)
+
+
+def test_ranks_and_scales_of_single_layers_are_continued(tuned: Tuned, tmp_path: Path, batch: Batch) -> None:
+    folder = shutil.copytree(tuned.folder, tmp_path / "scaled")
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"alpha_pattern": {"ff_in": 80}}))
+    merged = tiny_network(std=0.2)
+    merge_adapter(merged, folder)
+    model = continue_adapter(tiny_network(std=0.2), folder, CONFIG).eval()
+    assert torch.allclose(hear(model, batch), hear(merged, batch), atol=1e-5)
+    assert not torch.allclose(hear(model, batch), hear(tuned.model, batch), atol=1e-3)

@@ -164,3 +164,9 @@ def test_context_stands_around_the_phrase_never_beyond_its_part_and_never_counts
     assert first.score.pitch.tolist() == list(range(18))
     assert first.core.tolist() == [True] * 10 + [False] * 8
     assert last.score.pitch.tolist() == list(range(82, 100))
+
+
+def test_a_part_too_short_for_two_phrases_is_one(tmp_path: Path) -> None:
+    data = write_data(tmp_path, [({}, numbered(2 * SHORTEST_PHRASE - 2))])
+    for seed in range(20):
+        assert cut(data, seed)[:, :2].tolist() == [[0, 2 * SHORTEST_PHRASE - 2]]

@@ -234,7 +234,7 @@ def test_versions_that_do_not_fit_are_encoded_batch_by_batch(long: PhraseData, m
     resident = feed(long, config)
     plan = resident.plan(3)
     kept = list(resident.batches(plan, 3, 0))
-    monkeypatch.setattr(module, "free_memory", lambda device: 1e6)
+    monkeypatch.setattr(module, "free_memory", lambda *_: 1e6)
     crowded = feed(long, config)
     made = list(crowded.batches(crowded.plan(3), 3, 0))
     for one, other in zip(kept, made, strict=True):

@@ -85,6 +85,7 @@ def test_what_a_take_does_not_tell_stays_as_the_adapter_before_has_it(tiny: Path
     fitted(passages, tiny, before)
     spread = []
     for gain in (1.5, 3.0):
+        (before / MEMORY_FILE).unlink(missing_ok=True)  # with it, it would be a personal adapter
         write_personal(before, {"config": {"velocity_gain": gain, "contour_gain": 1.75}})
         done = fit_personal(passages, tiny / "guitar", before, after, base_name="duvhuman/guitar")
         spread.append(done.held_out.velocity_sd_ratio[0])

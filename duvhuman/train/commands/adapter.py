@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -67,9 +66,15 @@ def run(arguments: list[str]) -> None:
                 passages, model, start, made, base_name=f"duvhuman/{instrument.name}", seed=args.seed,
                 device=str(device),
             )  # fmt: skip
+            replaced = Path(folder) / "replaced"
             if out.exists():
-                shutil.move(out, Path(folder) / "replaced")
-            made.rename(out)
+                out.rename(replaced)
+            try:
+                made.rename(out)
+            except OSError:
+                if replaced.exists():
+                    replaced.rename(out)
+                raise
     except OSError as error:
         raise FileError(f"{out}: the adapter cannot be written there ({error}); choose another --out") from None
     judged = fitted.held_out

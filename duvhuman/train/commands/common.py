@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duvhuman.errors import OptionError
+from duvhuman.humanize.networks import check_device
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +54,8 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise OptionError(f"unknown device {name!r}; there are auto, cpu, cuda, cuda:0") from None
+    if device.type not in ("cpu", "cuda"):
+        check_device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise OptionError(f"device {name!r} was asked for, but this machine has no CUDA; use --device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from duvhuman import __version__
 from duvhuman.errors import DataError, FileError, OptionError
+from duvhuman.files import written_whole
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.train.config import STAGES, TrainConfig, changed, config_of, load_config, stages_in
 
@@ -73,7 +74,8 @@ class Order:
         values = asdict(self) | {"duvhuman": __version__}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / RUN_FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+            with written_whole(folder / RUN_FILE) as unfinished:
+                unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise FileError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
 
@@ -265,7 +267,8 @@ def _train(
     data = open_data(order.data, log)
     if world.is_main:
         order.save(folder)
-    around = Surroundings(folder, device, world, log, sys.stderr, stop, jobs=os.cpu_count() or 1)
+    jobs = max(1, (os.cpu_count() or 1) // world.on_this_machine)
+    around = Surroundings(folder, device, world, log, sys.stderr, stop, jobs=jobs)
     a_run = Run(data, around, resume, [Path(folder) for folder in order.teachers])
     name, start = order.instrument, Path(order.init_from) if order.init_from else None
     if name == TRUNK:

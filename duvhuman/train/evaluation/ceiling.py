@@ -34,9 +34,10 @@ def repetition_ceiling(pairs: Sequence[Pair]) -> dict[str, float]:
         if len(later) < FEWEST_NOTES or pair.played.velocity[later].std() < 1:
             continue
         velocity, articulation = pair.played.velocity, pair.articulation * np.log(2)
+        known = np.isfinite(articulation[earlier])  # of the later ones `articulation_metrics` sees to it
         rows.append(
             velocity_metrics(velocity[later], velocity[earlier])
-            | articulation_metrics(articulation[later], articulation[earlier])
+            | articulation_metrics(np.where(known, articulation[later], np.nan), articulation[earlier])
         )
     return mean_over_parts(rows) | {"parts": float(len(rows))} if rows else {}
 

@@ -1,0 +1,26 @@
+"""What a folder tells of how its model was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from duvhuman.errors import DataError
+from duvhuman.train.record import read_record, write_record
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    write_record(tmp_path / "run", {"base": {"best_epoch": 3}})
+    assert read_record(tmp_path / "run") == {"base": {"best_epoch": 3}}
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["training.json"]
+
+
+def test_without_one_it_is_empty(tmp_path: Path) -> None:
+    assert read_record(tmp_path) == {}
+
+
+def test_a_damaged_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text('{"base": {"best')
+    with pytest.raises(DataError, match=r"training\.json: damaged"):
+        read_record(tmp_path)
