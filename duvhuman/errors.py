@@ -8,6 +8,9 @@ built-in exception that callers would expect (``ValueError``, ``OSError``), so t
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class DuvhumanError(Exception):
     """Anything duvhuman raises on purpose; catch this one to catch all of them."""
@@ -35,3 +38,11 @@ class DataError(DuvhumanError, ValueError):
 
 class DuvhumanWarning(UserWarning):
     """Something was left undone that the caller may want to know of; the result is still sound."""
+
+
+def warn(message: str) -> None:
+    """Warn the user (`DuvhumanWarning`), naming the line outside this package that called it."""
+    level, frame = 1, sys._getframe()  # noqa: SLF001 - warnings.warn's skip_file_prefixes needs Python 3.12
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, DuvhumanWarning, stacklevel=level)

@@ -8,7 +8,6 @@ The input is never modified, and no global state is touched. A `Humanizer` may b
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from duvhuman.errors import DataError, DuvhumanWarning
+from duvhuman.errors import DataError, warn
 from duvhuman.humanize.balance import balanced, hands_of, written_balance
 from duvhuman.humanize.decode import STACCATO_GROWTH, duration_bin, is_staccato, velocity_bin
 from duvhuman.humanize.following import TAKE_SHARE, company, has_dynamics
@@ -196,7 +195,7 @@ class Humanizer:
         read = self._read_parts(smf, options)
         selection = choose_parts(read, self.instrument, options.tracks, n_tracks=len(smf.tracks))
         if selection.notice:
-            warnings.warn(f"{source.name}: {selection.notice}", DuvhumanWarning, stacklevel=4)
+            warn(f"{source.name}: {selection.notice}")
         rooms = ticks_until_repeated([part.notes for part in read], tracks_apart=smf.format == 2)
         wanted = any(choice.instrument is not None for choice in selection.choices)
         beats = find_beats(read, tracks_apart=smf.format == 2) if wanted else None
@@ -210,10 +209,7 @@ class Humanizer:
         ]
         if all(part.how is None for part in parts):
             reasons = sorted({part.skipped for part in parts}) or ["no notes"]
-            warnings.warn(
-                f"{source.name}: nothing to play ({'; '.join(reasons)}); it comes back unchanged",
-                DuvhumanWarning, stacklevel=4,
-            )  # fmt: skip
+            warn(f"{source.name}: nothing to play ({'; '.join(reasons)}); it comes back unchanged")
         result = apply_performance(smf, [(p.notes, p.velocity, p.duration_ticks) for p in parts if p.how is not None])
         # What is told is what was written: where notes of one pitch overlap, not every length is possible.
         again = self._read_parts(result, options)
@@ -267,7 +263,7 @@ class Humanizer:
     def _network(self, instrument: Instrument) -> PhraseTransformer:
         liked = self._liked.get(instrument.name)
         folder, adapter = self._weights(instrument.name)
-        return load_network(folder, adapter if liked is None else liked.folder, self._device)
+        return load_network(folder, adapter if liked is None else liked.folder, self._device, instrument.name)
 
     def _weights(self, instrument: str) -> tuple[Path, Path | None]:
         """The folders of the model and of the adapter that was asked for."""
@@ -290,7 +286,7 @@ class Humanizer:
         if not liked:
             raise refused[0]
         for reason in refused:
-            warnings.warn(f"{reason} (it is played without)", DuvhumanWarning, stacklevel=5)
+            warn(f"{reason} (it is played without)")
         return liked
 
 

@@ -15,7 +15,6 @@ import os
 import shutil
 import sys
 import tempfile
-import warnings
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duvhuman.errors import DataError, DuvhumanWarning, FileError, ModelError, OptionError
+from duvhuman.errors import DataError, FileError, ModelError, OptionError, warn
 from duvhuman.humanize.report import LikeReport
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument
@@ -135,11 +134,10 @@ def personal_adapter(
         except OSError as error:
             liked = Liked(folder, _report(folder, takes))
             weakref.finalize(liked, shutil.rmtree, made, ignore_errors=True)
-            warnings.warn(
+            warn(
                 f"{cached.parent}: the adapter cannot be kept there ({error.strerror or error}) and is fitted anew "
-                f"next time; let ${CACHE_VARIABLE} name a folder that may be written to",
-                DuvhumanWarning, stacklevel=2,
-            )  # fmt: skip
+                f"next time; let ${CACHE_VARIABLE} name a folder that may be written to"
+            )
             return liked
         shutil.rmtree(made, ignore_errors=True)
     return Liked(cached, _report(cached, takes))

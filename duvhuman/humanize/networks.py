@@ -7,7 +7,8 @@ from pathlib import Path
 
 from duvhuman.errors import ModelError, OptionError
 from duvhuman.humanize.features import feature_names
-from duvhuman.models.lora import merge_adapter
+from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.lora import instrument_of_adapter, merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 KEPT_NETWORKS = 8
@@ -32,8 +33,16 @@ def check_device(name: str) -> str:
     return str(device)
 
 
-def load_network(folder: Path, adapter: Path | None, device: str) -> PhraseTransformer:
-    """The network in `folder` with its adapter merged in, ready to play; kept in memory until its files change."""
+def load_network(folder: Path, adapter: Path | None, device: str, instrument: str) -> PhraseTransformer:
+    """The network in `folder` with its adapter merged in, ready to play; kept in memory until its files change.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or damaged, or if the network or the adapter was made for another instrument or version.
+    """
+    if adapter is not None and (meant := instrument_of_adapter(adapter)) not in (None, instrument):
+        raise ModelError(f"{adapter}: is an adapter for {meant}, not for {instrument}; name one for {instrument}")
     files = [*folder.glob("*.safetensors"), *folder.glob("*.json")]
     files += [*adapter.glob("*.safetensors"), *adapter.glob("*.json")] if adapter else []
     stamp = tuple(sorted(file.stat().st_mtime_ns for file in files))
@@ -51,4 +60,7 @@ def load_network(folder: Path, adapter: Path | None, device: str) -> PhraseTrans
             while len(_networks) >= KEPT_NETWORKS:
                 _networks.pop(next(iter(_networks)))
             _networks[key] = network.to(device).eval()
-        return _networks[key]
+        network = _networks[key]
+    if (meant := network.config.instrument) in INSTRUMENTS and meant != instrument:
+        raise ModelError(f"{folder}: is a model for {meant}, not for {instrument}; name one for {instrument}")
+    return network

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from duvhuman.errors import ModelError
+from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.personal import make_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
@@ -38,6 +39,13 @@ UNSUPPORTED = (
 """Settings of PEFT's LoraConfig under which an adapter is something else than ``W + scale * B @ A``."""
 PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal", "eva")
 """Ways to initialise an adapter that leave the base as it is; the others (PiSSA, OLoRA, ...) change its weights."""
+
+
+def instrument_of_adapter(folder: str | PathLike[str]) -> str | None:
+    """The instrument whose model an adapter says it was made for; None if it names none. Errors as `read_adapter`."""
+    name = str(_read_config(Path(folder) / ADAPTER_CONFIG_FILE).get("base_model_name_or_path"))
+    instrument = name.removeprefix("duvhuman/")
+    return instrument if name != instrument and instrument in INSTRUMENTS else None
 
 
 def merge_adapter(model: nn.Module, folder: str | PathLike[str]) -> None:

@@ -8,10 +8,12 @@ Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
-from duvhuman.errors import DuvhumanError, OptionError
+from duvhuman.errors import DuvhumanError, DuvhumanWarning, OptionError
 
 COMMANDS = ("prepare", "notate", "average", "evaluate", "adapter", "export-to-hub")
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -23,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = arguments.pop(0) if arguments and arguments[0] in COMMANDS else "train"
     module = import_module(f"duvhuman.train.commands.{command.replace('-', '_')}")
     try:
-        module.run(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            module.run(arguments)
     except OptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
@@ -33,6 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return DONE
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
+) -> None:  # fmt: skip
+    """Our own warnings in a line, without the place in the code, which tells users nothing; others as Python does."""
+    own = issubclass(category, DuvhumanWarning)
+    sys.stderr.write(f"warning: {message}\n" if own else warnings.formatwarning(message, category, filename, lineno))
 
 
 if __name__ == "__main__":

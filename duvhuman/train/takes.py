@@ -10,13 +10,12 @@ keeps to no beat, four beats of its file's tempo count as a bar.
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from duvhuman.errors import DataError, DuvhumanWarning
+from duvhuman.errors import DataError, warn
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray, Score, score_of
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import Instrument, get_instrument
@@ -73,10 +72,7 @@ def read_takes(takes: Sequence[Source], instrument: str) -> list[Passage]:
         selection = choose_parts(parts, named.name)
         tables = [_usable(choice.part.notes, named) for choice in selection.choices if choice.instrument is not None]
         if selection.notice and any(map(len, tables)):
-            warnings.warn(
-                f"{take.name}: no part is marked as {named.name}; the take of another instrument is learnt from",
-                DuvhumanWarning, stacklevel=2,
-            )  # fmt: skip
+            warn(f"{take.name}: no part is marked as {named.name}; the take of another instrument is learnt from")
         reasons = [_nothing_to_learn(table) for table in tables]
         beats = None if all(reasons) else find_beats(parts, tracks_apart=smf.format == 2)
         passages += [
@@ -94,7 +90,7 @@ def read_takes(takes: Sequence[Source], instrument: str) -> list[Passage]:
             "Give a longer take, with the velocities as they were played"
         )
     for reason in refused:
-        warnings.warn(f"{reason}; it is left out", DuvhumanWarning, stacklevel=2)
+        warn(f"{reason}; it is left out")
     return _shortened(passages)
 
 

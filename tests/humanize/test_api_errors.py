@@ -10,13 +10,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import midi_bytes
 import pytest
 import torch
 from builders import flat_song
 from playing import played
 from safetensors.torch import load_file, save_file
 
-from duvhuman.errors import FileError, MidiError, ModelError, OptionError
+import duvhuman
+from duvhuman.errors import DuvhumanWarning, FileError, MidiError, ModelError, OptionError
 from duvhuman.humanize.api import humanize, load, predict
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -141,3 +143,27 @@ def test_damaged_weights_are_an_error_that_names_the_file(damage: Any, tiny: Pat
 def test_a_model_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such folder"):
         load("guitar", model=tmp_path / "nowhere")
+
+
+def test_a_model_of_another_instrument_is_refused(tiny: Path) -> None:
+    for _ in range(2):  # the second time it is in memory
+        with pytest.raises(ModelError, match="is a model for guitar, not for bass; name one for bass"):
+            load("bass", model=tiny / "guitar")
+
+
+def test_an_adapter_of_another_instrument_is_refused(tmp_path: Path) -> None:
+    weights = Path(duvhuman.__file__).parent / "models" / "weights" / "guitar"
+    with pytest.raises(ModelError, match="is an adapter for guitar, not for keys; name one for keys"):
+        load("keys", adapter=weights / "adapter")
+    shutil.copytree(weights / "adapter", tmp_path / "anybody")
+    path = tmp_path / "anybody" / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": "org/any"}))
+    load("guitar", model=weights, adapter=tmp_path / "anybody")
+
+
+@pytest.mark.parametrize("way", [humanize, lambda *given: load("bass").humanize(given[0])], ids=["function", "method"])
+def test_warnings_name_the_line_of_the_caller(way: Any) -> None:
+    drums = midi_bytes.smf(midi_bytes.track(midi_bytes.on(0, 40, channel=9) + midi_bytes.off(96, 40, channel=9)))
+    with pytest.warns(DuvhumanWarning, match="nothing to play") as caught:
+        way(drums, "bass")
+    assert caught[0].filename == __file__
