@@ -149,6 +149,16 @@ def test_where_a_part_is_as_loud_as_written_swells_are_stretched_about_that() ->
     assert velocity.mean() == pytest.approx(80, abs=0.5)
 
 
+def test_a_part_is_moved_to_its_level_by_whole_velocities_so_that_an_edit_elsewhere_moves_no_note() -> None:
+    bins = np.random.default_rng(0).integers(5, 11, 4000).tolist()
+    free, _ = decode_velocity(certain(bins), CONFIG)
+    level, louder = float(free.mean()) + 12.3, [*bins[:-9], *[10] * 9]
+    moved, edited = (decode_velocity(certain(notes), CONFIG, level=level)[0] for notes in (bins, louder))
+    assert moved == pytest.approx(free + 12)
+    assert edited.mean() > moved.mean() + 0.01
+    assert edited[:2000] == pytest.approx(moved[:2000], abs=1e-9)
+
+
 def test_where_the_users_dynamics_are_kept_swells_are_not_stretched_further() -> None:
     said = certain([7] * 1200 + [8] * 1200)
     kept, plain = (

@@ -55,7 +55,8 @@ def test_dynamics_are_kept_or_replaced(dynamics: object) -> None:
 
 @pytest.mark.parametrize("values", [[], (), [0, 127], {3}, range(24, 36), np.array([1, 2])])
 def test_tracks_and_pitches_come_in_any_collection(values: object) -> None:
-    Options(tracks=values, protect=values)
+    options = Options(tracks=values, protect=values)
+    assert options.tracks is options.protect is values
 
 
 @pytest.mark.parametrize("name", ["tracks", "protect"])

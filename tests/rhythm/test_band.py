@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bands import TICKS_PER_SECOND, band, clock, free
+from bands import HAT, TICKS_PER_SECOND, band, clock, free
 from builders import part, riff, song
 
 from duvhuman.midi.notes import Part, read_parts
@@ -48,6 +48,18 @@ def test_a_shuffle_is_heard_in_triplets() -> None:
     beats = found_in(free(band(40, triplets=True), 104.0))
     assert (beats.metre, beats.bar_beats) == ("4/4 in triplets", 4.0)
     assert share_right(beats, 104.0, 40) > 0.97
+
+
+def test_hats_in_even_eighths_are_not_heard_in_triplets_though_those_fit_a_little_better() -> None:
+    hats = [(at, pitch) for at, pitch in band(16)[0] if pitch == HAT]
+    beats = found_in(free((hats, [], []), 116.0))
+    assert beats.metre == "4/4"
+    assert share_right(beats, 116.0, 16) > 0.97
+
+
+def test_kick_and_snare_on_the_beats_alone_are_not_heard_in_three_though_it_fits_a_little_better() -> None:
+    beaten = [(at, pitch) for at, pitch in band(40)[0] if at % 1 == 0]
+    assert found_in(free((beaten, [], []), 128.0)).metre == "4/4"
 
 
 def test_a_song_may_begin_anywhere_in_its_bar_and_file() -> None:

@@ -250,6 +250,18 @@ def test_a_stage_may_stop_before_its_schedule_does(data: PhraseData, whole: Trai
     assert len(train(data, tmp_path, replace(CONFIG, stop_after=9), resume=True).rows) == 3
 
 
+def test_a_stage_that_stops_before_its_schedule_saves_its_last_weights_not_the_best(
+    data: PhraseData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([2.0, 3.0])
+    monkeypatch.setattr(validate.Validator, "loss", lambda *_: next(losses))
+    run = train(data, tmp_path, replace(CONFIG, max_phrases=4, stop_after=2))
+    assert run.result is not None
+    assert run.result.best_epoch == 1
+    assert not same_weights(run.best[0], run.best[-1])
+    assert same_weights(run.best[-1], weights(run.network))
+
+
 def test_resuming_without_a_state_is_refused(data: PhraseData, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"state\.pt: no run to resume there"):
         train(data, tmp_path, resume=True)

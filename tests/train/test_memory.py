@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -46,5 +45,13 @@ def test_on_other_systems_nothing_is_told(
 
 def test_a_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
+    asked: list[str] = []
+
+    class Bare:
+        def __getattr__(self, name: str) -> object:
+            asked.append(name)
+            raise AttributeError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Bare())
     memory.keep_freed_memory()
+    assert asked == ["mallopt"]

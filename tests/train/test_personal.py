@@ -66,6 +66,21 @@ def test_where_there_is_no_habit_none_is_claimed(seed: int, tiny: Path, tmp_path
     assert -0.3 < after < 0.3  # a memory of the judged notes themselves would come near 1
 
 
+def test_no_note_is_judged_as_the_network_plays_it_that_was_trained_on_it(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The halves accent each other's weak notes. A memory, which would know both, has no say.
+    passages = [
+        replace(passage, take=number)
+        for number in range(4) for passage in takes(noise=3, accent=30 * (-1) ** number, seed=number)
+    ]  # fmt: skip
+    monkeypatch.setattr(personal, "STEPS", 20)
+    monkeypatch.setattr(personal, "LORA_SHARE", 1.0)
+    monkeypatch.setattr(personal, "CONFIG", replace(personal.CONFIG, lr=1e-2))
+    monkeypatch.setattr(personal._Fit, "_remembered", lambda fit, heard: np.zeros((fit.notes, 2)))
+    assert fitted(passages, tiny, tmp_path).held_out.velocity_r[1] < -0.5
+
+
 def test_the_adapter_goes_part_of_the_way_that_training_went(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

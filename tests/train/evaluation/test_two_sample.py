@@ -47,6 +47,22 @@ def test_lengths_tell_nothing_where_the_pedal_hides_the_players() -> None:
     assert two_sample_auc(hidden, same_velocities(hidden, -2.0), SONGS) == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_song_is_never_judged_by_what_was_learnt_of_it() -> None:
+    """Which side is the louder one can be learnt of a song, and tells nothing of the others."""
+    pairs, ours, songs = [], [], []
+    for _ in range(10):
+        for number in range(10):
+            rng, notes = np.random.default_rng(number), random_score(64, seed=number)
+            level, louder = 20 + 8 * number, 2 * (-1) ** number
+            human, other = (level + shift + rng.integers(-3, 4, 64) for shift in (louder, -louder))
+            pairs.append(
+                pair_as_written(performance(notes, velocity=human, duration=notes.nominal_beats), notes.nominal_beats)
+            )
+            ours.append(Prediction(other.astype(np.float64), pairs[-1].articulation))
+            songs.append(str(number))
+    assert two_sample_auc(pairs, ours, songs) < 0.75
+
+
 def test_fractions_of_a_tick_tell_nothing() -> None:
     pairs, rng = players(known=True), np.random.default_rng(0)
     nearly = [
