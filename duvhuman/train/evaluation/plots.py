@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 HUMAN, OURS, WRITTEN = "#1f4e79", "#d9662b", "#9a9a9a"
 SHOWN_NOTES, SHOWN_PARTS = 160, 6
+OCTAVES = 3
+"""Lengths are shown up to so many octaves from the written ones: further off are those that `Pair` cuts off at 4, too.
+The legend tells the share of those beyond."""
+LENGTH_LABEL = "log2(performed / written length)"
 
 
 def can_draw() -> bool:
@@ -35,8 +39,9 @@ def draw_evaluation(report: Report, config: ModelConfig, folder: Path) -> list[P
     from matplotlib.figure import Figure
 
     paths = []
+    rows = min(SHOWN_PARTS, len(report.pairs))
     for name, size, grid, draw in (
-        ("velocity", (13, 12), (SHOWN_PARTS, 1), _draw_parts),
+        ("velocity", (13, 2 * rows + 1), (rows, 1), _draw_parts),
         ("scatter", (11, 5), (1, 2), _draw_scatter),
         ("articulation", (9, 5), (1, 1), _draw_articulation),
         ("calibration", (11, 5), (1, 2), _draw_calibration),
@@ -76,8 +81,8 @@ def _draw_parts(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
     ours = report.performances[shipped_row(report.table)]
     r = [np.corrcoef(p.played.velocity, o.velocity)[0, 1] for p, o in zip(report.pairs, ours, strict=True)]
     order = np.argsort(-np.nan_to_num(r))
-    shown = order[np.linspace(0, len(order) - 1, min(len(axes), len(order))).round().astype(int)]
-    for axis, index in zip(axes, shown, strict=False):
+    shown = order[np.linspace(0, len(order) - 1, len(axes)).round().astype(int)]
+    for axis, index in zip(axes, shown, strict=True):
         pair, played = report.pairs[index], ours[index]
         notes = slice(0, SHOWN_NOTES)
         time = pair.score.onset_beats[notes]
@@ -90,7 +95,7 @@ def _draw_parts(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
         axis.set_title(f"r = {r[index]:.2f}", fontsize=9, loc="right", pad=2)
     axes[-1].set_xlabel("beats")
     axes[0].legend(ncols=3, loc="upper left", frameon=False, bbox_to_anchor=(0, 1.25))
-    return f"{report.instrument}: six held-out parts, from the best to the worst correlated"
+    return f"{report.instrument}: {len(shown)} of {len(order)} held-out parts, from the best to the worst correlated"
 
 
 def _draw_scatter(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
@@ -102,7 +107,7 @@ def _draw_scatter(axes: list[Axes], report: Report, _config: ModelConfig) -> str
         (p.articulation[k], o.articulation[k]) for p, o, k in zip(report.pairs, ours, known, strict=True) if k.any()
     ]  # fmt: skip
     for axis, sides, label, limit in zip(
-        axes, (velocity, lengths), ("velocity minus the part's mean", "log2(performed / written length)"), (60, 4),
+        axes, (velocity, lengths), ("velocity minus the part's mean", LENGTH_LABEL), (60, OCTAVES),
         strict=True,
     ):  # fmt: skip
         middle = limit == 60
@@ -117,14 +122,17 @@ def _draw_scatter(axes: list[Axes], report: Report, _config: ModelConfig) -> str
 
 def _draw_articulation(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
     ours = report.performances[shipped_row(report.table)]
-    bins = list(np.linspace(-4, 2, 91))
+    edges, width = np.linspace(-OCTAVES, OCTAVES, 91, retstep=True)
     played = np.concatenate([pair.articulation for pair in report.pairs])
     said = np.concatenate([one.articulation for one in ours])
-    for values, colour, label in ((played, HUMAN, "human"), (said, OURS, "ours")):
-        every = np.clip(values[np.isfinite(played)], -4, 2)
-        axes[0].hist(every, bins, color=colour, alpha=0.55, label=label, density=True)
+    for values, colour, who in ((played, HUMAN, "human"), (said, OURS, "ours")):
+        known = values[np.isfinite(played)]
+        share = np.full(len(known), 1 / max(len(known), 1))
+        beyond = float(share[np.abs(known) > OCTAVES].sum())
+        label = f"{who} ({beyond:.1%} lie beyond)"
+        axes[0].hist(known, list(edges), color=colour, alpha=0.55, weights=share / width, label=label)
     axes[0].axvline(0, color=WRITTEN, lw=1)
-    axes[0].set_xlabel("log2(performed / written length); 0: exactly as written")
+    axes[0].set_xlabel(f"{LENGTH_LABEL}; 0: exactly as written")
     axes[0].set_ylabel("density of notes")
     axes[0].legend(frameon=False)
     return f"{report.instrument}: articulation"
@@ -146,5 +154,6 @@ def _draw_calibration(axes: list[Axes], report: Report, config: ModelConfig) -> 
         axis.plot(mean, share, "o-", color=OURS)
         for x, y, n in zip(mean, share, count, strict=True):
             axis.annotate(f"{n:,}", (x, y), textcoords="offset points", xytext=(6, -10), fontsize=7, color="#555555")
-        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel=f"probability given to {label}", ylabel="share that came true")
+        axis.set(xlim=(-0.06, 1.06), ylim=(-0.06, 1.06))  # the counts beside the points at 0 and 1 are within, too
+        axis.set(xlabel=f"probability given to {label}", ylabel="share that came true")
     return f"{report.instrument}: do the bins' probabilities hold?"

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,3 +121,48 @@ def test_four_pictures_are_drawn_with_some_releases_unknown_or_none(
         f"guitar_{name}.png" for name in ("velocity", "scatter", "articulation", "calibration")
     ]
     assert all(path.stat().st_size > 5_000 for path in drawn)
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What matplotlib is asked to save."""
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    saved: list[Any] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: saved.append(figure))
+    return saved
+
+
+def test_as_many_parts_are_shown_as_there_are_and_six_at_most(
+    report: Report, figures: list[Any], tmp_path: Path
+) -> None:
+    for times, rows in ((1, 3), (4, 6)):
+        many = replace(
+            report, pairs=report.pairs * times, performances={k: v * times for k, v in report.performances.items()}
+        )
+        figures.clear()
+        draw_evaluation(many, ModelConfig(instrument="guitar"), tmp_path)
+        assert [bool(axis.lines) for axis in figures[0].axes] == [True] * rows
+        expected = f"guitar: {rows} of {3 * times} held-out parts, from the best to the worst correlated"
+        assert figures[0].get_suptitle() == expected
+
+
+def test_lengths_beyond_the_axis_are_told_and_not_heaped_up_at_its_end(
+    report: Report, figures: list[Any], tmp_path: Path
+) -> None:
+    pairs = [replace(pair, articulation=np.where(np.arange(240) % 4, -0.5, 4.0)) for pair in report.pairs]
+    draw_evaluation(replace(report, pairs=pairs), ModelConfig(instrument="guitar"), tmp_path)
+    (axis,) = figures[2].axes
+    human = axis.containers[0]
+    assert "human (25.0% lie beyond)" in [text.get_text() for text in axis.get_legend().get_texts()]
+    assert sum(bar.get_height() * bar.get_width() for bar in human) == pytest.approx(0.75)
+    assert human[-1].get_height() == human[0].get_height() == 0
+    assert -axis.dataLim.x0 == axis.dataLim.x1
+
+
+def test_the_counts_of_the_calibration_stand_above_the_axis(report: Report, figures: list[Any], tmp_path: Path) -> None:
+    draw_evaluation(report, ModelConfig(instrument="guitar"), tmp_path)
+    figures[3].draw_without_rendering()
+    for axis in figures[3].axes:
+        assert min(text.get_window_extent().y0 for text in axis.texts) > axis.get_window_extent().y0
