@@ -86,17 +86,12 @@ def get_instrument(name: str) -> Instrument:
     OptionError
         If there is none; the message proposes the nearest name.
     """
-    key = re.sub(r"[\s-]+", "_", str(name).strip().lower())
-    if key in _NAMES:
-        return _NAMES[key]
-    near = difflib.get_close_matches(key, _NAMES, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise OptionError(f"unknown instrument {name!r}.{hint} There are: {', '.join(INSTRUMENTS)}, {AUTO}.")
+    return _named(name, tuple(INSTRUMENTS))
 
 
 def instrument_name(name: str) -> str:
     """`AUTO`, or the name of the instrument that is meant; the same leeway, and the same error, as `get_instrument`."""
-    return AUTO if str(name).strip().lower() == AUTO else get_instrument(name).name
+    return AUTO if str(name).strip().lower() == AUTO else _named(name, (*INSTRUMENTS, AUTO)).name
 
 
 def instrument_of_program(program: int | None) -> Instrument | None:
@@ -121,3 +116,13 @@ def instrument_of_track_name(name: str) -> Instrument | None:
 def title_words(name: str) -> list[str]:
     """The words of a track's title, in small letters."""
     return re.findall(r"[^\W\d_]+", name.lower())
+
+
+def _named(name: str, offered: tuple[str, ...]) -> Instrument:
+    """As `get_instrument`; the message lists the names in `offered`."""
+    key = re.sub(r"[\s-]+", "_", str(name).strip().lower())
+    if key in _NAMES:
+        return _NAMES[key]
+    near = difflib.get_close_matches(key, _NAMES, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise OptionError(f"unknown instrument {name!r}.{hint} There are: {', '.join(offered)}.")

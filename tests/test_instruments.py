@@ -79,9 +79,16 @@ def test_an_unknown_name_proposes_the_nearest(name: str, near: str) -> None:
 
 
 def test_a_name_like_nothing_lists_what_there_is() -> None:
-    with pytest.raises(OptionError, match="There are: guitar, bass, keys, strings, auto") as raised:
+    with pytest.raises(OptionError, match=r"There are: guitar, bass, keys, strings\.") as raised:
         get_instrument("xyzzy")
     assert "Did you mean" not in str(raised.value)
+
+
+def test_auto_is_offered_where_it_may_be_given() -> None:
+    with pytest.raises(OptionError, match=r"unknown instrument 'auto'\. There are: guitar, bass, keys, strings\."):
+        get_instrument("auto")
+    with pytest.raises(OptionError, match=r"There are: guitar, bass, keys, strings, auto\."):
+        instrument_name("xyzzy")
 
 
 @pytest.mark.parametrize(

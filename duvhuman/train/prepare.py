@@ -85,7 +85,7 @@ def prepare(
     Raises
     ------
     DataError
-        If a folder does not exist, or nothing usable is found (the message says which filter removed what).
+        If a folder is none or does not exist, or nothing usable is found (the message says which filter removed what).
     OptionError
         If a folder is given twice.
     FileError
@@ -244,7 +244,8 @@ def _named(packs: Sequence[Pack]) -> list[Pack]:
     """The packs with a name each: their folder's, and as many folders above it as it takes to tell them apart."""
     for pack in packs:
         if not pack.folder.is_dir():
-            raise DataError(f"{pack.folder}: no such folder; name folders of MIDI files")
+            wrong = "a file, not a folder" if pack.folder.exists() else "no such folder"
+            raise DataError(f"{pack.folder}: {wrong}; name folders of MIDI files")
     folders = [pack.folder.resolve() for pack in packs]
     for folder, times in Counter(folders).items():
         if times > 1:

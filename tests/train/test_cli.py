@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -266,7 +267,9 @@ def test_phrase_tables_are_trained_on_as_they_are(
         (["prepare", "nowhere"], 1, "nowhere: no such folder"),
         (["prepare", "nowhere=keyz"], 2, "Did you mean 'keys'"),
         (["prepare", ".", "--valid", "1.5"], 2, "--valid must be between 0 and 1, not 1.5"),
+        (["prepare", "nowhere=auto"], 2, "unknown instrument 'auto'. There are: guitar, bass, keys, strings.\n"),
         (["evaluate", "oboe"], 2, "unknown instrument 'oboe'"),
+        (["evaluate", "auto"], 2, "unknown instrument 'auto'. There are: guitar, bass, keys, strings.\n"),
         (["evaluate", "guitar", "--data", "nowhere"], 1, "nowhere: no prepared data there"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -305,6 +308,26 @@ def test_bad_devices_models_and_tables_are_told(
         assert error(name, *where, "--config", str(half)) == (2, f"error: config {half} has no table [{table}]\n")
     code, said = error("strings", *where, "--device", "cpu", "--stage", "base")
     assert (code, "0 training and 0 validation parts for strings" in said) == (1, True)
+
+
+def test_what_cannot_be_evaluated_is_told_before_anything_is_measured(
+    tmp_path: Path, prepared: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("guitar", "bass", "strings"):
+        tiny_network(instrument=name).save_pretrained(tmp_path / name)
+    given = ["--data", prepared, "--model", str(tmp_path), "--out", str(tmp_path / "found")]
+    assert main(["evaluate", "all", *given]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "no training or no validation parts for keys, strings; prepare more data, or evaluate guitar bass alone" in (
+        said.err
+    )
+    shutil.rmtree(tmp_path / "bass")
+    assert main(["evaluate", "guitar", "bass", *given]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"error: no model for bass: {tmp_path}: no config.json and no model.safetensors there; ")
+    assert said.err.endswith("or evaluate guitar alone\n")
 
 
 def test_where_the_report_goes_is_checked_before_anything_is_measured(

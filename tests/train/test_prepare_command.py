@@ -65,6 +65,13 @@ def test_what_is_wrong_is_told(arguments: list[str], error: type[Exception], mat
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_is_no_folder_of_files(tmp_path: Path) -> None:
+    (tmp_path / "take.mid").write_bytes(b"MThd")
+    for given in ("take.mid", "take.mid=keys"):
+        with pytest.raises(DataError, match=r"take\.mid: a file, not a folder; name folders of MIDI files"):
+            run([str(tmp_path / given), "--out", str(tmp_path / "out")])
+
+
 def test_a_terminal_shows_files_per_second_and_the_time_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

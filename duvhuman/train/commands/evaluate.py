@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from duvhuman.errors import FileError
+from duvhuman.errors import DataError, FileError, ModelError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
+
+if TYPE_CHECKING:
+    from duvhuman.train.dataset import PhraseData
 
 ALL = "all"
 REPORT_FILE = "report.json"
@@ -37,17 +42,15 @@ def run(arguments: list[str]) -> None:
     out = _folder(args.out)
     from duvhuman.models.lora import merge_adapter
     from duvhuman.models.phrase_transformer import PhraseTransformer
-    from duvhuman.models.store import find_adapter, find_model
     from duvhuman.train.commands.common import open_data
     from duvhuman.train.evaluation.card import write_card
     from duvhuman.train.evaluation.plots import can_draw, draw_evaluation
     from duvhuman.train.evaluation.report import ADAPTER, BASE, evaluate_instrument, format_report, format_summary
 
     data = open_data(args.data, print)
+    _check_parts(data, names)
     reports = []
-    for name in names:
-        folder = find_model(name, args.model)
-        adapter = find_adapter(name, "default", folder)
+    for name, (folder, adapter) in _models(names, args.model).items():
         models = {BASE: PhraseTransformer.from_pretrained(folder)}
         if adapter is not None:
             models[ADAPTER] = PhraseTransformer.from_pretrained(folder)
@@ -63,6 +66,38 @@ def run(arguments: list[str]) -> None:
         if args.cards:
             write_card(folder, report)
     print(format_summary(reports), f"{out / REPORT_FILE} holds all figures", sep="\n\n")
+
+
+def _models(names: Sequence[str], model: str | None) -> dict[str, tuple[Path, Path | None]]:
+    """Each instrument's model and its adapter; ModelError that names all that have none, before any is played."""
+    from duvhuman.models.store import find_adapter, find_model
+
+    found, missing = {}, {}
+    for name in names:
+        try:
+            folder = find_model(name, model)
+            found[name] = folder, find_adapter(name, "default", folder)
+        except ModelError as error:
+            missing[name] = str(error)
+    if missing:
+        reason = next(iter(missing.values()))
+        others = f"no model for {', '.join(missing)}: {reason}, or evaluate {' '.join(found)} alone"
+        raise ModelError(others if found else reason)
+    return found
+
+
+def _check_parts(data: PhraseData, names: Sequence[str]) -> None:
+    """DataError if some of several instruments have no parts, before any is played."""
+    missing = [
+        name for name in names
+        if not (data.select(split="valid", instrument=name) and data.select(split="train", instrument=name))
+    ]  # fmt: skip
+    if missing and len(missing) < len(names):
+        others = " ".join(name for name in names if name not in missing)
+        raise DataError(
+            f"{data.name}: no training or no validation parts for {', '.join(missing)}; prepare more data, or evaluate "
+            f"{others} alone"
+        )
 
 
 def _folder(name: str) -> Path:
