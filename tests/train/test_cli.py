@@ -109,6 +109,7 @@ def test_from_midi_to_a_model_that_plays(tmp_path: Path, config: str, capsys: py
     assert rows["base"] != rows["base and adapter"]
     card = (runs / "guitar" / "README.md").read_text(encoding="utf-8")
     assert f"Velocity r {rows['base and adapter']['vel_r']:.2f}" in card
+    assert "Data from elsewhere: midi." in card
 
 
 @pytest.fixture

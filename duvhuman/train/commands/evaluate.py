@@ -49,6 +49,7 @@ def run(arguments: list[str]) -> None:
 
     data = open_data(args.data, print)
     _check_parts(data, names)
+    packs = {part.pack for part in data.parts}
     reports = []
     for name, (folder, adapter) in _models(names, args.model).items():
         models = {BASE: PhraseTransformer.from_pretrained(folder)}
@@ -64,7 +65,7 @@ def run(arguments: list[str]) -> None:
         else:
             print("no plots: they need matplotlib (pip install 'duvhuman[train]')")
         if args.cards:
-            write_card(folder, report)
+            write_card(folder, report, packs)
     print(format_summary(reports), f"{out / REPORT_FILE} holds all figures", sep="\n\n")
 
 

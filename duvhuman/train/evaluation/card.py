@@ -2,12 +2,14 @@
 
 Conventions
 -----------
-Every figure comes from ``training.json`` or from `duvhuman.train.evaluation`; nothing is typed in by hand.
+Every figure comes from ``training.json`` or from `duvhuman.train.evaluation`. What stands here is the credits of the
+packs that the shipped models are made of, and the limits of what such packs teach; neither is said of other data, whose
+source and licence their owner knows alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,35 +17,53 @@ from duvhuman.models.phrase_transformer import read_config
 from duvhuman.train.evaluation.report import FLAT, RIDGE, Report, format_report, shipped_row
 from duvhuman.train.record import AVERAGE, EARLIER, read_record
 
-CREDITS = """\
+CREDITS = {
+    "lakh": """\
 - Lakh MIDI Dataset, CC BY 4.0 (the collection; the sequencers granted nothing separately). Colin Raffel,
   "Learning-Based Methods for Comparing Sequences, with Applications to Audio-to-MIDI Alignment and Matching",
-  PhD thesis, 2016.
+  PhD thesis, 2016.""",
+    "pop909": """\
 - POP909, MIT, Copyright (c) 2020 Music X Lab. Wang et al., "POP909: A Pop-song Dataset for Music Arrangement
-  Generation", ISMIR 2020.
+  Generation", ISMIR 2020.""",
+    "giantmidi": """\
 - GiantMIDI-Piano, CC BY 4.0. Kong et al., "GiantMIDI-Piano: A large-scale MIDI Dataset for Classical Piano Music",
-  TISMIR 2022."""
+  TISMIR 2022.""",
+}
+"""By the name of the pack."""
 LIMITS = {
     "guitar": "Most of the players sat at a keyboard or a sequencer; strums and plucks are theirs.",
     "bass": "Most of the players sat at a keyboard or a sequencer; slides and ghost notes are rare.",
     "keys": "Piano dominates (GiantMIDI, POP909); organs, whose sound ignores velocity, are few.",
     "strings": "Velocities in the data are mostly block dynamics per passage; a swell you write yourself helps more.",
 }
+"""Of the parts of each instrument in the packs of `CREDITS` together."""
 STAGE_NAMES = {
-    "shallow": "trunk, first half of the layers (all instruments)",
-    "trunk": "trunk (all instruments)",
-    "base": "base (this instrument)",
-    "lora": "LoRA adapter (parts played by hand)",
+    "shallow": "trunk, first half of the layers",
+    "trunk": "trunk",
+    "base": "base",
+    "lora": "LoRA adapter",
 }
 
 
-def write_card(folder: Path, report: Report) -> None:
-    """Write ``README.md`` into the model's folder from its record and its evaluation."""
+def write_card(folder: Path, report: Report, packs: Collection[str]) -> None:
+    """Write ``README.md`` into the model's folder from its record and its evaluation.
+
+    Parameters
+    ----------
+    packs : the names of all packs in the data, of other instruments, too: the trunk heard them all.
+
+    Raises
+    ------
+    DataError, ModelError
+        If the record or the configuration in `folder` cannot be read.
+    """
     instrument = report.instrument
     record, shape = read_record(folder), read_config(folder)
     adapter = ", and a LoRA adapter in PEFT's format" if (folder / "adapter").is_dir() else ""
+    licence = ["license: apache-2.0"] if set(packs) <= CREDITS.keys() else []
+    limits = f"{LIMITS[instrument]} " if set(packs) == CREDITS.keys() else ""
     lines = [
-        "---", "license: apache-2.0", "library_name: duvhuman", "tags: [midi, music, expressive-performance]", "---",
+        "---", *licence, "library_name: duvhuman", "tags: [midi, music, expressive-performance]", "---",
         "", f"# duvhuman {instrument}", "", _headline(report), "",
         (
             f"PhraseTransformer v3 ({shape.n_layers} layers, d_model {shape.d_model}) in float16{adapter}. "
@@ -61,10 +81,10 @@ def write_card(folder: Path, report: Report) -> None:
         "|---|---|---|---|---|---|---|---|",
         *(_stage_row(entry["stage"], entry) for entry in record.get(EARLIER, [])),
         *(_stage_row(name, record[name]) for name in STAGE_NAMES if name in record), "",
-        "Data, with thanks:", "", CREDITS, "",
+        *_credits(packs),
         "## Limits", "",
         (
-            f"{LIMITS[instrument]} The written lengths in training were rebuilt from the onsets, for want of scores. "
+            f"{limits}The written lengths in training were rebuilt from the onsets, for want of scores. "
             "What remains to a player's own habits no base can know. Not for drums."
         ), "",
     ]  # fmt: skip
@@ -79,18 +99,30 @@ def _headline(report: Report) -> str:
     )
 
 
+def _credits(packs: Collection[str]) -> list[str]:
+    """Thanks to those whose packs are known here, and the names of the others."""
+    lines = []
+    if known := [credit for name, credit in CREDITS.items() if name in packs]:
+        lines += ["Data, with thanks:", "", *known, ""]
+    if others := ", ".join(sorted(set(packs) - CREDITS.keys())):
+        lines += [f"Data from elsewhere: {others}. Their owner should add the source and the licence of each.", ""]
+    return lines
+
+
 def _stage_row(name: str, entry: Mapping[str, Any]) -> str:
     if name == AVERAGE:
         return f"| mean of the weights of {entry['models']} models |" + " - |" * 7
     config = entry["config"]
     rate = f"{config['lr']:g} ({config.get('optimizer', 'adamw')})"
+    heard = "this instrument" if name in ("base", "lora") else "all instruments"
+    heard = "parts played by hand" if config.get("played_only", False) else heard
     extra = ", with extra parts" * config.get("extra", False)
     balanced = ", parts more equal" * (config.get("balance", 0) > 0)
     trees = ", with a teacher of trees" * (config.get("teacher_weight", 0) > 0)  # in records of earlier versions
     teachers = len(entry.get("teachers", ()))
     taught = f", taught by {teachers} other{'s' * (teachers > 1)}" * (teachers > 0)
     return (
-        f"| {STAGE_NAMES[name]}{extra}{balanced}{trees}{taught} | {entry['notes_seen']:,} "
+        f"| {STAGE_NAMES[name]} ({heard}){extra}{balanced}{trees}{taught} | {entry['notes_seen']:,} "
         f"| {config['epochs']} ({entry['best_epoch']}) | {config['batch_size']} | {rate} | {config['seed']} "
         f"| {entry['minutes']:.0f} | {entry['device']} |"
     )

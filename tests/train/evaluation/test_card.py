@@ -1,8 +1,10 @@
-"""The model card: every figure in it comes from the record of the training or from the evaluation."""
+"""The model card: its figures are of the record of the training or the evaluation, its credits of the data."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from toys import tiny_network
 
 from duvhuman.errors import ModelError
 from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.store import BUNDLED
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.evaluation.card import write_card
 from duvhuman.train.evaluation.report import Report
@@ -29,7 +32,7 @@ TABLE = {
 
 
 def entry(**changes: Any) -> dict[str, Any]:
-    config = TrainConfig(**{name: changes.pop(name) for name in ("epochs", "batch_size", "lr", "seed")})
+    config = TrainConfig(**{name: changes.pop(name) for name in vars(TrainConfig()) if name in changes})
     return {
         "config": vars(config),
         "best_epoch": 2,
@@ -44,7 +47,9 @@ def folder(tmp_path: Path) -> Path:
     tiny_network(instrument="bass").save_pretrained(tmp_path)
     (tmp_path / "adapter").mkdir()
     record = {
-        "lora": entry(epochs=6, batch_size=64, lr=2e-4, seed=5, best_epoch=4, notes_seen=98_765, device="H200"),
+        "lora": entry(
+            epochs=6, batch_size=64, lr=2e-4, seed=5, played_only=True, best_epoch=4, notes_seen=98_765, device="H200"
+        ),
         "trunk": entry(epochs=3, batch_size=16, lr=3e-4, seed=7),
     }
     (tmp_path / "training.json").write_text(json.dumps(record), encoding="utf-8")
@@ -55,8 +60,11 @@ def report(instrument: str = "bass") -> Report:
     return Report(instrument, 57, TABLE, {"lakh": TABLE}, {}, 1.0, [], {})
 
 
-def card(folder: Path, instrument: str = "bass") -> str:
-    write_card(folder, report(instrument))
+OURS = ("giantmidi", "lakh", "pop909")
+
+
+def card(folder: Path, instrument: str = "bass", packs: Collection[str] = OURS) -> str:
+    write_card(folder, report(instrument), packs)
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
@@ -129,6 +137,48 @@ def test_each_instrument_has_its_limits_credits_and_licence(instrument: str, fol
     assert limits.rstrip().endswith("Not for drums.")
 
 
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_the_shipped_cards_are_what_their_records_give(instrument: str, tmp_path: Path) -> None:
+    """But for what was measured, which takes minutes."""
+    shipped = (BUNDLED / instrument / "README.md").read_text(encoding="utf-8")
+    folder = shutil.copytree(BUNDLED / instrument, tmp_path / instrument)
+    text = card(folder, instrument)
+    assert text.split("Velocity r ")[0] == shipped.split("Velocity r ")[0]
+    assert text.split("## Trained")[1] == shipped.split("## Trained")[1]
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_of_data_from_elsewhere_nobody_is_thanked_and_nothing_is_claimed(instrument: str, folder: Path) -> None:
+    text = card(folder, instrument, ["takes", "band"])
+    assert text.startswith("---\nlibrary_name: duvhuman\n")
+    for untrue in ("license", "thanks", "Lakh", "POP909", "GiantMIDI", "sequencer", "block dynamics"):
+        assert untrue not in text
+    assert "\nData from elsewhere: band, takes. Their owner should add the source and the licence of each.\n" in text
+    assert text.split("## Limits")[1].startswith("\n\nThe written lengths")
+
+
+def test_of_several_packs_those_that_are_known_are_credited(folder: Path) -> None:
+    text = card(folder, packs=["lakh", "mine"])
+    assert "license" not in text
+    assert "Data, with thanks:\n\n- Lakh MIDI Dataset" in text
+    assert "Data from elsewhere: mine. " in text
+    assert "POP909" not in text
+    one = card(folder, "keys", ["lakh"])
+    assert one.startswith("---\nlicense: apache-2.0\n")
+    assert "elsewhere" not in one
+    assert "Piano dominates" not in one
+
+
+def test_an_adapter_is_called_by_what_it_learnt_from(folder: Path) -> None:
+    assert "| LoRA adapter (parts played by hand) |" in card(folder)
+    record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    record["lora"]["config"]["played_only"] = False
+    (folder / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    text = card(folder)
+    assert "| LoRA adapter (this instrument) |" in text
+    assert "played by hand" not in text
+
+
 def test_a_model_without_a_record_has_a_card_without_stages(folder: Path) -> None:
     (folder / "training.json").unlink()
     text = card(folder)
@@ -138,4 +188,4 @@ def test_a_model_without_a_record_has_a_card_without_stages(folder: Path) -> Non
 
 def test_a_card_needs_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
-        write_card(tmp_path, report())
+        write_card(tmp_path, report(), OURS)
