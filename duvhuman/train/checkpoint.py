@@ -33,12 +33,16 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """Read the state of a run; DataError if there is none or it is unreadable."""
+    """Read the state of a run; DataError if there is none, or it is unreadable or damaged."""
     path = folder / STATE_FILE
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - torch raises many kinds for a damaged file; each means the same here
-        raise DataError(f"{path}: no run to resume there ({error}); start one without --resume") from None
+    except FileNotFoundError:
+        raise DataError(f"{path}: no run to resume there; start one without --resume") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); make it readable, then go on") from None
+    except Exception:  # noqa: BLE001 - torch raises many kinds for a damaged file; each means the same here
+        raise DataError(f"{path}: damaged; start anew without --resume, with --force") from None
     return state
 
 

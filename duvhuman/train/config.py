@@ -20,7 +20,7 @@ from typing import Any
 
 from duvhuman.errors import OptionError
 from duvhuman.train.deadpan import TEMPO_OCTAVES
-from duvhuman.train.parts import fraction_of
+from duvhuman.train.parts import SHORTEST_PHRASE, fraction_of
 
 STAGES = ("shallow", "trunk", "base", "lora")
 """A trunk of few layers, the full trunk grown from it (both over all instruments), one instrument, its adapter."""
@@ -28,7 +28,8 @@ OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "bf16", "float32")
 _RANGES = (
     (("epochs", "batch_size", "lora_r", "lora_alpha"), 1, math.inf),
-    (("n_layers", "d_model", "n_heads", "d_ff", "max_len"), 1, math.inf),
+    (("n_layers", "d_model", "n_heads", "d_ff"), 1, math.inf),
+    (("max_len",), SHORTEST_PHRASE, math.inf),
     (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions", "seed"), 0, math.inf),
     (("lr", "weight_decay", "clip"), 0, math.inf),
     (("boundary_weight", "regression_weight", "classification_weight", "ordinal_weight"), 0, math.inf),
@@ -46,7 +47,7 @@ class TrainConfig:
     Attributes
     ----------
     epochs, batch_size, lr, warmup_steps, weight_decay, clip : as everywhere; the schedule is a cosine to a twentieth
-        of `lr`, and the warm-up is never more than a tenth of the run.
+        of `lr`, and the warm-up is never more than a tenth of the run. A `clip` of 0 leaves gradients as they are.
         `batch_size` counts the phrases of all processes together.
     optimizer : "adamw", or "muon": Muon for the matrices of the blocks, AdamW for all else.
     dropout, channel_dropout : of the network while this stage trains; the latter silences channels for whole phrases,
@@ -71,7 +72,7 @@ class TrainConfig:
         whose scores tend to name tempos that nobody plays.
     shift_levels : whether every phrase is shifted to a random level (mean velocity), so that the level tells nothing of
         the player.
-    played_only : train on the parts played by hand alone.
+    played_only : train on the parts played by hand alone; an adapter for which too few were is trained on all.
     lora_r, lora_alpha, lora_dropout : of the adapter (stage "lora").
     seed : of everything random.
     compile : whether to use ``torch.compile``, on CUDA with CUDA graphs (needs a C++ compiler on a CPU).

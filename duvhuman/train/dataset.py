@@ -22,6 +22,7 @@ from duvhuman.humanize.score import IntArray, Score, concatenated_ranges
 from duvhuman.train.deadpan import TEMPO_OCTAVES
 from duvhuman.train.draws import Draws, phrase_keys
 from duvhuman.train.encode import Batch, encode
+from duvhuman.train.parts import FEWEST_WANTED, SHORTEST_PHRASE
 from duvhuman.train.performance import Performance
 from duvhuman.train.storage import (
     ADDED_COLUMNS,
@@ -38,8 +39,6 @@ from duvhuman.train.storage import (
     read_dataset,
 )
 
-SHORTEST_PHRASE = 32
-FEWEST_WANTED = 16
 DIGEST_STEP = 101
 """Of the notes every so manyth is looked at to tell one data set from another."""
 

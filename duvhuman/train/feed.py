@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from duvhuman.errors import OptionError
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.score import IntArray
 from duvhuman.train.config import TrainConfig, fold_in, fold_of
@@ -29,6 +30,7 @@ from duvhuman.train.encode import Batch
 from duvhuman.train.memory import keep_freed_memory
 from duvhuman.train.storage import PartRow
 from duvhuman.train.teachers import TAUGHT, Teachers
+from duvhuman.train.validate import no_phrase
 
 WIDTH_STEP = 32
 POOL_BATCHES = 64
@@ -91,6 +93,34 @@ class Feed:
         self._passes = config.pack_passes()
         left_out = fold_in(config.fold)
         self._trained = np.array([not left_out or fold_of(p.song, left_out[1]) != left_out[0] for p in parts], np.bool_)
+
+    def steps(self) -> int:
+        """The batches of an epoch.
+
+        Raises
+        ------
+        DataError
+            If no phrase can be cut from the parts.
+        OptionError
+            If the configuration, its fold or its passes, leaves none of them.
+        """
+        if count := len(self.plan(0)):
+            return count
+        config, parts, name = self._config, self._parts, self._data.name
+        phrases = self._data.cut_phrases(parts, np.random.default_rng(0), max_len=self._max_len, passes={})
+        if not len(phrases):
+            raise no_phrase(self._data, parts, "training")
+        if not self._trained[phrases[:, 2]].any():
+            raise OptionError(
+                f"fold={config.fold} leaves out all of the {len(parts)} training parts of {name}: their songs are few; "
+                "train without a fold, or prepare more data"
+            )
+        packs = sorted({part.pack for part in parts})
+        raise OptionError(
+            f"with passes={config.passes!r} and balance={config.balance:g} an epoch draws no phrase from the "
+            f"{len(parts)} training parts of {name} (of {', '.join(packs)}); give more passes, such as "
+            f"--set passes={packs[0]}=1"
+        )
 
     def plan(self, epoch: int) -> Plan:
         """What epoch `epoch` (from 0) goes through."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import torch
 from torch import nn
@@ -24,12 +24,13 @@ from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.checkpoint import load_state, save_state
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.distributed import ALONE, World
+from duvhuman.train.encode import Batch
 from duvhuman.train.feed import Feed, Plan
 from duvhuman.train.history import EventWriter, History, can_draw, draw_curves
 from duvhuman.train.losses import learning_rate
 from duvhuman.train.progress import ProgressLine
 from duvhuman.train.step import Stepper, choose_precision, speaking_of_memory
-from duvhuman.train.validate import Task, Validator, floors, no_phrase, summary_of
+from duvhuman.train.validate import Task, Validator, floors, summary_of
 
 CHECKPOINT_SECONDS = 120.0
 CHECKPOINT_STEPS = 1000
@@ -114,9 +115,10 @@ def fit(
     ------
     DataError
         If no phrase can be cut from the parts, if the loss stops being a number, if every epoch's predictions were
-        constant, or there is nothing to resume.
+        constant, there is nothing to resume, or a run is resumed with other data or teachers than it began with.
     OptionError
-        If a run is resumed with another configuration than it began with, or a batch does not fit into memory.
+        If a run is resumed with another configuration than it began with, this leaves no phrase of the parts, or a
+        batch does not fit into memory.
     """
     return _Fit(model, network, task, config, around, stage, resume, save_best).run()
 
@@ -134,30 +136,17 @@ class _Fit:
         self.at = Progress()
         self.metrics_of_best: dict[str, float] = {}
         state = load_state(self.folder) if resume else None
+        self.digests = digests_of(task)
         if state is not None:
-            _check_unchanged(state["config"], config, self.folder)
+            check_goes_on(state, task, config, self.digests, self.folder)
         precision = self._common_precision() if state is None else str(state["precision"])
         self.precision = config.precision if config.precision != "auto" else precision
         max_len = network.config.max_len
-        self.data_digest = task.data.digest()
-        if state is not None and state.get("data", self.data_digest) != self.data_digest:
-            raise DataError(
-                f"{task.data.name} is not what {self.folder} was trained on so far: prepared or written down anew; "
-                "give the data of then with --data, or start anew without --resume"
-            )
-        self.teachers_digest = task.teachers.digest() if task.teachers is not None else ""
-        if state is not None and state.get("teachers", self.teachers_digest) != self.teachers_digest:
-            raise DataError(
-                f"the teachers are not those that {self.folder} was taught by so far: trained anew, or others; "
-                "give those of then with --teachers, or start anew without --resume"
-            )
         self.feed = Feed(
             task.data, task.train, config, max_len=max_len, device=self.device, world=self.world, jobs=around.jobs,
             teachers=task.teachers,
         )
-        self.steps_per_epoch = len(self.feed.plan(0))
-        if not self.steps_per_epoch:
-            raise no_phrase(task.data, task.train, "training")
+        self.steps_per_epoch = self.feed.steps()
         edges = torch.tensor(network.config.duration_edges, device=self.device)
         self.stepper = Stepper(
             model, config, edges, device=self.device, precision=self.precision, world=self.world, log=self.log
@@ -235,7 +224,7 @@ class _Fit:
             for batch in self.feed.batches(plan, at.epoch, at.batch):
                 # hash() of a tuple of whole numbers is the same in every process
                 torch.manual_seed(hash((config.seed, at.epoch, at.batch, self.world.rank)) & 0x7FFFFFFF)
-                self.stepper(batch, learning_rate(config, at.step, total_steps))
+                self._step(batch, learning_rate(config, at.step, total_steps))
                 notes = plan.notes(at.batch)
                 at.step, at.batch = at.step + 1, at.batch + 1
                 at.epoch_notes, at.notes_seen = at.epoch_notes + notes, at.notes_seen + notes
@@ -249,6 +238,14 @@ class _Fit:
         self.totals = self.stepper.read_totals()  # waits for the device
         self.speed = (at.epoch_notes - notes_before) / (time.monotonic() - self.epoch_started)
         self._check_number(self.totals["total"])
+
+    def _step(self, batch: Batch, lr: float) -> None:
+        try:
+            self.stepper(batch, lr)
+        except Exception:
+            if self.around.stop():  # the signal reached the compiler's processes, too, and they are gone
+                raise KeyboardInterrupt from None
+            raise
 
     def _fits(self, plan: Plan) -> Callable[[int], bool]:
         """Whether so many phrases go through a step."""
@@ -331,7 +328,7 @@ class _Fit:
                     "stage": self.stage, "model": self.model.state_dict(), "totals": totals.cpu(),
                     "optimizer": self.stepper.optimizer.state_dict(), "progress": asdict(at),
                     "metrics": self.metrics_of_best, "config": asdict(self.config), "precision": self.precision,
-                    "data": self.data_digest, "teachers": self.teachers_digest,
+                    "network": self.network.config.to_dict(), **self.digests,
                 },
             )  # fmt: skip
         self.last_saved = time.monotonic()
@@ -344,20 +341,45 @@ class _Fit:
         if not math.isfinite(loss):
             raise DataError(
                 f"the loss is not a number in epoch {self.at.epoch + 1}; {self.folder} keeps the state before; "
-                f"start anew with a lower lr than {self.config.lr:g}"
+                f"start anew with a lower lr than {self.config.lr:g} (--force)"
             )
 
 
-def _check_unchanged(before: Mapping[str, object], config: TrainConfig, run: Path) -> None:
-    """Batches and schedule follow from the configuration: a state goes on only with the one that it was made with."""
-    defaults = asdict(TrainConfig())  # of keys that had not been thought of when the run began
+def digests_of(task: Task) -> dict[str, str]:
+    """What tells the data and the teachers of a task from others, as its state keeps it."""
+    return {"data": task.data.digest(), "teachers": task.teachers.digest() if task.teachers is not None else ""}
+
+
+def check_goes_on(
+    state: Mapping[str, Any], task: Task, config: TrainConfig, digests: Mapping[str, str], run: Path
+) -> None:  # fmt: skip
+    """Batches and schedule follow from the configuration and the data: a state goes on only with its own.
+
+    Raises
+    ------
+    OptionError
+        If the configuration is another than the state was made with.
+    DataError
+        If the data or the teachers are.
+    """
+    anew = "or start anew without --resume, with --force"
+    before, defaults = state["config"], asdict(TrainConfig())  # of keys that had not been thought of when it began
     for key, value in asdict(config).items():
         began = before.get(key, defaults[key])
         if key not in MAY_CHANGE and began != value:
             raise OptionError(
-                f"{run} began with {key}={began} and cannot go on with {key}={value}; "
-                "give the same as then, or start anew without --resume"
+                f"{run} began with {key}={began} and cannot go on with {key}={value}; give the same as then, {anew}"
             )
+    if state.get("data", digests["data"]) != digests["data"]:
+        raise DataError(
+            f"{task.data.name} is not what {run} was trained on so far: prepared or written down anew; "
+            f"give the data of then with --data, {anew}"
+        )
+    if state.get("teachers", digests["teachers"]) != digests["teachers"]:
+        raise DataError(
+            f"the teachers are not those that {run} was taught by so far: trained anew, or others; "
+            f"give those of then with --teachers, {anew}"
+        )
 
 
 def _epoch_line(row: Mapping[str, float | str], epochs: int) -> str:

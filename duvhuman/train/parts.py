@@ -29,6 +29,8 @@ BAR_OCCURRENCES = 2
 """A bar that repeats (pitch, time and velocity) counts this often."""
 SHARED_BAR_NOTES = 8
 """A bar tells a song by if it has this many notes."""
+SHORTEST_PHRASE, FEWEST_WANTED = 32, 16
+"""A phrase is trained on if it has this many notes, and this many of them count in the loss."""
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,8 @@ class Stepper:
     def __call__(self, batch: Batch, lr: float) -> None:
         """Take a step with learning rate `lr`."""
         self.gradients(batch)
-        nn.utils.clip_grad_norm_(self.trained, self._config.clip)
+        if self._config.clip:
+            nn.utils.clip_grad_norm_(self.trained, self._config.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()

@@ -16,15 +16,17 @@ import torch
 from torch import Tensor
 
 from duvhuman.errors import DataError
+from duvhuman.humanize.score import IntArray
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.config import TrainConfig
-from duvhuman.train.dataset import FEWEST_WANTED, SHORTEST_PHRASE, PhraseData
+from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair
 from duvhuman.train.encode import Batch
 from duvhuman.train.evaluation.metrics import mean_over_parts
 from duvhuman.train.evaluation.predictors import flat_pairs, flat_predictor, quick_metrics, score_pairs
 from duvhuman.train.evaluation.ridge import RidgeFloor
 from duvhuman.train.losses import loss_terms
+from duvhuman.train.parts import FEWEST_WANTED, SHORTEST_PHRASE
 from duvhuman.train.storage import PartRow
 from duvhuman.train.teachers import Teachers
 
@@ -105,15 +107,21 @@ def no_phrase(data: PhraseData, parts: Sequence[PartRow], kind: str) -> DataErro
     )
 
 
+def validation_phrases(task: Task, rng: np.random.Generator, max_len: int) -> IntArray:
+    """(P, 4) phrases of the validation parts; DataError if there are none."""
+    phrases = task.data.cut_phrases(task.valid, rng, max_len=max_len, passes={})
+    if not len(phrases):
+        raise no_phrase(task.data, task.valid, "validation")
+    return phrases
+
+
 def _validation_batches(task: Task, max_len: int) -> list[Batch]:
     """Flat versions of some validation phrases, the same in every epoch and every run.
 
     There are as many of each instrument in each pack, so that the largest pack does not decide alone.
     """
     rng = np.random.default_rng(VALIDATION_SEED)
-    phrases = task.data.cut_phrases(task.valid, rng, max_len=max_len, passes={})
-    if not len(phrases):
-        raise no_phrase(task.data, task.valid, "validation")
+    phrases = validation_phrases(task, rng, max_len)
     phrases = phrases[rng.permutation(len(phrases))]
     kinds = np.array([f"{part.pack}/{part.instrument}" for part in task.valid])[phrases[:, 2]]
     share = math.ceil(VALIDATION_PHRASES / len(np.unique(kinds)))

@@ -19,7 +19,7 @@ from duvhuman.errors import DataError, FileError, OptionError
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train import loop, validate
 from duvhuman.train.checkpoint import load_state, save_state, stage_in_progress
-from duvhuman.train.config import TrainConfig
+from duvhuman.train.config import TrainConfig, fold_of
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pairs
 from duvhuman.train.history import History
@@ -270,7 +270,7 @@ def test_resuming_without_a_state_is_refused(data: PhraseData, tmp_path: Path) -
 @pytest.mark.parametrize("content", [b"", b"half a state"])
 def test_resuming_from_a_damaged_state_is_refused(content: bytes, data: PhraseData, tmp_path: Path) -> None:
     (tmp_path / "state.pt").write_bytes(content)
-    with pytest.raises(DataError, match=r"state\.pt: no run to resume there"):
+    with pytest.raises(DataError, match=r"state\.pt: damaged; start anew without --resume, with --force"):
         train(data, tmp_path, resume=True)
 
 
@@ -414,6 +414,42 @@ def test_parts_without_a_usable_phrase_are_an_error(split: str, tmp_path: Path) 
     expected = f"no usable phrase in 1 {kind} parts: 0 have fewer than 32 notes, in the other 1 no phrase has 16 notes"
     with pytest.raises(DataError, match=expected):
         train(data, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"passes": "toys=0"}, "passes='toys=0' .* draws no phrase from the 6 training parts .* --set passes=toys=1"),
+        ({"passes": "toys=1e-9"}, "passes='toys=1e-9' .* draws no phrase"),
+    ],
+)
+def test_a_configuration_that_leaves_nothing_to_train_on_is_blamed_for_it(
+    changes: dict[str, Any], message: str, data: PhraseData, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        train(data, tmp_path, replace(CONFIG, **changes))
+
+
+def test_a_fold_that_holds_every_song_is_blamed_for_it(tmp_path: Path) -> None:
+    data = toy_data(tmp_path / "data", {("guitar", "train"): 1, ("guitar", "valid"): 1})
+    left_out = 1 + fold_of(data.parts[0].song, 2)
+    with pytest.raises(OptionError, match=f"fold={left_out}/2 leaves out all of the 1 training parts"):
+        train(data, tmp_path / "run", replace(CONFIG, fold=f"{left_out}/2"))
+    assert train(data, tmp_path / "run", replace(CONFIG, fold=f"{3 - left_out}/2")).result is not None
+
+
+def test_a_step_that_fails_once_the_run_is_asked_to_end_ends_it_like_any_other(
+    data: PhraseData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal to the whole process group ends the processes that compile, too."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("the compiler's processes are gone")
+
+    monkeypatch.setattr(Stepper, "__call__", broken)
+    assert train(data, tmp_path / "a", stop_at_step=1).result is None
+    with pytest.raises(RuntimeError, match="the compiler's processes are gone"):
+        train(data, tmp_path / "b")
 
 
 def test_it_trains_in_bf16(data: PhraseData, tmp_path: Path) -> None:

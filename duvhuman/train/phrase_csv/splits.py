@@ -13,8 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from duvhuman.train.dataset import SHORTEST_PHRASE
-from duvhuman.train.parts import fraction_of
+from duvhuman.train.parts import SHORTEST_PHRASE, fraction_of
 from duvhuman.train.phrase_csv.rows import INSTRUMENT_NAMES, Log
 from duvhuman.train.phrase_csv.table_parts import TablePart, useless
 from duvhuman.train.songs import SHARED_BARS, group_songs

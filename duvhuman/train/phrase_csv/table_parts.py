@@ -15,8 +15,7 @@ import numpy as np
 from duvhuman.humanize.perform import is_flat
 from duvhuman.humanize.score import IntArray
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.train.dataset import SHORTEST_PHRASE
-from duvhuman.train.parts import PerformedNotes, RawPart, raw_part
+from duvhuman.train.parts import SHORTEST_PHRASE, PerformedNotes, RawPart, raw_part
 from duvhuman.train.phrase_csv.columns import MOST_BEATS
 from duvhuman.train.phrase_csv.onsets import place_by_onset
 from duvhuman.train.phrase_csv.places import Places, find_takes, numbered, place_by_pos, read_pos
