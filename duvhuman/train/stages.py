@@ -4,7 +4,8 @@ Conventions
 -----------
 A run's folder is what `duvhuman.load(..., model=folder)` takes: ``config.json``, ``model.safetensors``, ``adapter/``;
 beside them ``training.json``, a record per finished stage, and what the loop writes: ``state.pt`` (of the stage in
-progress), ``metrics.csv``, ``curves.png``. On resuming, a stage that stands in the record is not run again.
+progress), ``metrics.csv``, ``curves.png``. On resuming, a stage that stands in the record is not run again, and one
+that has a state goes on from there, without the model that it began with.
 """
 
 from __future__ import annotations
@@ -20,16 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from duvhuman.errors import DataError, ModelError, OptionError
+from duvhuman.errors import ModelError, OptionError
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.score import FloatArray
-from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
 from duvhuman.models.lora import merge_adapter
 from duvhuman.models.personal import PERSONAL_FILE, write_personal
 from duvhuman.models.phrase_transformer import WEIGHTS_FILE, PhraseTransformer
 from duvhuman.train.adapters import add_adapter, save_adapter
-from duvhuman.train.checkpoint import stage_in_progress
+from duvhuman.train.checkpoint import STATE_FILE, load_state, stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair
@@ -40,15 +40,15 @@ from duvhuman.train.evaluation.predictors import (
     written_as_played,
     written_flat,
 )
+from duvhuman.train.feed import Feed
 from duvhuman.train.history import draw_curves
-from duvhuman.train.loop import Result, Surroundings, fit
+from duvhuman.train.loop import Result, Surroundings, check_goes_on, digests_of, fit
 from duvhuman.train.record import EARLIER, TRUNK, earlier_stages, read_record, write_record
 from duvhuman.train.step import choose_precision
-from duvhuman.train.storage import PartRow
+from duvhuman.train.tasks import PAIR_NOTES, task_of
 from duvhuman.train.teachers import Teachers
-from duvhuman.train.validate import Task
+from duvhuman.train.validate import VALIDATION_SEED, Task, validation_phrases
 
-PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
 CALIBRATION_PARTS = 160
 DECODING: Mapping[str, Mapping[str, Any]] = {
     "guitar": {"typical_level": 94.0, "swell_gain": 2.0},
@@ -92,6 +92,55 @@ class Run:
         return self.around.folder
 
 
+def check(run: Run, instrument: str, stages: Mapping[str, TrainConfig], start: Path | None) -> None:
+    """Raise what would keep the stages that are left from being trained, before any of them begins.
+
+    Parameters
+    ----------
+    instrument : whose model it is, or "trunk".
+    stages : stage -> its configuration, in the order of training.
+    start : the model that the first of them begins with, or None.
+
+    Raises
+    ------
+    DataError
+        If there are no parts, or no phrase, to train on or to judge by; or a state is of other data or teachers.
+    ModelError
+        If weights to begin with, or teachers, cannot be read or do not fit.
+    OptionError
+        If a configuration leaves nothing to train on, wants teachers where there are none, or is not the state's.
+    """
+    done = read_record(run.folder) if run.resume else {}
+    left = [stage for stage in stages if stage not in done and not (stage == "shallow" and start is not None)]
+    if not left:
+        return
+    if left[0] == "lora":
+        network = PhraseTransformer.from_pretrained(run.folder)
+    else:
+        first = _shallow(run) if start is None and "shallow" in done else start
+        network = _network(run, left[0], stages[left[0]], instrument, first)
+    for stage in left:
+        config, max_len = stages[stage], network.config.max_len
+        task = _task(run, "all" if instrument == TRUNK else instrument, config, network)
+        Feed(run.data, task.train, config, max_len=max_len, device=run.around.device).steps()
+        validation_phrases(task, np.random.default_rng(VALIDATION_SEED), max_len)
+        if _in_progress(run, stage):
+            check_goes_on(load_state(run.folder), task, config, digests_of(task), run.folder)
+
+
+def forget_former(run: Run, stages: Sequence[str], start: Path | None) -> None:
+    """Forget how far a former run in the folder had come, so that none of these stages, if resumed, goes on with it."""
+    if not run.around.world.is_main:
+        return
+    (run.folder / STATE_FILE).unlink(missing_ok=True)
+    if "base" in stages:
+        write_record(run.folder, _history(start))
+    elif TRUNK in stages:
+        write_record(run.folder, {} if start is None else {EARLIER: earlier_stages(start)})
+    else:
+        _forget_stage(run, "lora")
+
+
 def train_trunk(run: Run, shallow: TrainConfig | None, config: TrainConfig, start: Path | None = None) -> None:
     """Train the trunk over all instruments: first, if `shallow` is given, with fewer layers, then grown from those.
 
@@ -101,25 +150,27 @@ def train_trunk(run: Run, shallow: TrainConfig | None, config: TrainConfig, star
     """
     given = start
     if shallow is not None and start is None:
-        start = run.folder / "shallow"
+        start = _shallow(run)
         if not _finished(run, "shallow"):
-            if not _in_progress(run, "shallow"):
+            network = _network(run, "shallow", shallow, TRUNK, None)
+            if _begins(run, "shallow"):
                 _begin_model(run, None)
-            _fit(run, "shallow", _network(shallow, TRUNK, None), shallow, "all", save=start)
+            _fit(run, "shallow", network, shallow, "all", save=start)
     if not _finished(run, TRUNK):
-        if not _in_progress(run, TRUNK):
+        network = _network(run, TRUNK, config, TRUNK, start)
+        if _begins(run, TRUNK):
             _forget_stage(run, TRUNK)
             if given is not None:
                 _remember(run, {EARLIER: earlier_stages(given)})
-        _fit(run, TRUNK, _network(config, TRUNK, start), config, "all", save=run.folder)
+        _fit(run, TRUNK, network, config, "all", save=run.folder)
 
 
 def train_base(run: Run, instrument: str, config: TrainConfig, start: Path | None) -> None:
     """Train the base of one instrument, from the weights in `start` or from random ones, and measure its gains."""
     if _finished(run, "base"):
         return
-    network = _network(config, instrument, start)
-    if not _in_progress(run, "base"):
+    network = _network(run, "base", config, instrument, start)
+    if _begins(run, "base"):
         _begin_model(run, start)
     _fit(run, "base", network, config, instrument, save=run.folder)
 
@@ -133,7 +184,7 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
     network.to(run.around.device)
     torch.manual_seed(config.seed)
     model = add_adapter(network, config)
-    if not _in_progress(run, "lora"):
+    if _begins(run, "lora"):
         _forget_stage(run, "lora")
         if run.around.world.is_main:  # gains of the adapter before are not those of the one that takes its place
             (run.folder / "adapter" / PERSONAL_FILE).unlink(missing_ok=True)
@@ -201,11 +252,23 @@ def _with_gain(config: ModelConfig, name: str, gain: float) -> ModelConfig:
     return ModelConfig.from_dict(config.to_dict() | {name: gain})
 
 
-def _network(config: TrainConfig, instrument: str, start: Path | None) -> PhraseTransformer:
+def _shallow(run: Run) -> Path:
+    return run.folder / "shallow"
+
+
+def _network(
+    run: Run, stage: str, config: TrainConfig, instrument: str, start: Path | None
+) -> PhraseTransformer:  # fmt: skip
+    """The network that a stage begins with, or, amid it, one of the shape that its state has the weights of."""
     torch.manual_seed(config.seed)
+    state = load_state(run.folder) if _in_progress(run, stage) else {}
+    if "network" in state:
+        network = PhraseTransformer(_checked(ModelConfig.from_dict(state["network"]), run.folder / STATE_FILE))
+        network.set_dropout(config.dropout, config.channel_dropout)
+        return network
     before = None if start is None else PhraseTransformer.from_pretrained(start)
-    if before is not None and before.config.feature_names != feature_names():
-        raise ModelError(f"{start}: made for other features than this version of duvhuman computes; train it anew")
+    if before is not None:
+        _checked(before.config, start)
     shape = config if before is None else before.config
     wanted = ModelConfig(
         instrument=instrument, d_model=shape.d_model, n_heads=shape.n_heads, n_layers=config.n_layers,
@@ -218,6 +281,12 @@ def _network(config: TrainConfig, instrument: str, start: Path | None) -> Phrase
     if before is not None:
         network.load_state_dict(grown(before.state_dict(), config.n_layers))
     return network
+
+
+def _checked(config: ModelConfig, source: Path | None) -> ModelConfig:
+    if config.feature_names != feature_names():
+        raise ModelError(f"{source}: made for other features than this version of duvhuman computes; train it anew")
+    return config
 
 
 def _fit(
@@ -236,19 +305,7 @@ def _fit(
 
 
 def _task(run: Run, instrument: str, config: TrainConfig, network: PhraseTransformer) -> Task:
-    played = True if config.played_only else None
-    train = run.data.select(split="train", instrument=instrument, played=played, extra=config.extra)
-    valid = run.data.select(split="valid", instrument=instrument, played=played)
-    if not train or not valid:
-        kind = "parts played by hand" if played else "parts"
-        raise DataError(
-            f"{run.data.name}: {len(train)} training and {len(valid)} validation {kind} for {instrument}; "
-            + ("take all parts with --set played_only=false" if played else "prepare more data")
-        )
-    pairs = _sample_pairs(run.data, valid)
-    if not pairs:
-        raise DataError(f"{run.data.name}: no validation part of {instrument} has dynamics in its middle")
-    return Task(run.data, train, valid, pairs, _teachers(run, config, network))
+    return task_of(run.data, instrument, config, _teachers(run, config, network))
 
 
 def _teachers(run: Run, config: TrainConfig, network: PhraseTransformer) -> Teachers | None:
@@ -264,19 +321,16 @@ def _teachers(run: Run, config: TrainConfig, network: PhraseTransformer) -> Teac
     return teachers
 
 
-def _sample_pairs(data: PhraseData, valid: Sequence[PartRow]) -> list[Pair]:
-    rng = np.random.default_rng(1)
-    chosen: list[PartRow] = []
-    names = [name for name in INSTRUMENTS if any(part.instrument == name for part in valid)]
-    for name in names:
-        parts = [part for part in valid if part.instrument == name]
-        chosen += [parts[i] for i in rng.permutation(len(parts))[: PAIRS_PER_INSTRUMENT // len(names)]]
-    return flat_pairs(data, chosen, max_notes=PAIR_NOTES)
-
-
 def _in_progress(run: Run, stage: str) -> bool:
     """Whether the run goes on amid this stage."""
     return run.resume and stage_in_progress(run.folder) == stage
+
+
+def _begins(run: Run, stage: str) -> bool:
+    """Whether the stage begins with its first step; said where a run that is resumed has lost its state."""
+    if run.resume and not (run.folder / STATE_FILE).exists():
+        run.around.log(f"{stage}: {run.folder} holds no {STATE_FILE}, the stage begins with its first step")
+    return not _in_progress(run, stage)
 
 
 def _finished(run: Run, stage: str) -> bool:
@@ -310,12 +364,16 @@ def _forget_stage(run: Run, stage: str) -> None:
 def _begin_model(run: Run, start: Path | None) -> None:
     """Forget the model that the folder held, with the adapter made for it, and keep the history of `start`."""
     if run.around.world.is_main:
-        history = {} if start is None else read_record(start)
-        if "base" in history and start is not None:
-            history = {EARLIER: earlier_stages(start)}
-        kept = {name: entry for name, entry in history.items() if name in (EARLIER, "shallow", TRUNK)}
-        write_record(run.folder, kept)
+        write_record(run.folder, _history(start))
         shutil.rmtree(run.folder / "adapter", ignore_errors=True)
+
+
+def _history(start: Path | None) -> dict[str, Any]:
+    """The record of a base that has not been trained yet: the stages that made the weights it begins with."""
+    history = {} if start is None else read_record(start)
+    if "base" in history and start is not None:
+        return {EARLIER: earlier_stages(start)}
+    return {name: entry for name, entry in history.items() if name in (EARLIER, "shallow", TRUNK)}
 
 
 def _remember(run: Run, entries: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of training share: a toy data set with a rule to learn."""
+"""What the tests of training share: a toy data set with a rule to learn, and a configuration of seconds."""
 
 from __future__ import annotations
 
@@ -14,6 +14,34 @@ from toys import toy_data
 
 from duvhuman.train.dataset import PhraseData
 
+CONFIG = """\
+[shallow]
+n_layers = 1
+d_model = 16
+n_heads = 2
+d_ff = 32
+epochs = 1
+batch_size = 8
+lr = 5e-3
+[trunk]
+n_layers = 2
+epochs = 1
+batch_size = 8
+lr = 5e-3
+[base]
+n_layers = 2
+d_model = 16
+n_heads = 2
+d_ff = 32
+epochs = 1
+batch_size = 8
+lr = 5e-3
+[lora]
+epochs = 1
+batch_size = 8
+lr = 5e-3
+"""
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
@@ -28,3 +56,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> PhraseData:
     return toy_data(
         folder, {("guitar", "train"): 6, ("guitar", "valid"): 3, ("bass", "train"): 2, ("bass", "valid"): 1}
     )
+
+
+@pytest.fixture
+def prepared(data: PhraseData) -> str:
+    """The folder of the toy data set."""
+    return data.name
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A configuration of seconds, with tiny networks."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the host's threads are left alone
+    path = tmp_path / "config.toml"
+    path.write_text(CONFIG, encoding="utf-8")
+    return str(path)

@@ -20,43 +20,6 @@ from duvhuman.train import stages
 from duvhuman.train.__main__ import main
 from duvhuman.train.dataset import PhraseData
 
-CONFIG = """\
-[shallow]
-n_layers = 1
-d_model = 16
-n_heads = 2
-d_ff = 32
-epochs = 1
-batch_size = 8
-lr = 5e-3
-[trunk]
-n_layers = 2
-epochs = 1
-batch_size = 8
-lr = 5e-3
-[base]
-n_layers = 2
-d_model = 16
-n_heads = 2
-d_ff = 32
-epochs = 1
-batch_size = 8
-lr = 5e-3
-[lora]
-epochs = 1
-batch_size = 8
-lr = 5e-3
-"""
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A configuration of seconds, with tiny networks."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the host's threads are left alone
-    path = tmp_path / "config.toml"
-    path.write_text(CONFIG, encoding="utf-8")
-    return str(path)
-
 
 def written(folder: Path, songs: int = 6) -> Path:
     """A folder of MIDI: guitar and piano, played by somebody who plays high notes loud."""
@@ -110,11 +73,6 @@ def test_from_midi_to_a_model_that_plays(tmp_path: Path, config: str, capsys: py
     card = (runs / "guitar" / "README.md").read_text(encoding="utf-8")
     assert f"Velocity r {rows['base and adapter']['vel_r']:.2f}" in card
     assert "Data from elsewhere: midi." in card
-
-
-@pytest.fixture
-def prepared(data: PhraseData) -> str:
-    return data.name
 
 
 def test_one_stage_alone_and_then_the_other(tmp_path: Path, config: str, prepared: str) -> None:
@@ -244,9 +202,11 @@ def test_phrase_tables_are_trained_on_as_they_are(
         (tmp_path / f"guitar_{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     tables = [str(tmp_path / f"guitar_{name}.csv") for name in ("train", "valid")]
     runs = tmp_path / "runs"
-    given = ["guitar", "--out", str(runs), "--config", config, "--device", "cpu", "--set", "played_only=false"]
+    given = ["guitar", "--out", str(runs), "--config", config, "--device", "cpu", "--set", "lora.played_only=true"]
     assert main([*given, "--data", *tables]) == 0
-    assert "guitar_train.csv: to train on: 480 rows" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "guitar_train.csv: to train on: 480 rows" in out
+    assert "guitar: the adapter learns from all parts; too few were played by hand (0 to train on, 0 to val" in out
     assert (runs / "guitar" / "adapter").is_dir()
 
 
@@ -262,6 +222,8 @@ def test_phrase_tables_are_trained_on_as_they_are(
         (["guitar", "--config", "cpuu"], 2, "neither one of cpu, shipped, v3 nor a"),
         (["guitar", "--set", "epoch=3"], 2, "did you mean 'epochs'"),
         (["guitar", "--set", "epochs=0"], 2, "epochs must be 1 or more"),
+        (["guitar", "--set", "max_len=1"], 2, "max_len must be 32 or more, not 1"),
+        (["guitar", "--stage", "lora", "--init-from", "runs/trunk"], 2, "--init-from is for a base"),
         (["guitar", "--set", "fold=6/5"], 2, "fold must look like '2/5'"),
         (["guitar", "--teachers", "runs/trunk"], 2, "nothing listens to the --teachers"),
         (["guitar", "--data", "nowhere", "--device", "cpu"], 1, "nowhere: no prepared data there"),

@@ -10,31 +10,33 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from duvhuman import __version__
 from duvhuman.errors import DataError, FileError, OptionError
-from duvhuman.files import written_whole
 from duvhuman.instruments import INSTRUMENTS, get_instrument
-from duvhuman.train.config import STAGES, TrainConfig, changed, config_of, load_config, stages_in
+from duvhuman.train.commands.orders import new_order, resumed_order, wanted_stages
+from duvhuman.train.config import TrainConfig
+from duvhuman.train.order import Order
+from duvhuman.train.record import TRUNK, read_record
 
 if TYPE_CHECKING:
     import torch
 
+    from duvhuman.train.dataset import PhraseData
     from duvhuman.train.distributed import World
+    from duvhuman.train.loop import Surroundings
+    from duvhuman.train.stages import Run
 
-ALL, TRUNK = "all", "trunk"
-RUN_FILE = "run.json"
+ALL = "all"
 EPILOG = """\
 examples
   python -m duvhuman.train prepare ~/midi/lakh ~/midi/giantmidi=keys --out prepared
@@ -50,48 +52,6 @@ Other commands, each with --help: prepare, notate, average, evaluate, adapter, e
 """
 
 
-@dataclass(frozen=True)
-class Order:
-    """What a run was told: everything that ``run.json`` keeps.
-
-    Attributes
-    ----------
-    instrument : whose model it is, or "trunk".
-    data : what ``--data`` named.
-    init_from : the model it begins with, or None.
-    teachers : the models that teach it.
-    config : stage -> its configuration, of the stages that are run.
-    """
-
-    instrument: str
-    data: tuple[str, ...]
-    init_from: str | None
-    config: Mapping[str, TrainConfig]
-    teachers: tuple[str, ...] = ()
-
-    def save(self, folder: Path) -> None:
-        """Write ``run.json``; FileError if it cannot be written."""
-        values = asdict(self) | {"duvhuman": __version__}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with written_whole(folder / RUN_FILE) as unfinished:
-                unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise FileError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
-
-    @classmethod
-    def read(cls, folder: Path) -> Order:
-        """What the run in `folder` was told; DataError if there is none."""
-        path = folder / RUN_FILE
-        try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            config = {stage: config_of(table, str(path)) for stage, table in values["config"].items()}
-            teachers = tuple(values.get("teachers", ()))
-            return cls(str(values["instrument"]), tuple(values["data"]), values["init_from"], config, teachers)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path}: no run to resume there ({error}); name the folder of a run") from None
-
-
 def run(arguments: list[str]) -> None:
     """Parse the arguments and train; any DuvhumanError if that fails, KeyboardInterrupt if somebody ends it."""
     parser = _parser()
@@ -104,9 +64,8 @@ def run(arguments: list[str]) -> None:
     from duvhuman.train.memory import keep_freed_memory
 
     keep_freed_memory()
-    with joined_world(choose_device(args.device)) as (world, device):
-        for name in names:
-            _train_one(name, args, world, device)
+    with joined_world(choose_device(args.device)) as (world, device), _asked_to_stop(alone=world.size == 1) as stop:
+        _train_all(names, args, world, device, stop)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("instrument", help=f"{', '.join(INSTRUMENTS)}, {ALL} (the four in turn), or {TRUNK}")
     parser.add_argument(
-        "--stage", choices=("base", "lora", "all"), default="all", help="default: base, then its LoRA adapter"
+        "--stage", choices=("base", "lora", "all"), help="default: all: the base, then its LoRA adapter"
     )
     parser.add_argument(
         "--data", nargs="+", metavar="DIR|CSV", help="what `prepare` wrote, or phrase CSV files (default: prepared)"
@@ -161,28 +120,103 @@ def _name(instrument: str) -> str:
         raise OptionError(f"unknown instrument {instrument!r}. {hint}") from None
 
 
-def _settings(args: argparse.Namespace) -> list[str]:
-    """All that the command line changes in the configuration, as ``key=value``."""
-    own = {key: getattr(args, key) for key in ("seed", "precision", "compile")}
-    return [*args.set, *(f"{key}={str(value).lower()}" for key, value in own.items() if value is not None)]
+@dataclass(frozen=True)
+class _Job:
+    """A run that nothing is in the way of: what it was told, the stages of it that are gone through, and where."""
+
+    order: Order
+    stages: Mapping[str, TrainConfig]
+    run: Run
 
 
-def _train_one(name: str, args: argparse.Namespace, world: World, device: torch.device) -> None:
-    folder = _folder(name, args)
-    resume = args.resume is not None and (args.instrument != ALL or (folder / RUN_FILE).exists())
-    order = _resumed_order(name, folder, args) if resume else _new_order(name, folder, args)
+def _train_all(
+    names: Sequence[str], args: argparse.Namespace, world: World, device: torch.device, stop: Callable[[], bool]
+) -> None:  # fmt: skip
+    """Train models in turn. All are looked at, and their ``run.json`` is written, before the first begins."""
+    from duvhuman.train.loop import Surroundings
 
     def log(line: str) -> None:
         if world.is_main:
             print(line, flush=True)
 
-    with _asked_to_stop(alone=world.size == 1) as stop:
+    opened: dict[tuple[str, ...], PhraseData] = {}
+    jobs: list[_Job] = []
+    left_out: list[DataError] = []
+    processes = max(1, (os.cpu_count() or 1) // world.on_this_machine)
+    for name in names:
+        around = Surroundings(_folder(name, args), device, world, log, sys.stderr, stop, jobs=processes)
         try:
-            _train(order, folder, world=world, device=device, resume=resume, log=log, stop=stop)
+            jobs.append(_checked_job(name, args, around, opened))
+        except DataError as error:
+            left_out.append(error)
+    if not jobs:
+        raise left_out[0]
+    for reason in left_out:
+        log(f"left out: {reason}")
+    world.from_main([])  # nothing is written before all ranks have read what is there
+    for job in jobs:
+        _begin(job)
+    for job in jobs:
+        try:
+            _train(job)
         except KeyboardInterrupt:
-            again = f"python -m duvhuman.train {args.instrument} --resume {args.resume or _resume_folder(folder, args)}"
-            print(f"interrupted; go on with: {again}", file=sys.stderr)
+            again = args.resume or (job.run.folder.parent if args.instrument == ALL else job.run.folder)
+            print(
+                f"interrupted; go on with: python -m duvhuman.train {args.instrument} --resume {again}", file=sys.stderr
+            )
             raise
+    if left_out:
+        raise left_out[0]
+
+
+def _checked_job(
+    name: str, args: argparse.Namespace, around: Surroundings, opened: dict[tuple[str, ...], PhraseData]
+) -> _Job:
+    """What is to be done for one model; any DuvhumanError that keeps it from being trained, before anything is written.
+
+    Parameters
+    ----------
+    opened : what ``--data`` named -> the data, which several models share.
+    """
+    from duvhuman.train.stages import Run, check
+    from duvhuman.train.tasks import adapter_config
+
+    folder, resume = around.folder, args.resume is not None
+    order = resumed_order(name, folder, args, around.log) if resume else new_order(name, folder, args)
+    if order.data not in opened:
+        opened[order.data] = _open(order.data, around.log, resume=resume)
+        _check_packs(args.set, opened[order.data])
+    run = Run(opened[order.data], around, resume, [Path(folder) for folder in order.teachers])
+    todo = list(order.config) if resume else [stage for stage in wanted_stages(name, args) if stage in order.config]
+    if "lora" in todo and not (resume and "lora" in read_record(folder)):
+        order = replace(
+            order,
+            config={**order.config, "lora": adapter_config(run.data, name, order.config["lora"], around.log)},
+        )
+    stages = {stage: order.config[stage] for stage in todo}
+    check(run, name, stages, order.start)
+    return _Job(order, stages, run)
+
+
+def _open(paths: tuple[str, ...], log: Callable[[str], None], *, resume: bool) -> PhraseData:
+    from duvhuman.train.commands.common import open_data
+
+    try:
+        return open_data(paths, log)
+    except (DataError, FileError) as error:
+        if resume and not all(Path(path).exists() for path in paths):
+            raise type(error)(f"{error}; if the data have moved, say where to with --data") from None
+        raise
+
+
+def _check_packs(settings: Sequence[str], data: PhraseData) -> None:
+    """Refuse `passes` of a pack that the data lack, which would change nothing; a configuration may name others."""
+    there = sorted({part.pack for part in data.parts})
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        named = TrainConfig(passes=value).pack_passes() if key.strip().rpartition(".")[2] == "passes" else {}
+        if unknown := [pack for pack in named if pack not in there]:
+            raise OptionError(f"--set {setting}: {data.name} has no pack {unknown[0]!r}; there are {', '.join(there)}")
 
 
 def _folder(name: str, args: argparse.Namespace) -> Path:
@@ -191,96 +225,33 @@ def _folder(name: str, args: argparse.Namespace) -> Path:
     return Path(args.resume) / name if args.instrument == ALL else Path(args.resume)
 
 
-def _resume_folder(folder: Path, args: argparse.Namespace) -> Path:
-    return folder.parent if args.instrument == ALL else folder
+def _begin(job: _Job) -> None:
+    """Write down what a run was told, unless all of it is done; a new one forgets the former run in its folder."""
+    from duvhuman.train.stages import forget_former
 
-
-def _wanted_stages(name: str, args: argparse.Namespace) -> tuple[str, ...]:
-    if name == TRUNK:
-        return ("shallow", TRUNK)
-    return ("base", "lora") if args.stage == "all" else (args.stage,)
-
-
-def _new_order(name: str, folder: Path, args: argparse.Namespace) -> Order:
-    config = args.config or "cpu"
-    there, wanted = stages_in(config), _wanted_stages(name, args)
-    for stage in wanted:
-        if stage not in there and stage != "shallow":
-            raise OptionError(f"config {config} has no table [{stage}]")
-    # A value for a stage that is not run may be wrong, too; better told now than in an hour.
-    configs = {stage: load_config(config, stage, _settings(args)) for stage in STAGES if stage in there}
-    if args.teachers and not any(configs[stage].teacher_share for stage in wanted if stage in configs):
-        raise OptionError("nothing listens to the --teachers; say how much with --set teacher_share=0.5")
-    _check_free(folder, wanted, force=args.force)
-    start = args.init_from
-    if start is None and name != TRUNK:
-        from duvhuman.train.stages import has_model
-
-        trunk = folder.parent / TRUNK
-        start = str(trunk) if has_model(trunk) else None
-    stages = {stage: configs[stage] for stage in wanted if stage in configs}
-    return Order(name, tuple(args.data or ["prepared"]), start, stages, tuple(args.teachers))
-
-
-def _check_free(folder: Path, wanted: Sequence[str], *, force: bool) -> None:
-    """Refuse to write over a run that has begun, unless that is wished."""
-    from duvhuman.train.checkpoint import stage_in_progress
-    from duvhuman.train.record import read_record
-
-    if force:
+    run = job.run
+    if not run.around.world.is_main or (run.resume and job.stages.keys() <= read_record(run.folder).keys()):
         return
-    known = set(read_record(folder)) if (folder / RUN_FILE).exists() else set()
-    # A base that is finished may be given an adapter; one that is not has to be finished first.
-    if stage := stage_in_progress(folder):
-        known.add(stage)
-        wanted = (*wanted, stage) if stage not in read_record(folder) else wanted
-    if known & set(wanted):
-        raise OptionError(
-            f"{folder} holds a run already; go on with it by --resume {folder}, "
-            "write elsewhere with --out, or replace it with --force"
-        )
+    job.order.save(run.folder)
+    if not run.resume:
+        forget_former(run, list(job.stages), job.order.start)
 
 
-def _resumed_order(name: str, folder: Path, args: argparse.Namespace) -> Order:
-    from duvhuman.train.loop import MAY_CHANGE
+def _train(job: _Job) -> None:
+    from duvhuman.train.stages import train_base, train_lora, train_trunk
 
-    order = Order.read(folder)
-    if order.instrument != name:
-        raise OptionError(f"{folder} is a run of {order.instrument}, not of {name}")
-    settings = _settings(args)
-    if fixed := [text for text in settings if text.partition("=")[0].rpartition(".")[2] not in MAY_CHANGE]:
-        key = fixed[0].partition("=")[0]
-        raise OptionError(f"{key} cannot change amid a run; what can: {', '.join(MAY_CHANGE)}")
-    config = {stage: changed(before, stage, settings) for stage, before in order.config.items()}
-    data = tuple(args.data) if args.data else order.data
-    return Order(name, data, args.init_from or order.init_from, config, tuple(args.teachers) or order.teachers)
-
-
-def _train(
-    order: Order, folder: Path, *, world: World, device: torch.device, resume: bool, log: Callable[[str], None],
-    stop: Callable[[], bool],
-) -> None:  # fmt: skip
-    from duvhuman.train.commands.common import open_data
-    from duvhuman.train.loop import Surroundings
-    from duvhuman.train.stages import Run, train_base, train_lora, train_trunk
-
-    data = open_data(order.data, log)
-    if world.is_main:
-        order.save(folder)
-    jobs = max(1, (os.cpu_count() or 1) // world.on_this_machine)
-    around = Surroundings(folder, device, world, log, sys.stderr, stop, jobs=jobs)
-    a_run = Run(data, around, resume, [Path(folder) for folder in order.teachers])
-    name, start = order.instrument, Path(order.init_from) if order.init_from else None
+    name, run, stages, start = job.order.instrument, job.run, job.stages, job.order.start
+    folder, log = run.folder, run.around.log
     if name == TRUNK:
-        train_trunk(a_run, order.config.get("shallow"), order.config[TRUNK], start)
+        train_trunk(run, stages.get("shallow"), stages[TRUNK], start)
         log(f"{folder} holds the trunk; train an instrument from it with --init-from {folder}")
         return
-    if "base" in order.config:
+    if "base" in stages:
         log(f"{name}: base from {start or 'random weights'}")
-        train_base(a_run, name, order.config["base"], start)
-    if "lora" in order.config:
+        train_base(run, name, stages["base"], start)
+    if "lora" in stages:
         log(f"{name}: adapter")
-        train_lora(a_run, name, order.config["lora"])
+        train_lora(run, name, stages["lora"])
     log(f"{folder} holds the model; play with it: duvhuman humanize IN.mid -i {name} -o OUT.mid --model {folder}")
 
 

@@ -1,0 +1,83 @@
+"""Which parts of the data a stage trains on, and which it is judged by.
+
+Conventions
+-----------
+The parts of an instrument, or of ``"all"``; of those that are held out some are played after every epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from duvhuman.errors import DataError
+from duvhuman.instruments import INSTRUMENTS
+from duvhuman.train.config import TrainConfig
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.deadpan import Pair
+from duvhuman.train.evaluation.predictors import flat_pairs
+from duvhuman.train.storage import PartRow
+from duvhuman.train.teachers import Teachers
+from duvhuman.train.validate import Task
+
+PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
+
+
+def task_of(data: PhraseData, instrument: str, config: TrainConfig, teachers: Teachers | None = None) -> Task:
+    """What a stage with this configuration trains on and is judged by.
+
+    Raises
+    ------
+    DataError
+        If there are no parts for one or the other, or none to be judged by has dynamics.
+    """
+    train, valid = _parts(data, instrument, config)
+    remedy = "take all parts with --set played_only=false" if config.played_only else "prepare more data"
+    if not train or not valid:
+        kind = "parts played by hand" if config.played_only else "parts"
+        raise DataError(
+            f"{data.name}: {len(train)} training and {len(valid)} validation {kind} for {instrument}; {remedy}"
+        )
+    pairs = _sample_pairs(data, valid)
+    if not pairs:
+        raise DataError(f"{data.name}: no validation part of {instrument} has dynamics in its middle; {remedy}")
+    return Task(data, train, valid, pairs, teachers)
+
+
+def adapter_config(
+    data: PhraseData, instrument: str, config: TrainConfig, log: Callable[[str], None]
+) -> TrainConfig:  # fmt: skip
+    """`config` of an adapter; where too little was played by hand to train and to judge it, that of all parts.
+
+    Parameters
+    ----------
+    log : told if it is.
+    """
+    train, valid = _parts(data, instrument, config)
+    if not config.played_only or (train and valid and _sample_pairs(data, valid)):
+        return config
+    of_all = replace(config, played_only=False)
+    if all(_parts(data, instrument, of_all)):
+        log(
+            f"{instrument}: the adapter learns from all parts; too few were played by hand ({len(train)} to train on, "
+            f"{len(valid)} to validate)"
+        )
+    return of_all
+
+
+def _parts(data: PhraseData, instrument: str, config: TrainConfig) -> tuple[list[PartRow], list[PartRow]]:
+    played = True if config.played_only else None
+    train = data.select(split="train", instrument=instrument, played=played, extra=config.extra)
+    return train, data.select(split="valid", instrument=instrument, played=played)
+
+
+def _sample_pairs(data: PhraseData, valid: Sequence[PartRow]) -> list[Pair]:
+    rng = np.random.default_rng(1)
+    chosen: list[PartRow] = []
+    names = [name for name in INSTRUMENTS if any(part.instrument == name for part in valid)]
+    for name in names:
+        parts = [part for part in valid if part.instrument == name]
+        chosen += [parts[i] for i in rng.permutation(len(parts))[: PAIRS_PER_INSTRUMENT // len(names)]]
+    return flat_pairs(data, chosen, max_notes=PAIR_NOTES)
