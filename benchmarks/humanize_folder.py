@@ -2,7 +2,7 @@
 
     python benchmarks/humanize_folder.py ~/midi/lakh --instrument auto
 
-The first file is played once before the clock starts, so that the weights are warm.
+The weights are read before the clock starts.
 """
 
 from __future__ import annotations

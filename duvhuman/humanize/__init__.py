@@ -15,6 +15,7 @@ dynamics : ``"keep"`` follows the accents and dynamics already written, ``"repla
 velocity, duration : False leaves the velocities, or the lengths, as they are.
 tracks : indices of the tracks to play, whatever their programs say; None chooses by program.
 protect : pitches to leave alone beside those outside the instrument's range (key-switches); an empty list: none.
+follow : False plays a flat part as if it were alone, however the others of its file swell and accent.
 like : a take of a player, or several: play as in these; an adapter is fitted to them in seconds, and cached.
 adapter, model, device : which adapter, which weights, where to compute.
 
