@@ -215,7 +215,7 @@ def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
 
 
 def is_staccato(score: Score) -> BoolArray:
-    """(N,) whether a note is written much shorter than the gap to the next onset."""
+    """(N,) whether a note is written shorter than `STACCATO_SHARE` of the gap to the next onset."""
     gap = gap_to_next_onset(score)
     short: BoolArray = score.nominal_beats < STACCATO_SHARE * np.where(
         np.isnan(gap), 0.0, np.maximum(gap, SHORTEST_BEATS)

@@ -257,5 +257,3 @@ def _read_file_object(file: Any) -> Source:
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise MidiError(f"{name}: gives {type(data).__name__}, not bytes. Open it in binary mode ('rb').")
     return _source(bytes(data), name)
-
-
