@@ -31,7 +31,8 @@ STRETCH_NOTES = 512
 LEAST_VARIANCE = 0.1
 """An expectation that varies less, in squared MIDI velocities, is not stretched further for it."""
 DETAIL_NOTES = 32
-"""How many notes to either side are a note's surroundings, from which `ModelConfig.velocity_detail` sets it apart."""
+"""How many notes to either side are a note's surroundings, from which `ModelConfig.velocity_detail` sets it apart, and
+`ModelConfig.register_tilt` its pitch."""
 SWELL_NOTES = 64
 """How many notes to either side make up the swell, which `ModelConfig.swell_gain` stretches."""
 STACCATO_SHARE = 0.75
@@ -160,8 +161,7 @@ def stretched(
 
 def in_company(velocity: FloatArray, company: FloatArray) -> FloatArray:
     """(N,) velocities of a part played alone, louder by `company` (N,) times their SD nearby; that SD stays."""
-    middle = local_mean(velocity)
-    sd = np.sqrt(local_mean((velocity - middle) ** 2))
+    middle, sd = local_mean(velocity), local_sd(velocity)
     together: FloatArray = middle + (velocity - middle + sd * company) / np.sqrt(1 + local_mean(company**2))
     return together
 
@@ -179,6 +179,12 @@ def local_mean(values: FloatArray, reach: int = STRETCH_NOTES) -> FloatArray:
     weight = np.convolve(np.ones(len(values)), kernel)[reach - 1 : reach - 1 + len(values)]
     mean: FloatArray = total / weight
     return mean
+
+
+def local_sd(values: FloatArray) -> FloatArray:
+    """The SD of `values` about their `local_mean`, of the notes that make up that mean."""
+    sd: FloatArray = np.sqrt(local_mean((values - local_mean(values)) ** 2))
+    return sd
 
 
 def inverse_cdf(probabilities: FloatArray, edges: FloatArray, uniform: FloatArray) -> FloatArray:

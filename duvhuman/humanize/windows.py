@@ -42,10 +42,18 @@ class Distribution:
         """What it says of some of the notes."""
         return Distribution(*(getattr(self, field.name)[notes] for field in fields(self)))
 
-    def louder(self, bins: int) -> Distribution:
-        """The same, its velocities moved up by whole bins (down if negative); what would leave stays in the end bin."""
-        target = np.clip(np.arange(VELOCITY_BINS) + bins, 0, VELOCITY_BINS - 1)
-        moved = self.velocity_probabilities @ np.eye(VELOCITY_BINS)[target]
+    def louder(self, bins: float | FloatArray) -> Distribution:
+        """The same, its velocities moved up by so many bins (down if negative), one number or (N,).
+
+        What would leave stays in the end bin. Of what moves by a fraction each of the two bins takes its share, so that
+        the mean moves by as much.
+        """
+        moved, notes = np.zeros_like(self.velocity_probabilities), np.arange(len(self.velocity))
+        for source, probability in enumerate(self.velocity_probabilities.T):
+            target = np.broadcast_to(np.clip(source + np.asarray(bins), 0, VELOCITY_BINS - 1), notes.shape)
+            low = np.floor(target).astype(np.int64)
+            moved[notes, low] += probability * (1 - (target - low))
+            moved[notes, np.minimum(low + 1, VELOCITY_BINS - 1)] += probability * (target - low)
         return replace(self, velocity_probabilities=moved, velocity=self.velocity + bins * VELOCITY_BIN_WIDTH)
 
 

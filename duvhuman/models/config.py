@@ -43,6 +43,8 @@ class ModelConfig:
         the gain; all of it where the user's dynamics are kept.
     swell_gain : how many times as far as expected passages lie from the level of the part
         (`duvhuman.humanize.decode.stretched`); 1 where the user's dynamics are kept.
+    register_tilt : MIDI velocities that a note of a recital is softer than expected for each semitone that it lies
+        above those around it (`duvhuman.humanize.perform.tilt_of_recitals`), if `typical_level` is `EXPECTED_LEVEL`.
     passage_detail : how much of what sets a note apart from its passage is played, 0..1, where the user has written
         the dynamics of passages alone (`duvhuman.humanize.perform`).
     spread_share : how far the gain grows where the network is less sure (`duvhuman.humanize.decode.stretched`): 0, not
@@ -72,6 +74,7 @@ class ModelConfig:
     contour_gain: float = 1.0
     velocity_detail: float = 1.0
     swell_gain: float = 1.0
+    register_tilt: float = 0.0
     passage_detail: float = 0.6
     spread_share: float = 0.0
     median_share: float = 0.5
@@ -91,6 +94,8 @@ class ModelConfig:
             raise ModelError(
                 f"typical_level must be a MIDI velocity, 0 or {EXPECTED_LEVEL:g}, not {self.typical_level}"
             )
+        if not math.isfinite(self.register_tilt):
+            raise ModelError(f"register_tilt must be a number, not {self.register_tilt}")
         for name in ("velocity_detail", "passage_detail", "spread_share", "median_share"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ModelError(f"{name} must be from 0 to 1, not {value}")

@@ -53,7 +53,10 @@ CALIBRATION_PARTS = 160
 DECODING: Mapping[str, Mapping[str, Any]] = {
     "guitar": {"typical_level": 94.0, "swell_gain": 2.0},
     "bass": {"typical_level": 90.0, "swell_gain": 3.0},
-    "keys": {"typical_level": EXPECTED_LEVEL, "median_share": 0.0, "swell_gain": 2.0, "passage_detail": 0.8},
+    "keys": {
+        "typical_level": EXPECTED_LEVEL, "median_share": 0.0, "swell_gain": 2.0, "register_tilt": 0.15,
+        "passage_detail": 0.8,
+    },
     "strings": {"typical_level": 78.0, "velocity_detail": 0.5, "swell_gain": 3.0, "passage_detail": 0.3},
 }
 """What an instrument's `ModelConfig` says of decoding where it is not the default. Told these levels, networks that
@@ -61,7 +64,7 @@ know their players by the level play best (`benchmarks/flat_levels.py`); no one 
 scores, which users give and the packs lack, the regression of the keys' lengths errs less than the median
 (`benchmarks/piano_scores.py`). Strings mostly play blocks of one loudness, and what is expected of single notes agrees
 with few of the players. All of them swell further than networks expect, which take every passage for one of the level
-that they are told (`benchmarks/decoding.py` tells of the last two)."""
+that they are told (`benchmarks/decoding.py` tells of the last two). Recordings tell basses of recitals too softly."""
 SPREAD_SHARE = 0.5
 """`ModelConfig.spread_share` of all instruments: one gain for all parts makes some too lively and others too tame, and
 half of the way to what the bins say evens them out (`benchmarks/decoding.py`)."""

@@ -9,9 +9,19 @@ import pytest
 from builders import PIANO, part, random_score, riff, song
 
 import duvhuman
-from duvhuman.humanize.perform import LEVEL_NOTES, expected_level, perform, tells_passages
+from duvhuman.humanize.decode import local_sd, velocity_centres
+from duvhuman.humanize.perform import (
+    LEVEL_NOTES,
+    expected_level,
+    listen,
+    perform,
+    tells_passages,
+    tilt_of_recitals,
+    tilted,
+)
 from duvhuman.humanize.score import neighbours, window_mean
-from duvhuman.models.config import EXPECTED_LEVEL
+from duvhuman.humanize.windows import Distribution
+from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_model
 
@@ -93,7 +103,7 @@ def test_the_level_that_is_told_can_be_the_one_that_the_network_expects() -> Non
     expected = expected_level(_keys(), score)
     assert 50 < expected < 110
     written = np.full(96, 20.0)
-    played = perform(_keys(typical_level=EXPECTED_LEVEL), score, written).velocity
+    played = perform(_keys(typical_level=EXPECTED_LEVEL, register_tilt=0.0), score, written).velocity
     assert np.array_equal(played, perform(_keys(typical_level=expected), score, written).velocity)
     assert not np.array_equal(played, perform(_keys(typical_level=expected - 32), score, written).velocity)
     assert not np.array_equal(played, perform(_keys(typical_level=0.0), score, written).velocity)
@@ -109,3 +119,60 @@ def test_the_level_to_be_expected_follows_from_the_middle_of_a_part_and_not_from
     assert expected_level(network, score.replace(pitch=higher)) != expected_level(network, score)
     one, two = (perform(network, random_score(96), np.full(96, level)).velocity for level in (50.0, 74.0))
     assert np.abs(two - one - 24).max() < 1  # but for what the end bins hold
+
+
+@pytest.mark.parametrize(("level", "tilt"), [
+    (40.0, 0.3), (70.0, 0.3), (73.0, 0.15), (73.4, 0.15), (74.0, 0.1), (76.0, 0.0), (100.0, 0.0)
+])  # fmt: skip
+def test_the_less_is_expected_the_more_a_part_is_a_recital(level: float, tilt: float) -> None:
+    assert tilt_of_recitals(ModelConfig(typical_level=level, register_tilt=0.3)) == pytest.approx(tilt)
+
+
+def _rising(n: int = 200) -> tuple[Distribution, np.ndarray]:
+    """What is expected of notes that wander: half a velocity more for each semitone, and something beside it."""
+    pitch = 60 + np.random.default_rng(1).integers(-12, 13, n)
+    bins = (64 + 0.5 * (pitch - 60) + 3 * np.sin(np.arange(n)) - velocity_centres()[0]) / 8
+    low = np.floor(bins).astype(int)
+    probabilities = np.zeros((n, 16))
+    probabilities[np.arange(n), low], probabilities[np.arange(n), low + 1] = 1 - (bins - low), bins - low
+    return Distribution(probabilities, np.full(n, 64.0), np.full((n, 16), 1 / 16), np.zeros(n)), pitch
+
+
+def test_a_tilted_part_rises_less_with_pitch_and_is_as_lively() -> None:
+    said, pitch = _rising()
+    part = random_score(len(pitch)).replace(pitch=pitch)
+    before, after = (
+        one.velocity_probabilities @ velocity_centres() for one in (said, tilted(said, part, 0.2, level=64.0))
+    )
+    assert local_sd(after) == pytest.approx(local_sd(before), rel=0.02)
+    assert after.mean() == pytest.approx(before.mean(), abs=0.1)
+    slopes = [np.polyfit(pitch, values, 1)[0] / values.std() for values in (before, after)]
+    assert slopes[1] < 0.9 * slopes[0]
+    beside = [np.corrcoef(values, np.sin(np.arange(len(pitch))))[0, 1] for values in (before, after)]
+    assert beside[1] > 1.1 * beside[0]
+    nothing_left = tilted(said, part, 0.5, level=64.0).velocity_probabilities @ velocity_centres()
+    assert local_sd(nothing_left).max() < 1.05 * local_sd(before).max()
+
+
+def test_the_tilt_looks_at_the_notes_around_alone() -> None:
+    said, pitch = _rising(300)
+    part = random_score(len(pitch))
+    lower, higher = (tilted(said, part.replace(pitch=pitch + shift), 0.2, level=64.0) for shift in (-20, 0))
+    assert lower.velocity_probabilities == pytest.approx(higher.velocity_probabilities, abs=1e-9)
+
+
+def test_recitals_are_tilted_where_the_level_is_expected_and_no_dynamics_are_kept() -> None:
+    score = random_score(96)
+    recital = _keys(typical_level=EXPECTED_LEVEL, register_tilt=0.5)
+    plain = _keys(typical_level=EXPECTED_LEVEL, register_tilt=0.0)
+    assert expected_level(recital, score) < 75
+    flat, lively = np.full(96, 64.0), random_score(96, seed=2).pitch.astype(float)
+
+    def slope(network: PhraseTransformer, velocity: np.ndarray, *, keep: bool) -> float:
+        said = listen(network, score, velocity, keep=keep)
+        return float(np.polyfit(score.pitch, said.velocity_probabilities @ velocity_centres(), 1)[0])
+
+    assert slope(recital, flat, keep=False) < slope(plain, flat, keep=False) - 0.02
+    assert slope(recital, lively, keep=True) == slope(plain, lively, keep=True)
+    told = [_keys(typical_level=60.0, register_tilt=tilt) for tilt in (0.0, 0.5)]
+    assert slope(told[0], flat, keep=False) == slope(told[1], flat, keep=False)

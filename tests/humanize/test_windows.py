@@ -56,6 +56,18 @@ def test_louder_by_whole_bins_moves_velocities_and_nothing_else(network: PhraseT
         assert np.array_equal(getattr(up, name), getattr(said, name))
 
 
+@pytest.mark.parametrize("bins", [0.25, -1.5, np.array([0.5, -0.75, 2.0, 0.0, 1.25])])
+def test_louder_by_parts_of_a_bin_moves_the_mean_by_as_much(bins: float | np.ndarray) -> None:
+    probabilities = np.zeros((5, 16))
+    probabilities[:, 6:9] = 0.2, 0.5, 0.3  # nothing near an end
+    said = Distribution(probabilities, np.full(5, 60.0), probabilities, np.zeros(5))
+    moved = said.louder(bins)
+    assert moved.velocity_probabilities.sum(axis=1) == pytest.approx(np.ones(5))
+    assert (moved.velocity_probabilities - probabilities) @ np.arange(16) == pytest.approx(bins * np.ones(5))
+    assert moved.velocity == pytest.approx(60 + 8 * bins * np.ones(5))
+    assert moved.duration_probabilities is said.duration_probabilities
+
+
 def test_windows_begin_every_half_window() -> None:
     assert window_starts(128, 128).tolist() == [0]
     assert window_starts(129, 128).tolist() == [0, 64]

@@ -60,6 +60,7 @@ def test_a_whole_number_may_stand_for_a_real_one() -> None:
         ({"velocity_detail": -0.5}, "velocity_detail must be from 0 to 1, not -0.5"),
         ({"spread_share": 1.5}, "spread_share must be from 0 to 1, not 1.5"),
         ({"swell_gain": -0.1}, "swell_gain must be a number from 0, not -0.1"),
+        ({"register_tilt": math.inf}, "register_tilt must be a number, not inf"),
         ({"typical_level": 128.0}, "typical_level must be a MIDI velocity, 0 or -1, not 128.0"),
         ({"typical_level": -2.0}, "typical_level must be a MIDI velocity, 0 or -1, not -2.0"),
         ({"typical_range": -1.0}, "typical_range must be a number from 0"),
