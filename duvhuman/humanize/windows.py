@@ -2,8 +2,9 @@
 
 Conventions
 -----------
-Windows of ``max_len`` notes begin every half window, so that every note but the outermost is predicted twice; a
-window counts for most in its middle and for nearly nothing at its ends.
+Windows have ``max_len`` notes, or all of a shorter part. Each has a block of bars in its middle, of half as many notes
+at most, so that most notes are predicted twice or more; a window counts for most in its middle and for nearly nothing
+at its ends.
 """
 
 from __future__ import annotations
@@ -57,40 +58,62 @@ class Distribution:
         return replace(self, velocity_probabilities=moved, velocity=self.velocity + bins * VELOCITY_BIN_WIDTH)
 
 
-def window_starts(n: int, max_len: int) -> IntArray:
-    """Where the windows over n notes begin: every half window until one reaches the end."""
-    hop = max(max_len // 2, 1)
-    return np.arange(0, max(n - max_len, 0) + hop, hop)
+def window_starts(score: Score, width: int) -> IntArray:
+    """Where the windows of `width` notes begin: each has one of the `blocks` in its middle, but at the part's ends."""
+    bounds = blocks(score, max(width // 2, 1))
+    middle = (bounds[:-1] + bounds[1:]) // 2
+    return np.unique(np.clip(middle - width // 2, 0, len(score) - width))
+
+
+def blocks(score: Score, most: int) -> IntArray:
+    """Where the blocks of a part begin, and the number of its notes: no block has more than `most` notes.
+
+    The part is divided at the bar whose number holds the highest power of two, and what comes of it again, until there
+    are no more notes in a block. Only a bar with more notes than that is divided by their number. So an edit moves no
+    block but its own, and passages that repeat every 2, 4 or 8 bars are divided alike.
+    """
+    number = np.round((score.onset_beats - score.beat_in_bar) / score.bar_beats).astype(np.int64)
+    first = np.flatnonzero(np.append(True, np.diff(number) != 0))  # notes that are the first of a bar
+    number = number[first]
+    twos = np.where(number == 0, np.iinfo(np.int64).max, number & -number)
+
+    def divided(low: int, high: int) -> list[int]:
+        if high - low <= most:
+            return [low]
+        begin, end = np.searchsorted(first, [low + 1, high])
+        if begin == end:
+            pieces = -(-(high - low) // most)
+            return [low + (high - low) * k // pieces for k in range(pieces)]
+        middle = int(first[begin + np.argmax(twos[begin:end])])
+        return divided(low, middle) + divided(middle, high)
+
+    return np.array([*divided(0, len(score)), len(score)])
 
 
 def predict_distribution(model: PhraseTransformer, score: Score, hints: Hints) -> Distribution:
     """What `model` says of one part of N >= 1 notes (one segment)."""
     width = min(model.config.max_len, len(score))
     device = next(model.parameters()).device
-    starts = window_starts(len(score), width)
-    index = starts[:, None] + np.arange(width)  # (W, width)
-    mask = index < len(score)
-    index = np.minimum(index, len(score) - 1)
+    starts = window_starts(score, width)
+    weight = _window_weight(width)
     sums = [np.zeros((len(score), 16)), np.zeros(len(score)), np.zeros((len(score), 16)), np.zeros(len(score))]
     total = np.zeros(len(score))
     for first in range(0, len(starts), WINDOWS_PER_BATCH):
-        rows, real = index[first : first + WINDOWS_PER_BATCH], mask[first : first + WINDOWS_PER_BATCH]
+        chosen = starts[first : first + WINDOWS_PER_BATCH]
+        rows = chosen[:, None] + np.arange(width)  # (W, width)
         with torch.inference_mode():
-            features = window_features(score, hints, starts[first : first + WINDOWS_PER_BATCH], width)
+            features = window_features(score, hints, chosen, width)
             out = model(
-                *(torch.from_numpy(values).to(device) for values in (score.pitch[rows], score.program[rows], features)),
-                None if real.all() else torch.from_numpy(real).to(device),
+                *(torch.from_numpy(values).to(device) for values in (score.pitch[rows], score.program[rows], features))
             )
             predicted = (
                 out.velocity_logits.float().softmax(-1), out.velocity_value.float(),
                 out.duration_logits.float().softmax(-1), out.duration_value.float(),
             )  # fmt: skip
-        weight = (_window_weight(real) * real)[real]
-        notes = rows[real]
-        total += np.bincount(notes, weight, len(score))
+        total += np.bincount(rows.ravel(), np.tile(weight, len(rows)), len(score))
         for column, values in zip(sums, predicted, strict=True):
-            flat = values.cpu().numpy().astype(np.float64)[real]
-            np.add.at(column, notes, flat * (weight[:, None] if flat.ndim == 2 else weight))
+            said = values.cpu().numpy().astype(np.float64)
+            np.add.at(column, rows, said * (weight[:, None] if said.ndim == 3 else weight))
     velocity_p, velocity, duration_p, articulation = (
         column / (total[:, None] if column.ndim == 2 else total) for column in sums
     )
@@ -98,7 +121,7 @@ def predict_distribution(model: PhraseTransformer, score: Score, hints: Hints) -
 
 
 def window_features(score: Score, hints: Hints, starts: IntArray, width: int) -> NDArray[np.float32]:
-    """(W, width, F) features of the windows at `starts`, 0 past the end of the part.
+    """(W, width, F) features of the windows at `starts`, all within the part.
 
     As in training, a window sees `CONTEXT_NOTES` notes on either side and nothing of the part beyond them.
     """
@@ -106,15 +129,10 @@ def window_features(score: Score, hints: Hints, starts: IntArray, width: int) ->
     index, window = concatenated_ranges(low, high)
     values = compute_features(score.select(index).replace(segment=window), hints.select(index))
     place = index - starts[window]
-    core = (place >= 0) & (place < width)
-    features = np.zeros((len(starts), width, values.shape[1]), dtype=np.float32)
-    features[window[core], place[core]] = values[core]
-    return features
+    return values[(place >= 0) & (place < width)].reshape(len(starts), width, -1)
 
 
-def _window_weight(real: NDArray[np.bool_]) -> FloatArray:
-    """(W, width) triangular weights over the real notes of each window."""
-    length = real.sum(axis=1, keepdims=True)
-    place = np.arange(real.shape[1])
-    weight: FloatArray = np.maximum(np.minimum(place + 1, length - place), 1e-3).astype(np.float64)
+def _window_weight(width: int) -> FloatArray:
+    """(width,) how much each note of a window counts: a triangle."""
+    weight: FloatArray = np.minimum(np.arange(1, width + 1), np.arange(width, 0, -1)).astype(np.float64)
     return weight

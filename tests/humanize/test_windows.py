@@ -12,7 +12,7 @@ from builders import random_score, score
 from duvhuman.humanize import windows
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.score import Hints, Score
-from duvhuman.humanize.windows import Distribution, predict_distribution, window_starts
+from duvhuman.humanize.windows import Distribution, blocks, predict_distribution, window_starts
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
@@ -36,12 +36,13 @@ def say(model: PhraseTransformer, part: Score) -> Distribution:
 
 @pytest.mark.parametrize("max_len", [1, 2, 3, 128])
 @pytest.mark.parametrize("n", LENGTHS)
-def test_every_note_is_covered_and_every_window_holds_notes(n: int, max_len: int) -> None:
-    starts = window_starts(n, max_len)
-    covered = np.unique(starts[:, None] + np.arange(max_len))
-    assert set(range(n)) <= set(covered.tolist())
-    assert starts.max() < n
-    assert starts[0] == 0
+@pytest.mark.parametrize("step", [0.0, 1 / 64, 0.25, 7.0])
+def test_windows_cover_every_note_and_lie_within_the_part(n: int, max_len: int, step: float) -> None:
+    width = min(max_len, n)
+    starts = window_starts(score(np.arange(n) * step), width)
+    assert np.array_equal(np.unique(starts[:, None] + np.arange(width)), np.arange(n))
+    assert starts.max() <= n - width
+    assert (np.diff(starts) > 0).all()
 
 
 def test_louder_by_whole_bins_moves_velocities_and_nothing_else(network: PhraseTransformer) -> None:
@@ -68,21 +69,57 @@ def test_louder_by_parts_of_a_bin_moves_the_mean_by_as_much(bins: float | np.nda
     assert moved.duration_probabilities is said.duration_probabilities
 
 
-def test_windows_begin_every_half_window() -> None:
-    assert window_starts(128, 128).tolist() == [0]
-    assert window_starts(129, 128).tolist() == [0, 64]
-    assert window_starts(192, 128).tolist() == [0, 64]
-    assert window_starts(193, 128).tolist() == [0, 64, 128]
+def test_blocks_begin_at_the_bars_whose_number_holds_the_highest_power_of_two() -> None:
+    part = score(np.arange(0, 160, 0.5))  # 40 bars of 8 notes
+    assert (blocks(part, 64) / 8).tolist() == [0, 8, 16, 24, 32, 40]
+    assert (blocks(part, 63) / 8).tolist() == [*range(0, 41, 4)]
+    assert (blocks(part.select(slice(24, None)), 64) / 8).tolist() == [0, 5, 13, 21, 29, 37]
+    waltz = score(np.arange(0, 60, 0.5), bar=3.0)  # 20 bars of 6 notes
+    assert (blocks(waltz, 64) / 6).tolist() == [0, 8, 16, 20]
 
 
-@pytest.mark.parametrize("n", LENGTHS)
-def test_weights_are_never_zero_and_least_at_the_ends(n: int) -> None:
-    real = window_starts(n, 128)[:, None] + np.arange(128) < n
-    weight = windows._window_weight(real)
-    assert weight[real].min() >= 1
-    for row, mask in zip(weight, real, strict=True):
-        assert row[mask].tolist() == row[mask][::-1].tolist()
-        assert row[0] == 1
+def test_a_bar_of_too_many_notes_is_divided_by_their_number() -> None:
+    dense = np.append(np.linspace(0, 3.9, 100), np.arange(4, 8, 0.5))
+    assert blocks(score(dense), 64).tolist() == [0, 50, 100, 108]
+    assert blocks(score(dense), 30).tolist() == [0, 25, 50, 75, 100, 108]
+
+
+@pytest.mark.parametrize("at", [0, 70, 201, 500, 999])
+def test_a_note_more_or_less_moves_the_blocks_around_it_alone(at: int) -> None:
+    part = random_score(1000)
+    more = part.select(np.sort(np.append(np.arange(1000), at)))
+    onsets = [
+        set(one.onset_beats[blocks(one, 64)[:-1]].tolist()) for one in (part, more, part.select(np.arange(1000) != at))
+    ]
+    for edited in onsets[1:]:
+        assert all(abs(onset - part.onset_beats[at]) < 64 for onset in onsets[0] ^ edited)
+        assert len(onsets[0] & edited) > 10
+
+
+def test_a_note_more_changes_nothing_far_away(network: PhraseTransformer) -> None:
+    part = score(np.arange(800) / 2, 40 + np.arange(800) * 7 % 31)
+    more = part.select(np.sort(np.append(np.arange(800), 100)))
+    before, after = say(network, part).velocity, np.delete(say(network, more).velocity, 100)
+    changed = np.flatnonzero(np.abs(before - after) > 1e-3)
+    assert 100 in changed
+    assert changed.max() < 100 + 300
+    assert np.abs(before - after)[400:] == pytest.approx(np.zeros(400), abs=1e-4)
+
+
+def test_passages_that_repeat_are_seen_alike(network: PhraseTransformer) -> None:
+    pitch = np.tile(40 + np.arange(32) * 7 % 31, 32)  # 32 notes, 4 bars, 32 times over
+    velocity = say(network, score(np.arange(1024) / 2, pitch)).velocity.reshape(32, 32)
+    middle = velocity[4:-4]
+    assert np.ptp(middle[::2], axis=0).max() < 1e-3  # two of them to a window's block
+    assert np.ptp(middle, axis=1).min() > 0.1
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 128])
+def test_a_window_counts_least_at_its_ends_and_never_nothing(width: int) -> None:
+    weight = windows._window_weight(width)
+    assert weight[0] == weight[-1] == weight.min() == 1
+    assert np.array_equal(weight, weight[::-1])
+    assert weight.max() == (width + 1) // 2
 
 
 @pytest.mark.parametrize("n", LENGTHS)
@@ -114,9 +151,9 @@ def test_an_edit_far_away_changes_no_bit(network: PhraseTransformer) -> None:
     before, after = say(network, part), say(network, part.replace(pitch=pitch))
     changed = np.flatnonzero(before.velocity != after.velocity)
     assert 300 in changed
-    assert changed.min() >= 128  # the windows that hold note 300 begin at 192 and 256; features reach 32 notes further
-    assert np.array_equal(before.velocity_probabilities[:128], after.velocity_probabilities[:128])
-    assert np.array_equal(before.articulation[:128], after.articulation[:128])
+    assert changed.min() >= 160  # the first window that holds note 300 or sees it begins at 160
+    assert np.array_equal(before.velocity_probabilities[:160], after.velocity_probabilities[:160])
+    assert np.array_equal(before.articulation[:160], after.articulation[:160])
 
 
 def steps_between_equal_notes(model: PhraseTransformer) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +169,7 @@ def steps_between_equal_notes(model: PhraseTransformer) -> tuple[np.ndarray, np.
     part = score(np.arange(640) / 4, grid=False)
     step = np.abs(np.diff(say(sloping, part).velocity))
     inner = np.arange(160, 480)  # at either end of the part features change, too
-    at_seam = inner % 64 == 63  # windows begin at every 64th note
+    at_seam = inner % 64 == 31  # blocks have 64 notes, and windows begin and end in the middle of others
     return step[inner[at_seam]], step[inner[~at_seam]]
 
 
@@ -143,7 +180,7 @@ def test_there_is_no_seam_where_windows_begin_or_end(network: PhraseTransformer)
 
 
 def test_without_blending_there_would_be_one(network: PhraseTransformer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "_window_weight", lambda real: np.ones(real.shape))
+    monkeypatch.setattr(windows, "_window_weight", np.ones)
     at_seam, elsewhere = steps_between_equal_notes(network)
     assert at_seam.max() > 5 * elsewhere.max()
 
