@@ -4,7 +4,7 @@ In training nearly every note has others before and after it: a phrase is cut fr
 note of a part, which nothing follows, has no written length there. A network that meets a note with nothing before or
 after it takes it for something else: it plays the first chord of a part much too loud or soft, and lets go of the last
 one after a third of what is written. So a part is shown to it with its last passage once more behind it, and
-its first passage before it.
+its first passage before it; a part that ends as a loop does goes on so for as long as a window reaches.
 
 Conventions
 -----------
@@ -14,6 +14,7 @@ Arrays are over the notes of a part of one segment, N of them, or over what it i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from duvhuman.humanize.score import CHORD_BEATS, SHORTEST_BEATS, BoolArray, Floa
 
 PASSAGE_NOTES = 32
 """A passage has at most so many notes."""
+FIGURE_NOTES, LOOP_NOTES = 8, 128
+"""As many notes that stand elsewhere in the part make its beginning or end a loop, which goes on for so many more."""
 FEWEST_NOTES = 4
 SAME_PLACE_BEATS = 0.05
 UNKNOWN_LENGTH_BEATS = 1.0
@@ -43,36 +46,82 @@ class Loop:
 
 
 def looped(score: Score) -> Loop:
-    """A part of N >= 1 notes with the beginning of it before, and the end of it behind it.
+    """A part of N >= 1 notes with something before and behind it.
 
-    The repeats are in time, without a rest, and stand in the bar where they stand in the part, as far as they can.
+    Where its first notes, or its last ones, are a figure that stands elsewhere in the part, the part goes on as it goes
+    on there: the end of a loop is like its middle, rests and all. Else its first passage stands before it, and its last
+    one behind it, in time, without a rest, and in the bar where they stand in the part, as far as they can.
     """
-    n, bars = len(score), score.bar_beats
-    after = np.arange(max(n - PASSAGE_NOTES, 0), n)
-    end = _end(score, n)
-    place = score.beat_in_bar[-1] + end - score.onset_beats[-1]
-    after = after[int(np.argmax(_stand_at(score, after, place, bars[-1]))) :]
-    later = score.onset_beats[after] - score.onset_beats[after[0]] + end
+    n = len(score)
+    before = _repeated(score, at_end=False) or _first_passage(score)
+    after = _repeated(score, at_end=True) or _last_passage(score)
+    part = _Passage(np.arange(n), score.onset_beats, score.beat_in_bar, score.bar_beats)
+    index, onset, in_bar, bar_beats = (np.concatenate(columns) for columns in zip(before, part, after, strict=True))
+    shown = score.select(index).replace(onset_beats=onset, beat_in_bar=in_bar, bar_beats=bar_beats)
+    return Loop(index, shown, slice(len(before.notes), len(before.notes) + n))
 
+
+class _Passage(NamedTuple):
+    """Notes of the part, and when and where in the bar they stand in what is shown."""
+
+    notes: IntArray
+    onset_beats: FloatArray
+    beat_in_bar: FloatArray
+    bar_beats: FloatArray
+
+
+def _repeated(score: Score, *, at_end: bool) -> _Passage | None:
+    """`LOOP_NOTES` notes by which a part goes on (`at_end`) or would have begun, were it a loop; None if it is none."""
+    n = len(score)
+    if n <= FIGURE_NOTES:
+        return None
+    figure = np.arange(n - FIGURE_NOTES, n) if at_end else np.arange(FIGURE_NOTES)
+    period = np.arange(1, n - FIGURE_NOTES + 1)
+    away = -period if at_end else period
+    moved = score.onset_beats[figure[0] + away] - score.onset_beats[figure[0]]
+    alike = np.abs(moved) > CHORD_BEATS
+    for note in figure:
+        other = note + away
+        alike &= score.pitch[other] == score.pitch[note]
+        alike &= np.abs(score.onset_beats[other] - score.onset_beats[note] - moved) < SAME_PLACE_BEATS
+        alike &= _stand_at(score, other, score.beat_in_bar[note], score.bar_beats[note])
+    if not alike.any():
+        return None
+    notes = int(period[np.argmax(alike)])
+    times, place = np.divmod(np.arange(LOOP_NOTES), notes)
+    if at_end:
+        index = n - notes + place
+        onset = score.onset_beats[index] + (score.onset_beats[-1] - score.onset_beats[-1 - notes]) * (1 + times)
+    else:
+        index = (notes - 1 - place)[::-1]
+        onset = score.onset_beats[index] - (score.onset_beats[notes] - score.onset_beats[0]) * (1 + times[::-1])
+    return _Passage(index, onset, score.beat_in_bar[index], score.bar_beats[index])
+
+
+def _first_passage(score: Score) -> _Passage:
+    """The first passage, in the time before the part."""
+    n, bar_beats = len(score), score.bar_beats[0]
     stops = np.arange(min(FEWEST_NOTES, n), min(PASSAGE_NOTES, n - 1) + 1)
     stops = stops[np.diff(score.onset_beats)[stops - 1] > CHORD_BEATS]
-    stops = stops[_stand_at(score, stops, score.beat_in_bar[0], bars[0])]
+    stops = stops[_stand_at(score, stops, score.beat_in_bar[0], bar_beats)]
     stop = int(stops[-1]) if len(stops) else min(PASSAGE_NOTES, n)
-    before = np.arange(stop)
-    earlier = score.onset_beats[before] + score.onset_beats[0] - (
-        score.onset_beats[stop] if len(stops) else _end(score, stop)
-    )  # fmt: skip
+    index = np.arange(stop)
+    end = score.onset_beats[stop] if len(stops) else _end(score, stop)
+    onset = score.onset_beats[index] + score.onset_beats[0] - end
+    in_bar = np.mod(score.beat_in_bar[0] - score.onset_beats[0] + onset, bar_beats)
+    return _Passage(index, onset, in_bar, np.full(stop, bar_beats))
 
-    index = np.concatenate([before, np.arange(n), after])
-    own = slice(len(before), len(before) + n)
-    onset = np.concatenate([earlier, score.onset_beats, later])
-    bar_beats = np.concatenate([np.full(len(before), bars[0]), bars, np.full(len(after), bars[-1])])
-    first, last = score.beat_in_bar[0] - score.onset_beats[0], score.beat_in_bar[-1] - score.onset_beats[-1]
-    in_bar = np.concatenate([
-        np.mod(first + earlier, bars[0]), score.beat_in_bar, np.mod(last + later, bars[-1])
-    ])  # fmt: skip
-    shown = score.select(index).replace(onset_beats=onset, beat_in_bar=in_bar, bar_beats=bar_beats)
-    return Loop(index, shown, own)
+
+def _last_passage(score: Score) -> _Passage:
+    """The last passage, in the time after the part."""
+    n, bar_beats = len(score), score.bar_beats[-1]
+    index = np.arange(max(n - PASSAGE_NOTES, 0), n)
+    end = _end(score, n)
+    place = score.beat_in_bar[-1] + end - score.onset_beats[-1]
+    index = index[int(np.argmax(_stand_at(score, index, place, bar_beats))) :]
+    onset = score.onset_beats[index] - score.onset_beats[index[0]] + end
+    in_bar = np.mod(score.beat_in_bar[-1] - score.onset_beats[-1] + onset, bar_beats)
+    return _Passage(index, onset, in_bar, np.full(len(index), bar_beats))
 
 
 def _end(score: Score, stop: int) -> float:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import GUITAR, part, random_score, riff, score, song
+from builders import GUITAR, part, random_score, score, song
 
 import duvhuman
-from duvhuman.humanize.loop import PASSAGE_NOTES, looped
+from duvhuman.humanize.loop import LOOP_NOTES, PASSAGE_NOTES, looped
 from duvhuman.humanize.score import Score
 
 
@@ -38,13 +38,51 @@ def test_the_part_itself_stands_in_the_middle_unchanged(n: int) -> None:
 
 
 def test_of_a_long_part_each_end_is_repeated_on_its_own_side_and_stands_in_its_bar() -> None:
-    line = score(np.arange(400) / 2, length=0.5)
+    line = score(np.arange(400) / 2, np.arange(400) % 97, length=0.5)  # 97 notes later it stands elsewhere in the bar
     loop = looped(line)
     assert loop.index[0] == 0
     assert loop.index[: loop.own.start].tolist() == list(range(32))
     assert loop.index[loop.own.stop :].tolist() == list(range(368, 400))
     assert np.array_equal(loop.score.onset_beats, np.arange(-32, 432) / 2)
     assert np.array_equal(loop.score.beat_in_bar, np.mod(loop.score.onset_beats, 4))
+
+
+@pytest.mark.parametrize("late", [0.0, 0.02])
+def test_a_loop_goes_on_before_and_after_as_it_does_in_between(late: float) -> None:
+    bar = np.append(np.arange(7) / 4, 2.5)  # eight notes and a rest
+    onset = np.concatenate([bar + 4 * number for number in range(4)])
+    pitch = np.tile(40 + np.arange(8) * 5 % 13, 4)
+    onset[-3] += late
+    loop = looped(score(onset, pitch))
+    before, after = loop.score.select(slice(0, loop.own.start)), loop.score.select(slice(loop.own.stop, None))
+    assert len(before) == len(after) == LOOP_NOTES
+    assert after.onset_beats == pytest.approx(np.concatenate([bar + 4 * k for k in range(4, 20)]), abs=2 * late)
+    assert before.onset_beats == pytest.approx(np.concatenate([bar + 4 * k for k in range(-16, 0)]))
+    for passage in (before, after):
+        assert passage.beat_in_bar == pytest.approx(np.tile(bar, 16), abs=2 * late)
+        assert passage.pitch.tolist() == np.tile(pitch[:8], 16).tolist()
+
+
+def test_a_figure_that_stands_elsewhere_is_followed_by_what_follows_there() -> None:
+    figure = 40 + np.arange(16) * 5 % 13
+    line = score(np.arange(64) / 4, np.concatenate([figure, figure + 20, figure + 30, figure]))
+    loop = looped(line)
+    after = loop.score.select(slice(loop.own.stop, None))
+    assert after.pitch[:64].tolist() == np.concatenate([figure + 20, figure + 30, figure, figure + 20])[:64].tolist()
+    assert after.onset_beats[:64] == pytest.approx(16 + np.arange(64) / 4)
+    before = loop.score.select(slice(0, loop.own.start))
+    assert before.pitch[-48:].tolist() == np.concatenate([figure, figure + 20, figure + 30]).tolist()
+    assert before.onset_beats[-48:] == pytest.approx(np.arange(-48, 0) / 4)
+
+
+@pytest.mark.parametrize(("pitch", "step"), [
+    (np.append(np.tile(40 + np.arange(16) * 5 % 13, 2)[:-1], 90), 0.25),  # the last note is another one
+    (np.tile(40 + np.arange(13) * 5 % 13, 3), 0.25),  # at another place in the bar
+    (np.arange(8) + 50, 0.5),  # no longer than a figure
+])  # fmt: skip
+def test_what_is_no_loop_is_followed_by_its_last_passage(pitch: np.ndarray, step: float) -> None:
+    loop = looped(score(np.arange(len(pitch)) * step, pitch))
+    assert len(loop.index) - loop.own.stop <= PASSAGE_NOTES
 
 
 def test_the_repeat_begins_where_the_last_chord_is_written_to_end() -> None:
@@ -75,7 +113,10 @@ def test_the_last_chord_of_a_part_is_held_and_played_like_the_others() -> None:
     assert abs(played.velocity[last].mean() - played.velocity[~last].mean()) < 12
 
 
-def test_bars_of_a_loop_are_played_alike() -> None:
-    loop = [(240 * step, note[1], 80, 240) for step, note in enumerate(riff(8) * 4)]
-    velocity = duvhuman.predict(song(part(loop, number=GUITAR)), "guitar").velocity.reshape(4, 8)
-    assert np.abs(velocity - velocity.mean(axis=0)).max() <= 8
+@pytest.mark.parametrize("instrument", ["guitar", "bass", "keys", "strings"])
+def test_bars_of_a_loop_are_played_alike_to_its_end(instrument: str) -> None:
+    bar = [(120 * step, 45 + 5 * step % 13, 80, 120) for step in range(11)]  # and a rest
+    notes = [(1920 * number + onset, *note) for number in range(24) for onset, *note in bar]
+    velocity = duvhuman.predict(song(part(notes, number=None)), instrument).velocity.reshape(24, 11)
+    assert np.ptp(velocity.mean(axis=0)) > 5
+    assert np.abs(velocity.mean(axis=1) - velocity.mean()).max() < 1.5
