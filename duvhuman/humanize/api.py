@@ -28,6 +28,7 @@ from duvhuman.humanize.report import LikeReport, PartReport, Prediction, Report
 from duvhuman.humanize.score import BoolArray, IntArray, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name
+from duvhuman.midi.damage import damage
 from duvhuman.midi.edit import apply_performance
 from duvhuman.midi.interop import Source, open_midi
 from duvhuman.midi.notes import NoteTable, Part, read_parts
@@ -192,6 +193,8 @@ class Humanizer:
     def _play(self, source: Source, options: Options) -> _Plan:
         seed = options.drawn_seed()
         smf = parse_smf(source.data, source=source.name)
+        if broken := damage(smf):
+            warn(f"{source.name}: cut short or damaged: {broken}; what is there is played, the rest stays as it is")
         read = self._read_parts(smf, options)
         selection = choose_parts(read, self.instrument, options.tracks, n_tracks=len(smf.tracks))
         if selection.notice:

@@ -38,6 +38,7 @@ pytestmark = pytest.mark.usefixtures("tiny")
     "options", [{"intensity": 0}, {"velocity": False, "duration": False}, {"intensity": 0.0, "variation": 1.0}]
 )
 @pytest.mark.parametrize("data", [BUSY, BUSY + b"junk", BUSY[:-9], flat_song()], ids=["busy", "junk", "cut", "flat"])
+@pytest.mark.filterwarnings("ignore:.*cut short")
 def test_switched_off_it_returns_the_same_bytes(data: bytes, options: dict[str, Any]) -> None:
     assert played(data, "auto", **options) == data
 
