@@ -8,8 +8,8 @@ Validation parts on a grid, the middle of each, flat. A loop is two bars from th
 over; "range" is how far velocities lie apart within its bars, "apart" how far one note's lie apart from time to time,
 and "end" how much louder or softer than on the whole its last two bars are (velocities, means over parts; in brackets
 those of the worst part). Then one note is taken out, a third of the way through the part: how many of the notes that
-begin more than 32 beats from it have another velocity, or a length that differs by more than a twentieth (per cent),
-and how far the velocities differ at most.
+come more than 200 notes before or after it have another velocity, or a length that differs by more than a twentieth
+(per cent), and how far the velocities differ at most.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from duvhuman.train.evaluation.predictors import flat_pairs
 from duvhuman.train.evaluation.report import sample_parts
 
 BARS, FEWEST_NOTES = 2, 6
-FAR_BEATS, AS_LONG = 32.0, 0.05
+FAR_NOTES, AS_LONG = 200, 0.05
 VELOCITY = 80.0
 COLUMNS = ("loops", "range", "apart", "end", "parts", "other velocities, %", "at most", "other lengths, %")
 
@@ -95,7 +95,7 @@ def a_note_less(network: PhraseTransformer, score: Score) -> tuple[float, float,
     """What changes far from a note that is taken out: velocities (per cent, at most by) and lengths (per cent)."""
     note = len(score) // 3
     others = np.arange(len(score)) != note
-    far = np.abs(score.onset_beats[others] - score.onset_beats[note]) > FAR_BEATS
+    far = np.abs(np.flatnonzero(others) - note) > FAR_NOTES
     if not far.any():
         return None
     before, after = flat(network, score), flat(network, score.select(others))

@@ -68,23 +68,25 @@ def window_starts(score: Score, width: int) -> IntArray:
 def blocks(score: Score, most: int) -> IntArray:
     """Where the blocks of a part begin, and the number of its notes: no block has more than `most` notes.
 
-    The part is divided at the bar whose number holds the highest power of two, and what comes of it again, until there
-    are no more notes in a block. Only a bar with more notes than that is divided by their number. So an edit moves no
-    block but its own, and passages that repeat every 2, 4 or 8 bars are divided alike.
+    The part is divided at the bar line whose number holds the highest power of two, and what comes of it again, until
+    no block has more notes. Only a bar with more notes than that is divided by their number. So an edit moves no block
+    but its own, and passages that repeat every 2, 4 or 8 bars are divided alike.
     """
-    number = np.round((score.onset_beats - score.beat_in_bar) / score.bar_beats).astype(np.int64)
-    first = np.flatnonzero(np.append(True, np.diff(number) != 0))  # notes that are the first of a bar
-    number = number[first]
-    twos = np.where(number == 0, np.iinfo(np.int64).max, number & -number)
+    begin = score.onset_beats - score.beat_in_bar
+    first = np.flatnonzero(np.append(True, np.diff(begin) > score.bar_beats[:-1] / 4))  # the first of each bar
+    bars = np.maximum(np.round(np.diff(begin[first]) / score.bar_beats[first[:-1]]), 1)
+    number = (np.round(begin[0] / score.bar_beats[0]) + np.append(0, np.cumsum(bars))).astype(np.int64)
+    # The higher the first bit in which the numbers of two bars differ, the higher a power of two lies between them.
+    line, rank = first[1:], (number[1:] ^ number[:-1]).astype(np.uint64)
 
     def divided(low: int, high: int) -> list[int]:
         if high - low <= most:
             return [low]
-        begin, end = np.searchsorted(first, [low + 1, high])
-        if begin == end:
+        inside = slice(*np.searchsorted(line, [low + 1, high]))
+        if not len(line[inside]):
             pieces = -(-(high - low) // most)
             return [low + (high - low) * k // pieces for k in range(pieces)]
-        middle = int(first[begin + np.argmax(twos[begin:end])])
+        middle = int(line[inside][np.argmax(rank[inside])])
         return divided(low, middle) + divided(middle, high)
 
     return np.array([*divided(0, len(score)), len(score)])

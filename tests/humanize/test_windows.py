@@ -78,6 +78,28 @@ def test_blocks_begin_at_the_bars_whose_number_holds_the_highest_power_of_two() 
     assert (blocks(waltz, 64) / 6).tolist() == [0, 8, 16, 20]
 
 
+def test_bars_that_are_empty_count() -> None:
+    every_other = np.concatenate([8 * bar + 4 + np.arange(0, 4, 0.5) for bar in range(20)])  # bars 1, 3, 5, ...
+    part = score(every_other)
+    assert part.onset_beats[blocks(part, 64)[:-1]].tolist() == [4.0, 68.0, 132.0]
+    assert part.onset_beats[blocks(part, 32)[:-1]].tolist() == [4.0, 36.0, 68.0, 100.0, 132.0]
+    fewer = part.select(np.delete(np.arange(160), np.arange(40, 48)))
+    assert fewer.onset_beats[blocks(fewer, 32)[:-1]].tolist() == [4.0, 36.0, 68.0, 100.0, 132.0]
+
+
+@pytest.mark.parametrize("bar", [4.0, 3.0, 1 / 32, 64.0])
+def test_any_number_of_sparse_bars_and_any_metres_are_divided(bar: float) -> None:
+    sparse = score(np.arange(5000) * 2 * bar + bar, bar=bar)
+    bounds = blocks(sparse, 64)
+    assert np.diff(bounds).min() >= 1
+    assert np.diff(bounds).max() <= 64
+    assert len(bounds) < 5000 / 64 * 3
+    length = np.repeat([4.0, 3.0, 8.0, 0.5, 5.0], 100)
+    begin = np.cumsum(length) - length
+    changing = score(np.repeat(begin, 4)).replace(beat_in_bar=np.zeros(2000), bar_beats=np.repeat(length, 4))
+    assert 2000 / 64 < len(blocks(changing, 64)) < 2000 / 64 * 3
+
+
 def test_a_bar_of_too_many_notes_is_divided_by_their_number() -> None:
     dense = np.append(np.linspace(0, 3.9, 100), np.arange(4, 8, 0.5))
     assert blocks(score(dense), 64).tolist() == [0, 50, 100, 108]
