@@ -171,7 +171,7 @@ def expected_level(model: PhraseTransformer, score: Score) -> float:
 
 def _said(model: PhraseTransformer, score: Score, hints: Hints) -> Distribution:
     loop = looped(score)
-    return predict_distribution(model, loop.score, hints.select(loop.index)).select(loop.own)
+    return predict_distribution(model, loop.score, hints.select(loop.index), loop.own)
 
 
 def perform(

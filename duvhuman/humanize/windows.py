@@ -9,7 +9,7 @@ at its ends.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -38,10 +38,6 @@ class Distribution:
     velocity: FloatArray
     duration_probabilities: FloatArray
     articulation: FloatArray
-
-    def select(self, notes: slice) -> Distribution:
-        """What it says of some of the notes."""
-        return Distribution(*(getattr(self, field.name)[notes] for field in fields(self)))
 
     def louder(self, bins: float | FloatArray) -> Distribution:
         """The same, its velocities moved up by so many bins (down if negative), one number or (N,).
@@ -92,11 +88,15 @@ def blocks(score: Score, most: int) -> IntArray:
     return np.array([*divided(0, len(score)), len(score)])
 
 
-def predict_distribution(model: PhraseTransformer, score: Score, hints: Hints) -> Distribution:
-    """What `model` says of one part of N >= 1 notes (one segment)."""
+def predict_distribution(
+    model: PhraseTransformer, score: Score, hints: Hints, asked: slice = slice(None)
+) -> Distribution:
+    """What `model` says of the notes `asked` for, of one part of N >= 1 notes (one segment)."""
     width = min(model.config.max_len, len(score))
     device = next(model.parameters()).device
     starts = window_starts(score, width)
+    low, high, _ = asked.indices(len(score))
+    starts = starts[(starts + width > low) & (starts < high)]
     weight = _window_weight(width)
     sums = [np.zeros((len(score), 16)), np.zeros(len(score)), np.zeros((len(score), 16)), np.zeros(len(score))]
     total = np.zeros(len(score))
@@ -117,7 +117,7 @@ def predict_distribution(model: PhraseTransformer, score: Score, hints: Hints) -
             said = values.cpu().numpy().astype(np.float64)
             np.add.at(column, rows, said * (weight[:, None] if said.ndim == 3 else weight))
     velocity_p, velocity, duration_p, articulation = (
-        column / (total[:, None] if column.ndim == 2 else total) for column in sums
+        column[asked] / (total[asked, None] if column.ndim == 2 else total[asked]) for column in sums
     )
     return Distribution(velocity_p, VELOCITY_CENTRE + VELOCITY_SCALE * velocity, duration_p, articulation)
 

@@ -128,6 +128,23 @@ def test_a_note_more_changes_nothing_far_away(network: PhraseTransformer) -> Non
     assert np.abs(before - after)[400:] == pytest.approx(np.zeros(400), abs=1e-4)
 
 
+@pytest.mark.parametrize("asked", [slice(0, 1), slice(200, 450), slice(999, 1000), slice(0, 1000)])
+def test_what_is_not_asked_for_costs_no_window_and_changes_nothing(
+    asked: slice, network: PhraseTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = random_score(1000)
+    whole = say(network, part)
+    seen: list[int] = []
+    features = windows.window_features
+    monkeypatch.setattr(
+        windows, "window_features", lambda *given: (seen.extend(given[2].tolist()), features(*given))[1]
+    )
+    said = predict_distribution(network, part, Hints.none(1000), asked)
+    assert all(start + 128 > asked.start and start < asked.stop for start in seen)
+    assert said.velocity == pytest.approx(whole.velocity[asked], abs=1e-3)
+    assert said.duration_probabilities == pytest.approx(whole.duration_probabilities[asked], abs=1e-5)
+
+
 def test_passages_that_repeat_are_seen_alike(network: PhraseTransformer) -> None:
     pitch = np.tile(40 + np.arange(32) * 7 % 31, 32)  # 32 notes, 4 bars, 32 times over
     velocity = say(network, score(np.arange(1024) / 2, pitch)).velocity.reshape(32, 32)
