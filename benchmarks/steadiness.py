@@ -8,7 +8,7 @@ Validation parts on a grid, the middle of each, flat. A loop is two bars from th
 over; "range" is how far velocities lie apart within its bars, "apart" how far one note's lie apart from time to time,
 and "end" how much louder or softer than on the whole its last two bars are (velocities, means over parts; in brackets
 those of the worst part). Then one note is taken out, a third of the way through the part: how many of the notes that
-come more than 200 notes before or after it have another velocity, or a length that differs by more than a twentieth
+come more than `--far` notes before or after it have another velocity, or a length that differs by more than a twentieth
 (per cent), and how far the velocities differ at most.
 """
 
@@ -31,7 +31,7 @@ from duvhuman.train.evaluation.predictors import flat_pairs
 from duvhuman.train.evaluation.report import sample_parts
 
 BARS, FEWEST_NOTES = 2, 6
-FAR_NOTES, AS_LONG = 200, 0.05
+AS_LONG = 0.05
 VELOCITY = 80.0
 COLUMNS = ("loops", "range", "apart", "end", "parts", "other velocities, %", "at most", "other lengths, %")
 
@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default=SHIPPED, help="a folder, or shipped (the default); with :base, no adapter")
     parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
     parser.add_argument("--times", type=int, default=16, help="how often a loop is played (16)")
+    parser.add_argument("--far", type=int, default=200, help="how many notes from the one that is taken out (200)")
     parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
     parser.add_argument("--max-notes", type=int, default=768, help="of a part at most so many, from its middle (768)")
     options = parser.parse_args(arguments)
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         scores = [score for score in scores if score.grid_known.all()]
         loops = [loop for score in scores if (loop := loop_of(score, options.times)) is not None]
         alike = np.array([alikeness(network, loop, options.times) for loop in loops])
-        edits = np.array([found for score in scores if (found := a_note_less(network, score)) is not None])
+        edits = np.array([found for score in scores if (found := a_note_less(network, score, options.far)) is not None])
         if not loops or not len(edits):
             raise DataError(f"no parts for {instrument} on a grid that are long enough in {options.data}")
         within, apart, end = np.abs(alike).mean(axis=0)
@@ -91,11 +92,11 @@ def alikeness(network: PhraseTransformer, loop: Score, times: int) -> tuple[floa
     return float(np.ptp(velocity.mean(axis=0))), float(np.ptp(velocity, axis=0).mean()), float(end)
 
 
-def a_note_less(network: PhraseTransformer, score: Score) -> tuple[float, float, float] | None:
-    """What changes far from a note that is taken out: velocities (per cent, at most by) and lengths (per cent)."""
+def a_note_less(network: PhraseTransformer, score: Score, notes: int) -> tuple[float, float, float] | None:
+    """What changes more than so many notes from one that is taken out: velocities (%, at most by) and lengths (%)."""
     note = len(score) // 3
     others = np.arange(len(score)) != note
-    far = np.abs(np.flatnonzero(others) - note) > FAR_NOTES
+    far = np.abs(np.flatnonzero(others) - note) > notes
     if not far.any():
         return None
     before, after = flat(network, score), flat(network, score.select(others))
