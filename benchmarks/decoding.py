@@ -31,7 +31,6 @@ from duvhuman.humanize.decode import (
     keyed_uniform,
     local_mean,
     stretched,
-    velocity_centres,
 )
 from duvhuman.humanize.score import FloatArray
 from duvhuman.humanize.windows import Distribution
@@ -112,9 +111,9 @@ def ask(data: PhraseData, instrument: str, where: str | None, max_parts: int) ->
 def answers(all_said: Said) -> None:
     """Which of the network's answers agrees best with the players."""
     velocity: dict[str, Callable[[Distribution], FloatArray]] = {
-        "bins": lambda s: s.velocity_probabilities @ velocity_centres(),
+        "bins": lambda s: s.expected_velocity,
         "regression": lambda s: s.velocity,
-        "mean of both": lambda s: (s.velocity_probabilities @ velocity_centres() + s.velocity) / 2,
+        "mean of both": lambda s: (s.expected_velocity + s.velocity) / 2,
     }
     centres = duration_centres(all_said.config)
     edges = np.array(all_said.config.duration_edges)
@@ -157,7 +156,7 @@ def answers(all_said: Said) -> None:
 
 def kept_of(said: Distribution, config: ModelConfig) -> FloatArray:
     """Expected velocities as they are before the stretch."""
-    return keep_detail(said.velocity_probabilities @ velocity_centres(), config.velocity_detail)
+    return keep_detail(said.expected_velocity, config.velocity_detail)
 
 
 def liveliness(all_said: Said, expected: Sequence[FloatArray]) -> None:

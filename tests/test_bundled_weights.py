@@ -79,14 +79,12 @@ def test_a_flat_part_is_played_alike_however_loud_it_is_written(instrument: str)
         return duvhuman.predict(apply_performance(parse_smf(before.to_bytes()), flat).to_bytes(), instrument)
 
     usual = at(72)
-    for level, bins in ((56, -2), (88, 2)):  # whole bins: the network is told the very same
+    for level in (52, 56, 69, 88):
         other = at(level)
         assert np.array_equal(other.duration_beats, usual.duration_beats)
         inside = (usual.velocity > 40) & (usual.velocity < 100)
         assert inside.mean() > 0.5
-        assert np.abs(other.velocity - 8 * bins - usual.velocity)[inside].max() < 6  # all but what ends at 1 and 127
-    for level in (52, 68, 100):
-        assert np.corrcoef(at(level).velocity, usual.velocity)[0, 1] > 0.9
+        assert np.abs(other.velocity - (level - 72) - usual.velocity)[inside].max() < 6  # but what ends at 1 and 127
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS)

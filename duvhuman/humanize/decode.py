@@ -53,12 +53,6 @@ def duration_bin(articulation: FloatArray, config: ModelConfig) -> IntArray:
     return np.searchsorted(np.array(config.duration_edges), articulation, side="right")
 
 
-def velocity_centres() -> FloatArray:
-    """(16,) the middle of each velocity bin."""
-    centres: FloatArray = 8.0 * np.arange(VELOCITY_BINS, dtype=np.float64) + 3.5
-    return centres
-
-
 def duration_centres(config: ModelConfig) -> FloatArray:
     """(16,) the middle of each articulation bin; the open ones reach as far past their edge as their neighbour."""
     edges = np.array(config.duration_edges)
@@ -91,9 +85,7 @@ def decode_velocity(
     velocity : (N,) 1..127, not rounded.
     spread : (N,) SD of the predicted bins, in MIDI velocities.
     """
-    centres = velocity_centres()
-    mean = said.velocity_probabilities @ centres
-    spread = np.sqrt(np.maximum(said.velocity_probabilities @ centres**2 - mean**2, 0.0))
+    mean, spread = said.expected_velocity, said.spread
     if contour_given:
         velocity = stretched(mean, spread, gain=config.contour_gain)
     else:
@@ -105,7 +97,7 @@ def decode_velocity(
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
         edges = np.append(8.0 * np.arange(VELOCITY_BINS), 128.0)
-        drawn = inverse_cdf(said.velocity_probabilities, edges, uniform)
+        drawn = inverse_cdf(said.velocity_probabilities, edges, uniform) + said.louder_by
         velocity = (1 - variation) * velocity + variation * drawn
     velocity = velocity + louder
     return np.clip(velocity, 1.0, 127.0), spread

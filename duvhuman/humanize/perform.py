@@ -23,7 +23,6 @@ from duvhuman.humanize.decode import (
     limit_durations,
     local_mean,
     local_sd,
-    velocity_centres,
 )
 from duvhuman.humanize.loop import looped
 from duvhuman.humanize.score import (
@@ -37,7 +36,7 @@ from duvhuman.humanize.score import (
     window_mean,
 )
 from duvhuman.humanize.windows import Distribution, predict_distribution
-from duvhuman.models.config import EXPECTED_LEVEL, VELOCITY_BIN_WIDTH, ModelConfig
+from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 FLAT_SD = 1.5
@@ -93,23 +92,17 @@ def tells_passages(velocity: FloatArray, hand: IntArray | None = None) -> bool:
     return bool(np.std(velocity) >= FLAT_SD and len(steps) and np.mean(steps <= AS_LOUD) >= PASSAGES_SHARE)
 
 
-def bins_to_written_level(velocity: FloatArray, config: ModelConfig) -> int:
-    """How many velocity bins the mean of written velocities lies above ``config.typical_level``; 0 if that is 0."""
-    above = float(np.mean(velocity)) - config.typical_level if config.typical_level else 0.0
-    return round(above / VELOCITY_BIN_WIDTH)
-
-
 def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: bool) -> Hints:
     """The hints that written velocities give.
 
-    A mean near the model's typical level, by whole bins (`bins_to_written_level`) from their own; the model's typical
-    range; and, if `keep` and they are not flat, their contour.
+    The model's typical level, or their mean if it has none; the model's typical range; and, if `keep` and they are not
+    flat, their contour.
     """
-    n = len(score)
-    level, swell, accent = np.full(n, velocity.mean()), np.full(n, np.nan), np.full(n, np.nan)
+    n, mean = len(score), float(velocity.mean())
+    swell, accent = np.full(n, np.nan), np.full(n, np.nan)
     if keep and not is_flat(velocity):
-        swell, accent = contour(score.onset_beats, velocity, score.segment, level)
-    level -= VELOCITY_BIN_WIDTH * bins_to_written_level(velocity, config)
+        swell, accent = contour(score.onset_beats, velocity, score.segment, np.full(n, mean))
+    level = np.full(n, config.typical_level or mean)
     return Hints(level=level, range=np.full(n, config.typical_range), swell=swell, accent=accent)
 
 
@@ -123,10 +116,11 @@ def listen(model: PhraseTransformer, score: Score, velocity: FloatArray, *, keep
     config = model.config
     if config.typical_level == EXPECTED_LEVEL:
         config = replace(config, typical_level=expected_level(model, score))
+    level = float(velocity.mean())
     said = _said(model, score, hints_of(score, velocity, config, keep=keep))
-    said = said.louder(bins_to_written_level(velocity, config))
+    said = said.louder(level - (config.typical_level or level))
     tilt = 0.0 if keep or model.config.typical_level != EXPECTED_LEVEL else tilt_of_recitals(config)
-    return tilted(said, score, tilt, level=float(velocity.mean())) if tilt else said
+    return tilted(said, score, tilt, level=level) if tilt else said
 
 
 def tilt_of_recitals(config: ModelConfig) -> float:
@@ -134,10 +128,9 @@ def tilt_of_recitals(config: ModelConfig) -> float:
 
     Most recitals that networks learn from were transcribed from recordings, in which bass is faint: of GiantMIDI's
     velocities the median part rises by 0.49 a semitone. Measured at the keys they rise by 0.25 to 0.35 (the recordings
-    of hannds and of MAESTRO); those of songs are played and sequenced at keys. The level, which is known to a velocity,
-    is rounded so that an edit elsewhere in the part hardly ever changes the tilt.
+    of hannds and of MAESTRO); those of songs are played and sequenced at keys.
     """
-    recital = (SONG_LEVEL - round(config.typical_level)) / (SONG_LEVEL - RECITAL_LEVEL)
+    recital = (SONG_LEVEL - config.typical_level) / (SONG_LEVEL - RECITAL_LEVEL)
     return config.register_tilt * float(np.clip(recital, 0.0, 1.0))
 
 
@@ -148,25 +141,25 @@ def tilted(said: Distribution, score: Score, tilt: float, *, level: float) -> Di
     ----------
     level : MIDI velocity about which it is made as lively again.
     """
-    expected = said.velocity_probabilities @ velocity_centres()
+    expected = said.expected_velocity
     pitch = score.pitch.astype(np.float64)
     flatter = expected - tilt * (pitch - local_mean(pitch, DETAIL_NOTES))
     sd = local_sd(expected)
     livelier = sd / np.maximum(local_sd(flatter), np.maximum(sd / MOST_LIVELY, 1e-6))
-    return said.louder((level + (flatter - level) * livelier - expected) / VELOCITY_BIN_WIDTH)
+    return said.louder(level + (flatter - level) * livelier - expected)
 
 
 def expected_level(model: PhraseTransformer, score: Score) -> float:
     """The mean MIDI velocity that `model` expects of a part of N >= 1 notes when it is told nothing of its level.
 
-    It hears `LEVEL_NOTES` in the middle, and is told the result by whole bins from what is written (`hints_of`), so
-    that an edit elsewhere in the part hardly ever changes what it is told.
+    It hears `LEVEL_NOTES` in the middle. The mean is rounded so that an edit elsewhere in the part hardly ever moves
+    what the network is told, and then by one velocity.
     """
     first = max(len(score) - LEVEL_NOTES, 0) // 2
     middle = score.select(slice(first, first + LEVEL_NOTES))
     typical_range = np.full(len(middle), model.config.typical_range)
     said = _said(model, middle, replace(Hints.none(len(middle)), range=typical_range))
-    return float((said.velocity_probabilities @ velocity_centres()).mean())
+    return float(np.round(said.expected_velocity.mean()))
 
 
 def _said(model: PhraseTransformer, score: Score, hints: Hints) -> Distribution:

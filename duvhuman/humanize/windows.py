@@ -32,26 +32,52 @@ class Distribution:
     velocity_probabilities, duration_probabilities : (N, 16), rows sum to 1.
     velocity : (N,) regressed MIDI velocity, not clipped.
     articulation : (N,) regressed log2(performed / written duration).
+    louder_by : MIDI velocities, one number or (N,), that the velocity bins have been moved up since.
     """
 
     velocity_probabilities: FloatArray
     velocity: FloatArray
     duration_probabilities: FloatArray
     articulation: FloatArray
+    louder_by: float | FloatArray = 0.0
 
-    def louder(self, bins: float | FloatArray) -> Distribution:
-        """The same, its velocities moved up by so many bins (down if negative), one number or (N,).
+    @property
+    def expected_velocity(self) -> FloatArray:
+        """(N,) the mean of the velocity bins, MIDI, not clipped."""
+        expected: FloatArray = self.velocity_probabilities @ velocity_centres() + self.louder_by
+        return expected
 
-        What would leave stays in the end bin. Of what moves by a fraction each of the two bins takes its share, so that
-        the mean moves by as much.
+    @property
+    def spread(self) -> FloatArray:
+        """(N,) SD of the velocity bins, MIDI."""
+        centres = velocity_centres()
+        mean = self.velocity_probabilities @ centres
+        return np.sqrt(np.maximum(self.velocity_probabilities @ centres**2 - mean**2, 0.0))
+
+    def louder(self, velocities: float | FloatArray) -> Distribution:
+        """The same, louder by so many MIDI velocities (softer if negative), one number or (N,)."""
+        return replace(self, louder_by=self.louder_by + velocities, velocity=self.velocity + velocities)
+
+    def probabilities_of_bins(self) -> FloatArray:
+        """(N, 16) the probability of each bin of MIDI velocities.
+
+        Of a bin that has been moved by a fraction of its width each of the two that it lies on takes its share; what
+        would leave stays in the end bin.
         """
         moved, notes = np.zeros_like(self.velocity_probabilities), np.arange(len(self.velocity))
         for source, probability in enumerate(self.velocity_probabilities.T):
-            target = np.broadcast_to(np.clip(source + np.asarray(bins), 0, VELOCITY_BINS - 1), notes.shape)
+            target = np.clip(source + np.asarray(self.louder_by) / VELOCITY_BIN_WIDTH, 0, VELOCITY_BINS - 1)
+            target = np.broadcast_to(target, notes.shape)
             low = np.floor(target).astype(np.int64)
             moved[notes, low] += probability * (1 - (target - low))
             moved[notes, np.minimum(low + 1, VELOCITY_BINS - 1)] += probability * (target - low)
-        return replace(self, velocity_probabilities=moved, velocity=self.velocity + bins * VELOCITY_BIN_WIDTH)
+        return moved
+
+
+def velocity_centres() -> FloatArray:
+    """(16,) the middle of each velocity bin."""
+    centres: FloatArray = VELOCITY_BIN_WIDTH * np.arange(VELOCITY_BINS, dtype=np.float64) + (VELOCITY_BIN_WIDTH - 1) / 2
+    return centres
 
 
 def window_starts(score: Score, width: int) -> IntArray:

@@ -51,7 +51,7 @@ class ModelConfig:
         at all, to 1, until velocities vary as the network says they do, times `velocity_gain`.
     median_share : how much of a decoded articulation is the median of the bins, 0..1; the rest is the regression.
     typical_range : velocity SD within a part, median over the training parts; what the range hint defaults to.
-    typical_level : the mean velocity that the network is told of a part, give or take half a bin; 0: the part's own;
+    typical_level : the mean velocity that the network is told of a part; 0: the part's own;
         `EXPECTED_LEVEL`: the one that the network expects of it.
 
     Raises

@@ -19,9 +19,8 @@ from duvhuman.humanize.decode import (
     local_mean,
     stretched,
     velocity_bin,
-    velocity_centres,
 )
-from duvhuman.humanize.windows import Distribution
+from duvhuman.humanize.windows import Distribution, velocity_centres
 from duvhuman.models.config import DURATION_EDGES, ModelConfig
 
 CONFIG = ModelConfig()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from builders import GUITAR, PIANO, part, random_score, riff, score, song
 
-from duvhuman.humanize.perform import bins_to_written_level, hints_of, is_flat
+from duvhuman.humanize.perform import hints_of, is_flat
 from duvhuman.humanize.score import (
     UNKNOWN_PROGRAM,
     Hints,
@@ -136,7 +136,7 @@ TYPICAL = ModelConfig(typical_range=12.5, typical_level=90.0)
 
 def test_hints_of_a_flat_part_are_a_typical_level_and_range() -> None:
     hints = hints_of(random_score(8), np.full(8, 77.0), TYPICAL, keep=True)
-    assert hints.level.tolist() == [93] * 8  # two bins louder
+    assert hints.level.tolist() == [90] * 8
     assert hints.range.tolist() == [12.5] * 8
     assert np.isnan(hints.swell).all()
     assert np.isnan(hints.accent).all()
@@ -149,15 +149,13 @@ def test_the_contour_is_a_hint_only_if_it_is_to_be_kept() -> None:
     assert np.isfinite(kept.accent).all()
     replaced = hints_of(random_score(8), velocity, TYPICAL, keep=False)
     assert np.isnan(replaced.swell).all()
-    assert replaced.level.tolist() == kept.level.tolist() == [93.5] * 8
+    assert replaced.level.tolist() == kept.level.tolist() == [90.0] * 8
 
 
-@pytest.mark.parametrize("written", [1.0, 40.0, 63.5, 64.0, 90.0, 93.9, 127.0])
-def test_the_level_told_is_typical_but_for_half_a_bin_and_whole_bins_from_what_is_written(written: float) -> None:
-    bins = bins_to_written_level(np.full(3, written), TYPICAL)
-    assert abs(written - 8 * bins - 90) <= 4
+@pytest.mark.parametrize("written", [1.0, 63.5, 90.0, 127.0])
+def test_the_level_told_is_typical_whatever_is_written(written: float) -> None:
     told = hints_of(random_score(3), np.full(3, written), TYPICAL, keep=True).level
-    assert told == pytest.approx(np.full(3, written - 8 * bins))
+    assert told.tolist() == [TYPICAL.typical_level] * 3
 
 
 def test_a_model_without_a_typical_level_is_told_what_is_written() -> None:

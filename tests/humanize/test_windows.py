@@ -12,7 +12,7 @@ from builders import random_score, score
 from duvhuman.humanize import windows
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.score import Hints, Score
-from duvhuman.humanize.windows import Distribution, blocks, predict_distribution, window_starts
+from duvhuman.humanize.windows import Distribution, blocks, predict_distribution, velocity_centres, window_starts
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
@@ -45,28 +45,32 @@ def test_windows_cover_every_note_and_lie_within_the_part(n: int, max_len: int, 
     assert (np.diff(starts) > 0).all()
 
 
-def test_louder_by_whole_bins_moves_velocities_and_nothing_else(network: PhraseTransformer) -> None:
+def test_louder_moves_velocities_and_nothing_else(network: PhraseTransformer) -> None:
     said = say(network, random_score(5))
-    up, down = said.louder(2), said.louder(-15)
-    assert np.array_equal(up.velocity_probabilities[:, 2:15], said.velocity_probabilities[:, :13])
-    assert up.velocity_probabilities[:, 15] == pytest.approx(said.velocity_probabilities[:, 13:].sum(axis=1))
-    assert not up.velocity_probabilities[:, :2].any()
-    assert down.velocity_probabilities[:, 0] == pytest.approx(np.ones(5))
-    assert np.array_equal(up.velocity, said.velocity + 16)
-    for name in ("duration_probabilities", "articulation"):
-        assert np.array_equal(getattr(up, name), getattr(said, name))
+    moved = said.louder(16.0).louder(np.arange(5.0))
+    assert moved.expected_velocity == pytest.approx(said.expected_velocity + 16 + np.arange(5))
+    assert moved.velocity == pytest.approx(said.velocity + 16 + np.arange(5))
+    for name in ("spread", "velocity_probabilities", "duration_probabilities", "articulation"):
+        assert np.array_equal(getattr(moved, name), getattr(said, name))
 
 
-@pytest.mark.parametrize("bins", [0.25, -1.5, np.array([0.5, -0.75, 2.0, 0.0, 1.25])])
-def test_louder_by_parts_of_a_bin_moves_the_mean_by_as_much(bins: float | np.ndarray) -> None:
+def test_what_is_louder_by_whole_bins_stands_in_other_bins_up_to_the_last(network: PhraseTransformer) -> None:
+    said = say(network, random_score(5))
+    up, down = said.louder(16.0).probabilities_of_bins(), said.louder(-120.0).probabilities_of_bins()
+    assert np.array_equal(said.probabilities_of_bins(), said.velocity_probabilities)
+    assert np.array_equal(up[:, 2:15], said.velocity_probabilities[:, :13])
+    assert up[:, 15] == pytest.approx(said.velocity_probabilities[:, 13:].sum(axis=1))
+    assert not up[:, :2].any()
+    assert down[:, 0] == pytest.approx(np.ones(5))
+
+
+@pytest.mark.parametrize("velocities", [2.0, -12.0, np.array([4.0, -6.0, 16.0, 0.0, 10.0])])
+def test_what_is_louder_by_parts_of_a_bin_lies_between_two(velocities: float | np.ndarray) -> None:
     probabilities = np.zeros((5, 16))
     probabilities[:, 6:9] = 0.2, 0.5, 0.3  # nothing near an end
-    said = Distribution(probabilities, np.full(5, 60.0), probabilities, np.zeros(5))
-    moved = said.louder(bins)
-    assert moved.velocity_probabilities.sum(axis=1) == pytest.approx(np.ones(5))
-    assert (moved.velocity_probabilities - probabilities) @ np.arange(16) == pytest.approx(bins * np.ones(5))
-    assert moved.velocity == pytest.approx(60 + 8 * bins * np.ones(5))
-    assert moved.duration_probabilities is said.duration_probabilities
+    moved = Distribution(probabilities, np.full(5, 60.0), probabilities, np.zeros(5)).louder(velocities)
+    assert moved.probabilities_of_bins().sum(axis=1) == pytest.approx(np.ones(5))
+    assert moved.probabilities_of_bins() @ velocity_centres() == pytest.approx(moved.expected_velocity)
 
 
 def test_blocks_begin_at_the_bars_whose_number_holds_the_highest_power_of_two() -> None:
