@@ -1,7 +1,8 @@
 """Fit an adapter to a player's takes, in seconds: a few steps of LoRA, and a memory of what LoRA leaves over.
 
 LoRA begins as the adapter that comes with the model. It is trained twice, each time on half of the bars, and goes only
-part of the way that training went: a take is short, and much in it is chance. The mean of the two adapters is kept,
+part of the way that training went: a take is short, and much in it is chance. Of velocities, which the memory learns
+better, it learns little, and keeps to what was expected before. The mean of the two adapters is kept,
 and a memory of all notes. Each half is judged as the other half's network plays it, with a memory of the three folds
 that the judged notes are not in, so that every bar is held out once. Nothing is chosen by that: on so short a take the
 better of several ways is mostly the luckier one, and plays other bars worse than all of them together.
@@ -51,11 +52,13 @@ from duvhuman.train.losses import loss_terms
 from duvhuman.train.performance import Performance
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 
-RECIPE = 13
+RECIPE = 14
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS = 10
 LORA_SHARE = 0.5
 """How far the adapter goes from where it begins to where training took it."""
+PLAYED_VELOCITIES = 0.5
+"""The weight of the played velocities beside those that were expected before: the memory learns them better."""
 BATCH, SHORTEST_WINDOW = 4, 24
 WARMUP_STEPS = 5
 HINTS = {"level": 1.0, "range": 0.7, "contour": 0.1}
@@ -246,11 +249,12 @@ class _Fit:
             for pair, (low, high) in zip(self._pairs, self._spans(), strict=True)
         ]  # fmt: skip
         rng = np.random.default_rng((self._seed, half))
+        batches = [self._batch(played, rng, step).to(edges.device) for step in range(STEPS)]
+        with torch.no_grad():
+            taught = [_taught(_output(model, batch)) for batch in batches]
         model.train()
-        for step in range(STEPS):
-            batch = self._batch(played, rng, step).to(edges.device)
-            out = PhraseOutput(*model(batch.pitch, batch.program, batch.features, batch.mask))
-            loss_terms(out, batch, CONFIG, edges)["total"].backward()  # type: ignore[no-untyped-call]
+        for step, (batch, before) in enumerate(zip(batches, taught, strict=True)):
+            _loss(_output(model, batch), batch._replace(taught=before), edges).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(trained.values(), CONFIG.clip)
             for group in optimizer.param_groups:
                 group["lr"] = CONFIG.lr * min((step + 1) / WARMUP_STEPS, 1.0)
@@ -346,6 +350,27 @@ class _Fit:
 
     def _spans(self) -> list[tuple[int, int]]:
         return list(itertools.pairwise(self._bounds.tolist()))
+
+
+def _output(model: nn.Module, batch: Batch) -> PhraseOutput:
+    return PhraseOutput(*model(batch.pitch, batch.program, batch.features, batch.mask))
+
+
+def _taught(out: PhraseOutput) -> Tensor:
+    """What a network says, as `Batch.taught` has it."""
+    values = torch.stack([out.velocity_value, out.duration_value], dim=-1)
+    return torch.cat([out.velocity_logits.softmax(-1), out.duration_logits.softmax(-1), values], dim=-1)
+
+
+def _loss(out: PhraseOutput, batch: Batch, edges: Tensor) -> Tensor:
+    """Lengths as they were played; velocities by `PLAYED_VELOCITIES` only, and as they were expected before."""
+    terms = loss_terms(out, batch, CONFIG, edges)
+
+    def velocities(by: str) -> Tensor:
+        value, bins = terms[f"{by}vel_value"], terms[f"{by}vel_bins"]
+        return CONFIG.regression_weight * value + CONFIG.classification_weight * bins
+
+    return terms["total"] - (1 - PLAYED_VELOCITIES) * velocities("") + velocities("taught_")
 
 
 def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

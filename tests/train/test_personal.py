@@ -95,6 +95,23 @@ def test_the_adapter_goes_part_of_the_way_that_training_went(
         torch.testing.assert_close(tensor, (none[name] + whole[name]) / 2)
 
 
+def test_lora_keeps_to_the_velocities_that_were_expected_unless_the_played_ones_weigh(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(personal, "STEPS", 20)
+    monkeypatch.setattr(personal, "LORA_SHARE", 1.0)
+    monkeypatch.setattr(personal, "CONFIG", replace(personal.CONFIG, lr=1e-2))
+    monkeypatch.setattr(personal._Fit, "_remembered", lambda fit, heard: np.zeros((fit.notes, 2)))
+
+    def gained(share: float) -> float:
+        monkeypatch.setattr(personal, "PLAYED_VELOCITIES", share)
+        before, after = fitted(takes(noise=3, accent=30), tiny, tmp_path / str(share)).held_out.velocity_r
+        return after - before
+
+    assert abs(gained(0.0)) < 0.1
+    assert gained(1.0) > 0.5
+
+
 def test_what_a_take_does_not_tell_stays_as_the_adapter_before_has_it(tiny: Path, tmp_path: Path) -> None:
     passages, before, after = takes(noise=3, accent=30), tmp_path / "before", tmp_path / "after"
     fitted(passages, tiny, before)
