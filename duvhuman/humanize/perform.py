@@ -158,13 +158,13 @@ def expected_level(model: PhraseTransformer, score: Score) -> float:
     first = max(len(score) - LEVEL_NOTES, 0) // 2
     middle = score.select(slice(first, first + LEVEL_NOTES))
     typical_range = np.full(len(middle), model.config.typical_range)
-    said = _said(model, middle, replace(Hints.none(len(middle)), range=typical_range))
+    said = _said(model, middle, replace(Hints.none(len(middle)), range=typical_range), once=True)
     return float(np.round(said.expected_velocity.mean()))
 
 
-def _said(model: PhraseTransformer, score: Score, hints: Hints) -> Distribution:
+def _said(model: PhraseTransformer, score: Score, hints: Hints, *, once: bool = False) -> Distribution:
     loop = looped(score)
-    return predict_distribution(model, loop.score, hints.select(loop.index), loop.own)
+    return predict_distribution(model, loop.score, hints.select(loop.index), loop.own, once=once)
 
 
 def perform(

@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-Windows have ``max_len`` notes, or all of a shorter part. Each has a block of bars in its middle, of half as many notes
-at most, so that most notes are predicted twice or more; a window counts for most in its middle and for nearly nothing
-at its ends.
+Windows have ``max_len`` notes, or all of a shorter part. Each has a block of bars in its middle, as a rule of half as
+many notes at most, so that most notes are predicted twice or more; a window counts for most in its middle and for
+nearly nothing at its ends.
 """
 
 from __future__ import annotations
@@ -80,9 +80,11 @@ def velocity_centres() -> FloatArray:
     return centres
 
 
-def window_starts(score: Score, width: int) -> IntArray:
-    """Where the windows of `width` notes begin: each has one of the `blocks` in its middle, but at the part's ends."""
-    bounds = blocks(score, max(width // 2, 1))
+def window_starts(score: Score, width: int, most: int) -> IntArray:
+    """Where the windows of `width` notes begin: each has one of the `blocks`, of at most so many notes, in its middle,
+    but at the part's ends.
+    """
+    bounds = blocks(score, most)
     middle = (bounds[:-1] + bounds[1:]) // 2
     return np.unique(np.clip(middle - width // 2, 0, len(score) - width))
 
@@ -115,12 +117,18 @@ def blocks(score: Score, most: int) -> IntArray:
 
 
 def predict_distribution(
-    model: PhraseTransformer, score: Score, hints: Hints, asked: slice = slice(None)
+    model: PhraseTransformer, score: Score, hints: Hints, asked: slice = slice(None), *, once: bool = False
 ) -> Distribution:
-    """What `model` says of the notes `asked` for, of one part of N >= 1 notes (one segment)."""
+    """What `model` says of the notes `asked` for, of one part of N >= 1 notes (one segment).
+
+    Parameters
+    ----------
+    once : whether windows may lie side by side, so that many notes are predicted once and some near an end. It takes
+        little more than half as long, and suits figures of the whole part.
+    """
     width = min(model.config.max_len, len(score))
     device = next(model.parameters()).device
-    starts = window_starts(score, width)
+    starts = window_starts(score, width, width if once else max(width // 2, 1))
     low, high, _ = asked.indices(len(score))
     starts = starts[(starts + width > low) & (starts < high)]
     weight = _window_weight(width)

@@ -37,9 +37,10 @@ def say(model: PhraseTransformer, part: Score) -> Distribution:
 @pytest.mark.parametrize("max_len", [1, 2, 3, 128])
 @pytest.mark.parametrize("n", LENGTHS)
 @pytest.mark.parametrize("step", [0.0, 1 / 64, 0.25, 7.0])
-def test_windows_cover_every_note_and_lie_within_the_part(n: int, max_len: int, step: float) -> None:
+@pytest.mark.parametrize("most", [1, 2], ids=["half a window", "a window"])
+def test_windows_cover_every_note_and_lie_within_the_part(n: int, max_len: int, step: float, most: int) -> None:
     width = min(max_len, n)
-    starts = window_starts(score(np.arange(n) * step), width)
+    starts = window_starts(score(np.arange(n) * step), width, most * width // 2 or 1)
     assert np.array_equal(np.unique(starts[:, None] + np.arange(width)), np.arange(n))
     assert starts.max() <= n - width
     assert (np.diff(starts) > 0).all()
@@ -120,6 +121,21 @@ def test_a_note_more_or_less_moves_the_blocks_around_it_alone(at: int) -> None:
     for edited in onsets[1:]:
         assert all(abs(onset - part.onset_beats[at]) < 64 for onset in onsets[0] ^ edited)
         assert len(onsets[0] & edited) > 10
+
+
+def test_what_is_predicted_once_takes_half_as_many_windows(
+    network: PhraseTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, asked = score(np.arange(2000) / 2), []
+    forward = network.forward
+    monkeypatch.setattr(network, "forward", lambda pitch, *rest: asked.append(pitch.shape[0]) or forward(pitch, *rest))
+    both = []
+    for once in (False, True):
+        asked.clear()
+        said = predict_distribution(network, part, Hints.none(2000), once=once)
+        assert np.isfinite(said.velocity).all()
+        both.append(sum(asked))
+    assert 2000 / 128 < both[1] < 0.6 * both[0]
 
 
 def test_a_note_more_changes_nothing_far_away(network: PhraseTransformer) -> None:
