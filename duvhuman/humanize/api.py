@@ -382,7 +382,7 @@ def _prediction_of(part: _PlayedPart, how: _How, seed: int) -> Prediction:
     ratio = np.where(notes.duration_ticks > 0, part.duration_ticks / np.maximum(notes.duration_ticks, 1), 1.0)
     v_bin, d_bin = velocity_bin(part.velocity), duration_bin(np.log2(ratio), how.config)
     v_probabilities, d_probabilities = np.eye(VELOCITY_BINS)[v_bin], np.eye(DURATION_BINS)[d_bin]
-    v_probabilities[how.free] = how.played.said.probabilities_of_bins()
+    v_probabilities[how.free] = how.played.said.moved_velocity_probabilities()
     d_probabilities[how.free] = how.played.said.duration_probabilities
     spread = np.zeros(len(notes))
     spread[how.free] = how.played.spread

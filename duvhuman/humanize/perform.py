@@ -116,9 +116,8 @@ def listen(model: PhraseTransformer, score: Score, velocity: FloatArray, *, keep
     config = model.config
     if config.typical_level == EXPECTED_LEVEL:
         config = replace(config, typical_level=expected_level(model, score))
-    level = float(velocity.mean())
-    said = _said(model, score, hints_of(score, velocity, config, keep=keep))
-    said = said.louder(level - (config.typical_level or level))
+    level, hints = float(velocity.mean()), hints_of(score, velocity, config, keep=keep)
+    said = _said(model, score, hints).louder(level - hints.level[0])
     tilt = 0.0 if keep or model.config.typical_level != EXPECTED_LEVEL else tilt_of_recitals(config)
     return tilted(said, score, tilt, level=level) if tilt else said
 
@@ -158,13 +157,13 @@ def expected_level(model: PhraseTransformer, score: Score) -> float:
     first = max(len(score) - LEVEL_NOTES, 0) // 2
     middle = score.select(slice(first, first + LEVEL_NOTES))
     typical_range = np.full(len(middle), model.config.typical_range)
-    said = _said(model, middle, replace(Hints.none(len(middle)), range=typical_range), once=True)
+    said = _said(model, middle, replace(Hints.none(len(middle)), range=typical_range), overlapping=False)
     return float(np.round(said.expected_velocity.mean()))
 
 
-def _said(model: PhraseTransformer, score: Score, hints: Hints, *, once: bool = False) -> Distribution:
+def _said(model: PhraseTransformer, score: Score, hints: Hints, *, overlapping: bool = True) -> Distribution:
     loop = looped(score)
-    return predict_distribution(model, loop.score, hints.select(loop.index), loop.own, once=once)
+    return predict_distribution(model, loop.score, hints.select(loop.index), loop.own, overlapping=overlapping)
 
 
 def perform(

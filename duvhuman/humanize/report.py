@@ -103,6 +103,7 @@ class Prediction:
     ----------
     velocity_bin, duration_bin : (N,) integers 0..15, the bins of the decoded values below.
     velocity_probabilities, duration_probabilities : (N, 16), rows sum to 1; for a protected note all on its own bin.
+        Those of velocity are what the network says, at the written level; `velocity` is stretched and follows others.
     velocity : (N,) integers 1..127.
     duration_beats : (N,) beats.
     spread : (N,) SD of the predicted velocity bins, in MIDI velocities; 0 for a protected note.

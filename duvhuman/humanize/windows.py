@@ -29,10 +29,11 @@ class Distribution:
 
     Attributes
     ----------
-    velocity_probabilities, duration_probabilities : (N, 16), rows sum to 1.
+    velocity_probabilities, duration_probabilities : (N, 16), rows sum to 1. The former are as the network said, at the
+        level that it was told; `moved_velocity_probabilities` are those of MIDI velocities.
     velocity : (N,) regressed MIDI velocity, not clipped.
     articulation : (N,) regressed log2(performed / written duration).
-    louder_by : MIDI velocities, one number or (N,), that the velocity bins have been moved up since.
+    louder_by : MIDI velocities, one number or (N,), that the velocity bins are to be moved up by.
     """
 
     velocity_probabilities: FloatArray
@@ -58,7 +59,7 @@ class Distribution:
         """The same, louder by so many MIDI velocities (softer if negative), one number or (N,)."""
         return replace(self, louder_by=self.louder_by + velocities, velocity=self.velocity + velocities)
 
-    def probabilities_of_bins(self) -> FloatArray:
+    def moved_velocity_probabilities(self) -> FloatArray:
         """(N, 16) the probability of each bin of MIDI velocities.
 
         Of a bin that has been moved by a fraction of its width each of the two that it lies on takes its share; what
@@ -81,9 +82,7 @@ def velocity_centres() -> FloatArray:
 
 
 def window_starts(score: Score, width: int, most: int) -> IntArray:
-    """Where the windows of `width` notes begin: each has one of the `blocks`, of at most so many notes, in its middle,
-    but at the part's ends.
-    """
+    """Where the windows of `width` notes begin, each about one of the `blocks` of `most` notes; within the part."""
     bounds = blocks(score, most)
     middle = (bounds[:-1] + bounds[1:]) // 2
     return np.unique(np.clip(middle - width // 2, 0, len(score) - width))
@@ -117,18 +116,18 @@ def blocks(score: Score, most: int) -> IntArray:
 
 
 def predict_distribution(
-    model: PhraseTransformer, score: Score, hints: Hints, asked: slice = slice(None), *, once: bool = False
+    model: PhraseTransformer, score: Score, hints: Hints, asked: slice = slice(None), *, overlapping: bool = True
 ) -> Distribution:
     """What `model` says of the notes `asked` for, of one part of N >= 1 notes (one segment).
 
     Parameters
     ----------
-    once : whether windows may lie side by side, so that many notes are predicted once and some near an end. It takes
-        little more than half as long, and suits figures of the whole part.
+    overlapping : whether most notes are predicted twice or more. Else many are predicted once, and some near the end of
+        a window, in little more than half the time: that suits figures of the whole part.
     """
     width = min(model.config.max_len, len(score))
     device = next(model.parameters()).device
-    starts = window_starts(score, width, width if once else max(width // 2, 1))
+    starts = window_starts(score, width, max(width // 2, 1) if overlapping else width)
     low, high, _ = asked.indices(len(score))
     starts = starts[(starts + width > low) & (starts < high)]
     weight = _window_weight(width)

@@ -51,14 +51,15 @@ from duvhuman.train.likeness import importance_of, remembered
 from duvhuman.train.losses import loss_terms
 from duvhuman.train.performance import Performance
 from duvhuman.train.takes import FOLDS, Passage, folds_of
+from duvhuman.train.teachers import as_taught
 
 RECIPE = 14
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS = 10
 LORA_SHARE = 0.5
 """How far the adapter goes from where it begins to where training took it."""
-PLAYED_VELOCITIES = 0.5
-"""The weight of the played velocities beside those that were expected before: the memory learns them better."""
+PLAYED_VELOCITIES, EXPECTED_VELOCITIES = 0.5, 1.0
+"""The weights of the played velocities, which the memory learns better, and of those that were expected before."""
 BATCH, SHORTEST_WINDOW = 4, 24
 WARMUP_STEPS = 5
 HINTS = {"level": 1.0, "range": 0.7, "contour": 0.1}
@@ -251,7 +252,7 @@ class _Fit:
         rng = np.random.default_rng((self._seed, half))
         batches = [self._batch(played, rng, step).to(edges.device) for step in range(STEPS)]
         with torch.no_grad():
-            taught = [_taught(_output(model, batch)) for batch in batches]
+            taught = [as_taught(_output(model, batch)) for batch in batches]
         model.train()
         for step, (batch, before) in enumerate(zip(batches, taught, strict=True)):
             _loss(_output(model, batch), batch._replace(taught=before), edges).backward()  # type: ignore[no-untyped-call]
@@ -356,21 +357,14 @@ def _output(model: nn.Module, batch: Batch) -> PhraseOutput:
     return PhraseOutput(*model(batch.pitch, batch.program, batch.features, batch.mask))
 
 
-def _taught(out: PhraseOutput) -> Tensor:
-    """What a network says, as `Batch.taught` has it."""
-    values = torch.stack([out.velocity_value, out.duration_value], dim=-1)
-    return torch.cat([out.velocity_logits.softmax(-1), out.duration_logits.softmax(-1), values], dim=-1)
-
-
 def _loss(out: PhraseOutput, batch: Batch, edges: Tensor) -> Tensor:
-    """Lengths as they were played; velocities by `PLAYED_VELOCITIES` only, and as they were expected before."""
+    """Lengths as they were played; velocities partly so, and as they were expected before (``batch.taught``)."""
     terms = loss_terms(out, batch, CONFIG, edges)
 
-    def velocities(by: str) -> Tensor:
-        value, bins = terms[f"{by}vel_value"], terms[f"{by}vel_bins"]
-        return CONFIG.regression_weight * value + CONFIG.classification_weight * bins
+    def learnt(what: str) -> Tensor:
+        return CONFIG.regression_weight * terms[f"{what}_value"] + CONFIG.classification_weight * terms[f"{what}_bins"]
 
-    return terms["total"] - (1 - PLAYED_VELOCITIES) * velocities("") + velocities("taught_")
+    return learnt("dur") + PLAYED_VELOCITIES * learnt("vel") + EXPECTED_VELOCITIES * learnt("taught_vel")
 
 
 def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from duvhuman.errors import ModelError
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.score import IntArray
 from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS
-from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 from duvhuman.train.config import fold_of
 from duvhuman.train.encode import Batch
 from duvhuman.train.record import fold_left_out
@@ -101,6 +101,11 @@ class Teachers:
         """(R, T, TAUGHT) what a network says of some of the phrases."""
         with torch.no_grad(), torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bf16):
             out = network(batch.pitch[rows], batch.program[rows], batch.features[rows], batch.mask[rows])
-        bins = [logits.float().softmax(-1) for logits in (out.velocity_logits, out.duration_logits)]
-        values = [value.float()[..., None] for value in (out.velocity_value, out.duration_value)]
-        return torch.cat([*bins, *values], dim=-1)
+        return as_taught(out)
+
+
+def as_taught(out: PhraseOutput) -> Tensor:
+    """(B, T, TAUGHT) what a network says, as it is taught."""
+    bins = [logits.float().softmax(-1) for logits in (out.velocity_logits, out.duration_logits)]
+    values = [value.float()[..., None] for value in (out.velocity_value, out.duration_value)]
+    return torch.cat([*bins, *values], dim=-1)

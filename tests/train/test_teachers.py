@@ -22,7 +22,7 @@ from duvhuman.train.encode import Batch
 from duvhuman.train.feed import Feed
 from duvhuman.train.losses import loss_terms
 from duvhuman.train.record import fold_left_out, write_record
-from duvhuman.train.teachers import TAUGHT, Teachers
+from duvhuman.train.teachers import TAUGHT, Teachers, as_taught
 
 CPU = torch.device("cpu")
 EDGES = torch.tensor(DURATION_EDGES)
@@ -53,9 +53,9 @@ def batch_of(data: PhraseData, **given: Any) -> tuple[Batch, list[str]]:
 def said(folder: Path, batch: Batch) -> torch.Tensor:
     """What the model in a folder says of a batch, as it would be taught."""
     with torch.no_grad():
-        out = PhraseTransformer.from_pretrained(folder)(batch.pitch, batch.program, batch.features, batch.mask)
-    values = [out.velocity_value[..., None], out.duration_value[..., None]]
-    return torch.cat([out.velocity_logits.softmax(-1), out.duration_logits.softmax(-1), *values], -1)
+        return as_taught(
+            PhraseTransformer.from_pretrained(folder)(batch.pitch, batch.program, batch.features, batch.mask)
+        )
 
 
 # Folds.

@@ -143,7 +143,7 @@ def _draw_calibration(axes: list[Axes], report: Report, config: ModelConfig) -> 
     known = [(pair, one) for pair, one in zip(report.pairs, said, strict=True) if one is not None]
     released = np.isfinite(np.concatenate([pair.articulation for pair, _ in known]))
     panels = (
-        ("velocity bins", [one.probabilities_of_bins() for _, one in known],
+        ("velocity bins", [one.moved_velocity_probabilities() for _, one in known],
          [velocity_bin(pair.played.velocity) for pair, _ in known], slice(None)),
         ("articulation bins", [one.duration_probabilities for _, one in known],
          [duration_bin(pair.articulation, config) for pair, _ in known], released),
