@@ -78,7 +78,8 @@ def decode_velocity(
     company : (N,) by how many SDs notes are louder in company (`duvhuman.humanize.following`); None: played alone.
     contour_given : whether the network was given the contour hint; then the company is not heeded.
     level : where the mean of all lies that is expected, give or take half a velocity: it is moved there by a whole
-        number, so that an edit elsewhere hardly ever moves a note. None: wherever the network says.
+        number, so that an edit elsewhere hardly ever moves a note; then what lies beyond 1 and 127 is clipped. None:
+        wherever the network says.
 
     Returns
     -------

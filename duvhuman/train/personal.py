@@ -2,10 +2,10 @@
 
 LoRA begins as the adapter that comes with the model. It is trained twice, each time on half of the bars, and goes only
 part of the way that training went: a take is short, and much in it is chance. Of velocities, which the memory learns
-better, it learns little, and keeps to what was expected before. The mean of the two adapters is kept,
-and a memory of all notes. Each half is judged as the other half's network plays it, with a memory of the three folds
-that the judged notes are not in, so that every bar is held out once. Nothing is chosen by that: on so short a take the
-better of several ways is mostly the luckier one, and plays other bars worse than all of them together.
+better, it learns little, and keeps to what was expected before. The mean of the two adapters is kept, and a memory of
+all notes. Each half is judged as the other half's network plays it, with a memory of the three folds that the judged
+notes are not in, so that every bar is held out once. Nothing is chosen by that: on so short a take the better of
+several ways is mostly the luckier one, and plays other bars worse than all of them together.
 
 Conventions
 -----------
