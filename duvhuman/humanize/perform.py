@@ -152,7 +152,7 @@ def expected_level(model: PhraseTransformer, score: Score) -> float:
     """The mean MIDI velocity that `model` expects of a part of N >= 1 notes when it is told nothing of its level.
 
     It hears `LEVEL_NOTES` in the middle. The mean is rounded so that an edit elsewhere in the part hardly ever moves
-    what the network is told, and then by one velocity.
+    what the network is told, and then mostly by one velocity.
     """
     first = max(len(score) - LEVEL_NOTES, 0) // 2
     middle = score.select(slice(first, first + LEVEL_NOTES))

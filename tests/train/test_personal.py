@@ -103,13 +103,15 @@ def test_lora_keeps_to_the_velocities_that_were_expected_unless_the_played_ones_
     monkeypatch.setattr(personal, "CONFIG", replace(personal.CONFIG, lr=1e-2))
     monkeypatch.setattr(personal._Fit, "_remembered", lambda fit, heard: np.zeros((fit.notes, 2)))
 
-    def gained(share: float) -> float:
-        monkeypatch.setattr(personal, "PLAYED_VELOCITIES", share)
-        before, after = fitted(takes(noise=3, accent=30), tiny, tmp_path / str(share)).held_out.velocity_r
+    def gained(played: float, expected: float) -> float:
+        monkeypatch.setattr(personal, "PLAYED_VELOCITIES", played)
+        monkeypatch.setattr(personal, "EXPECTED_VELOCITIES", expected)
+        before, after = fitted(takes(noise=3, accent=30), tiny, tmp_path / f"{played} {expected}").held_out.velocity_r
         return after - before
 
-    assert abs(gained(0.0)) < 0.1
-    assert gained(1.0) > 0.5
+    assert abs(gained(0.0, 1.0)) < 0.1
+    assert gained(1.0, 1.0) > 0.5
+    assert gained(1.0, 1000.0) < 0.3
 
 
 def test_what_a_take_does_not_tell_stays_as_the_adapter_before_has_it(tiny: Path, tmp_path: Path) -> None:
