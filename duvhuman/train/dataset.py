@@ -21,7 +21,7 @@ from duvhuman.humanize.features import CONTEXT_NOTES
 from duvhuman.humanize.score import IntArray, Score, concatenated_ranges
 from duvhuman.train.deadpan import TEMPO_OCTAVES
 from duvhuman.train.draws import Draws, phrase_keys
-from duvhuman.train.encode import Batch, encode
+from duvhuman.train.encode import Batch, encode, tilted
 from duvhuman.train.parts import FEWEST_WANTED, SHORTEST_PHRASE
 from duvhuman.train.performance import Performance
 from duvhuman.train.storage import (
@@ -222,9 +222,16 @@ class PhraseData:
 
     def batch(
         self, phrases: IntArray, parts: Sequence[PartRow], *, seed: int, epoch: int, width: int,
-        shift_levels: bool = False, tempo_octaves: float = TEMPO_OCTAVES,
+        shift_levels: bool = False, tempo_octaves: float = TEMPO_OCTAVES, tilts: Mapping[str, float] | None = None,
     ) -> Batch:  # fmt: skip
-        """A random flat version (`encode`) of some phrases; it follows from `seed`, `epoch` and each phrase alone."""
+        """A random flat version (`encode`) of some phrases; it follows from `seed`, `epoch` and each phrase alone.
+
+        Parameters
+        ----------
+        tilts : velocities per semitone by which each pack is `tilted`; 0 if not named.
+        """
         played = self.performance(phrases, parts, context=CONTEXT_NOTES)
+        if tilts:
+            played = tilted(played, np.array([tilts.get(parts[int(index)].pack, 0.0) for index in phrases[:, 2]]))
         draws = Draws(phrase_keys(seed, epoch, phrases))
         return encode(played, draws, width=width, rescale=True, shift_levels=shift_levels, tempo_octaves=tempo_octaves)

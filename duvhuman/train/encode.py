@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from duvhuman.humanize.features import compute_features
-from duvhuman.humanize.score import Hints, contour, separate_segments
+from duvhuman.humanize.score import FloatArray, Hints, contour, separate_segments
 from duvhuman.train.deadpan import TEMPO_OCTAVES, deadpan
 from duvhuman.train.draws import Draws
 from duvhuman.train.performance import Performance
@@ -29,6 +29,7 @@ RANGES = (8.5, 23.0)
 """Velocity SDs that parts are rescaled to; other range hints the network does not know."""
 LEVELS = (50.0, 105.0)
 """Mean velocities that parts are shifted to where `with_random_level` is asked for."""
+MIDDLE_C = 60
 NARROWEST_RANGE = 4.0
 """A part whose velocities vary less is taken for one that varies so much: its noise is not blown up."""
 
@@ -97,6 +98,12 @@ def encode(
         weight=padded(played.wanted, torch.float32),
         taught=torch.zeros(len(draws), width, 0),
     )
+
+
+def tilted(played: Performance, slope: FloatArray) -> Performance:
+    """The phrases with their `slope` (S,), in velocities, added for each semitone above middle C."""
+    velocity = played.velocity + slope[played.score.segment] * (played.score.pitch - MIDDLE_C)
+    return replace(played, velocity=np.clip(np.round(velocity), 1, 127))
 
 
 def with_random_range(played: Performance, draws: Draws) -> Performance:

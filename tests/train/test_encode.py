@@ -25,6 +25,7 @@ from duvhuman.train.encode import (
     Batch,
     phrase_ends,
     random_hints,
+    tilted,
     with_random_level,
     with_random_range,
 )
@@ -168,6 +169,25 @@ def test_shifted_velocities_stay_midi_velocities() -> None:
     after = with_random_level(wide_and_narrow(60.0), Draws.seeded(0, 1000))
     assert after.velocity.min() == 1
     assert after.velocity.max() == 127
+
+
+# Packs whose velocities lean.
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_pack_is_tilted_about_middle_c_and_others_are_not(tmp_path: Path) -> None:
+    notes = numbered(12, pitch=np.arange(30, 102, 6), velocity=np.full(12, 70))
+    data = write_data(tmp_path, [({"pack": "recordings"}, notes), ({"pack": "songs"}, notes)])
+    one = data.batch(
+        np.array([[0, 12, 0], [12, 24, 1]]), data.parts, seed=0, epoch=0, width=12, tilts={"recordings": -0.5}
+    )
+    assert one.velocity[0].tolist() == [85, 82, 79, 76, 73, 70, 67, 64, 61, 58, 55, 52]
+    assert one.velocity[1].tolist() == [70] * 12
+
+
+def test_tilted_velocities_stay_midi_velocities() -> None:
+    line = score(np.arange(4.0), pitch=[20, 60, 61, 108])
+    assert tilted(performance(line, velocity=64), np.array([3.0])).velocity.tolist() == [1, 64, 67, 127]
 
 
 # Hints and phrase ends.

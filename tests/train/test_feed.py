@@ -157,6 +157,16 @@ def test_levels_are_shifted_if_the_configuration_says_so(versions: int, long: Ph
     assert len(told(True)) > len(long.parts) + 1
 
 
+@pytest.mark.parametrize("versions", [0, 1])
+def test_packs_are_tilted_if_the_configuration_says_so(versions: int, long: PhraseData) -> None:
+    def played(tilt: str) -> torch.Tensor:
+        one = feed(long, replace(CONFIG, versions=versions, tilt=tilt))
+        return torch.cat([batch.velocity[batch.mask] for batch in one.batches(one.plan(0), 0, 0)])
+
+    assert played("toys=-0.4").ne(played("")).any()
+    assert played("others=-0.4").equal(played(""))
+
+
 def test_several_processes_encode_the_same(long: PhraseData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ENCODED_AT_ONCE", 8)
     config = replace(CONFIG, versions=1)

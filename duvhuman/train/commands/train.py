@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from duvhuman.errors import DataError, FileError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.train.commands.orders import new_order, resumed_order, wanted_stages
-from duvhuman.train.config import TrainConfig
+from duvhuman.train.config import PACK_KEYS, TrainConfig, packs_named
 from duvhuman.train.order import Order
 from duvhuman.train.record import TRUNK, read_record
 
@@ -210,12 +210,12 @@ def _open(paths: tuple[str, ...], log: Callable[[str], None], *, resume: bool) -
 
 
 def _check_packs(settings: Sequence[str], data: PhraseData) -> None:
-    """Refuse `passes` of a pack that the data lack, which would change nothing; a configuration may name others."""
+    """Refuse `passes` or a `tilt` of a pack that the data lack, which would change nothing; a file may name others."""
     there = sorted({part.pack for part in data.parts})
     for setting in settings:
         key, _, value = setting.partition("=")
-        named = TrainConfig(passes=value).pack_passes() if key.strip().rpartition(".")[2] == "passes" else {}
-        if unknown := [pack for pack in named if pack not in there]:
+        named = packs_named(value) if key.strip().rpartition(".")[2] in PACK_KEYS else None
+        if unknown := [pack for pack in named or () if pack not in there]:
             raise OptionError(f"--set {setting}: {data.name} has no pack {unknown[0]!r}; there are {', '.join(there)}")
 
 

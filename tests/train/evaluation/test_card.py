@@ -111,10 +111,11 @@ def test_a_mean_of_models_is_told_among_the_stages(folder: Path) -> None:
 
 def test_what_was_trained_on_is_told_with_the_stage(folder: Path) -> None:
     record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-    record["trunk"]["config"] |= {"extra": True, "balance": 0.5}
+    record["trunk"]["config"] |= {"extra": True, "balance": 0.5, "tilt": "giantmidi=-0.4"}
     record["trunk"]["teachers"] = [[], []]
     (folder / "training.json").write_text(json.dumps(record), encoding="utf-8")
-    assert "| trunk (all instruments), with extra parts, parts more equal, taught by 2 others | " in card(folder)
+    heard = "with extra parts, parts more equal, tilt giantmidi=-0.4, taught by 2 others"
+    assert f"| trunk (all instruments), {heard} | " in card(folder)
 
 
 def test_the_shape_is_that_of_the_model(folder: Path) -> None:
