@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ EARLIER = "earlier"
 """Under this name a record lists the stages that made the weights its own training began with."""
 AVERAGE = "average"
 """Not a stage of training, but told among them: the mean of several models."""
+PACKS = "packs"
+"""Under this name a stage lists the packs whose parts it was trained on."""
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -41,6 +43,25 @@ def earlier_stages(folder: Path) -> list[dict[str, Any]]:
     record = read_record(folder)
     before: list[dict[str, Any]] = record.get(EARLIER, [])
     return before + [{"stage": name} | record[name] for name in ("shallow", TRUNK, "base") if name in record]
+
+
+def packs_heard(record: Mapping[str, Any], unnamed: Collection[str]) -> set[str]:
+    """The packs that a model, those it was made from and their teachers were trained on.
+
+    Parameters
+    ----------
+    unnamed : the packs of stages that do not name theirs, and of models without a record.
+    """
+    stages = [*record.get(EARLIER, ()), *(entry for name, entry in record.items() if name != EARLIER)]
+    heard = [set(stage.get(PACKS, unnamed)) for stage in _with_teachers(stages) if stage.get("stage") != AVERAGE]
+    return set().union(*heard) if heard else set(unnamed)
+
+
+def _with_teachers(stages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for stage in stages:
+        yield stage
+        for history in stage.get("teachers", ()):
+            yield from _with_teachers(history)
 
 
 def fold_left_out(folder: Path) -> tuple[int, int] | None:

@@ -43,7 +43,7 @@ from duvhuman.train.evaluation.predictors import (
 from duvhuman.train.feed import Feed
 from duvhuman.train.history import draw_curves
 from duvhuman.train.loop import Result, Surroundings, check_goes_on, digests_of, fit
-from duvhuman.train.record import EARLIER, TRUNK, earlier_stages, read_record, write_record
+from duvhuman.train.record import EARLIER, PACKS, TRUNK, earlier_stages, read_record, write_record
 from duvhuman.train.step import choose_precision
 from duvhuman.train.tasks import PAIR_NOTES, task_of
 from duvhuman.train.teachers import Teachers
@@ -191,14 +191,15 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
         _forget_stage(run, "lora")
         if run.around.world.is_main:  # gains of the adapter before are not those of the one that takes its place
             (run.folder / "adapter" / PERSONAL_FILE).unlink(missing_ok=True)
+    task = _task(run, instrument, config, network)
     result = fit(
-        model, network, _task(run, instrument, config, network), config, run.around, stage="lora",
+        model, network, task, config, run.around, stage="lora",
         resume=_in_progress(run, "lora"),
         save_best=lambda: save_adapter(model, run.folder / "adapter", f"duvhuman/{instrument}"),
     )  # fmt: skip
     if run.around.world.is_main:
         _calibrate_adapter(run, instrument)
-    _record(run, "lora", config, result)
+    _record(run, "lora", config, task, result)
 
 
 def _calibrate_adapter(run: Run, instrument: str) -> None:
@@ -297,14 +298,15 @@ def _fit(
 ) -> None:  # fmt: skip
     """Train all of a network, the best of which is saved in `save`, and record the stage."""
     network.to(run.around.device)
+    task = _task(run, instrument, config, network)
     result = fit(
-        network, network, _task(run, instrument, config, network), config, run.around, stage=stage,
+        network, network, task, config, run.around, stage=stage,
         resume=_in_progress(run, stage), save_best=lambda: network.save_pretrained(save),
     )  # fmt: skip
     if stage == "base" and run.around.world.is_main:
         best = PhraseTransformer.from_pretrained(save).to(run.around.device)
         calibrated(best, run.data, instrument).save_pretrained(save)
-    _record(run, stage, config, result)
+    _record(run, stage, config, task, result)
 
 
 def _task(run: Run, instrument: str, config: TrainConfig, network: PhraseTransformer) -> Task:
@@ -343,13 +345,15 @@ def _finished(run: Run, stage: str) -> bool:
     return done
 
 
-def _record(run: Run, stage: str, config: TrainConfig, result: Result) -> None:
+def _record(run: Run, stage: str, config: TrainConfig, task: Task, result: Result) -> None:
     """Write down that the stage is finished, and draw its curves; the other ranks wait for it."""
     if run.around.world.is_main:
+        passes = config.pack_passes()
         entry = {
             "config": asdict(config), "best_epoch": result.best_epoch, "notes_seen": result.notes_seen,
             "minutes": round(result.seconds / 60, 1), "device": _device_name(run.around),
             "metrics": {name: round(value, 4) for name, value in result.metrics.items()},
+            PACKS: sorted({part.pack for part in task.train if passes.get(part.pack, 1) > 0}),
         }  # fmt: skip
         if config.teacher_share:
             entry["teachers"] = [earlier_stages(folder) for folder in run.teachers]

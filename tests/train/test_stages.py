@@ -145,6 +145,7 @@ def test_the_record_tells_the_history_of_the_weights(trained: Trained) -> None:
         assert "vel_r" in entry["metrics"]
         assert "CPU threads" in entry["device"]
         assert entry["minutes"] >= 0
+        assert entry["packs"] == sorted({part.pack for part in trained.data.parts})
     text = (trained.guitar / "training.json").read_text(encoding="utf-8")
     assert str(trained.root) not in text
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

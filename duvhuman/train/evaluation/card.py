@@ -15,7 +15,7 @@ from typing import Any
 
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.train.evaluation.report import FLAT, RIDGE, Report, format_report, shipped_row
-from duvhuman.train.record import AVERAGE, EARLIER, read_record
+from duvhuman.train.record import AVERAGE, EARLIER, packs_heard, read_record
 
 CREDITS = {
     "lakh": """\
@@ -45,12 +45,13 @@ STAGE_NAMES = {
 }
 
 
-def write_card(folder: Path, report: Report, packs: Collection[str]) -> None:
+def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None:
     """Write ``README.md`` into the model's folder from its record and its evaluation.
 
     Parameters
     ----------
-    packs : the names of all packs in the data, of other instruments, too: the trunk heard them all.
+    judged_by : the packs of the data, of all instruments. A stage whose record does not name its packs is taken to have
+        heard these.
 
     Raises
     ------
@@ -59,6 +60,7 @@ def write_card(folder: Path, report: Report, packs: Collection[str]) -> None:
     """
     instrument = report.instrument
     record, shape = read_record(folder), read_config(folder)
+    packs = packs_heard(record, judged_by)
     adapter = ", and a LoRA adapter in PEFT's format" if (folder / "adapter").is_dir() else ""
     licence = ["license: apache-2.0"] if set(packs) <= CREDITS.keys() else []
     limits = f"{LIMITS[instrument]} " if set(packs) == CREDITS.keys() else ""

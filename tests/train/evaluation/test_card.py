@@ -170,6 +170,18 @@ def test_of_several_packs_those_that_are_known_are_credited(folder: Path) -> Non
     assert "Piano dominates" not in one
 
 
+def test_what_a_model_was_begun_with_is_credited_whatever_it_is_judged_by(tmp_path: Path) -> None:
+    folder = shutil.copytree(BUNDLED / "bass", tmp_path / "bass")
+    record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    record["base"]["packs"] = ["takes"]
+    (folder / "training.json").write_text(json.dumps(record), encoding="utf-8")
+    text = card(folder, packs=["band"])
+    for credit in ("Colin Raffel", "POP909", "GiantMIDI-Piano", "\nData from elsewhere: takes. "):
+        assert credit in text
+    assert "license" not in text
+    assert "band" not in text.split("Data, with thanks:")[1].split("## Limits")[0]
+
+
 def test_an_adapter_is_called_by_what_it_learnt_from(folder: Path) -> None:
     assert "| LoRA adapter (parts played by hand) |" in card(folder)
     record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
