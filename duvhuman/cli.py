@@ -220,23 +220,27 @@ def _play_options(args: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
-def _load(args: argparse.Namespace) -> Humanizer:
+def _load(args: argparse.Namespace, *, quiet: bool = False) -> Humanizer:
+    """What is warned of on the way is told, unless `quiet`, even if it fails."""
     from duvhuman.humanize.api import load
 
-    with collected_warnings() as messages:
-        humanizer = load(args.instrument, **_given(args, _LOAD_OPTIONS))
-    for message in messages:
-        say("warning", message)
-    return humanizer
+    messages: list[str] = []
+    try:
+        with collected_warnings() as messages:
+            return load(args.instrument, **_given(args, _LOAD_OPTIONS))
+    finally:
+        for message in () if quiet else messages:
+            say("warning", message)
 
 
 def _humanize(args: argparse.Namespace) -> int:
     options = _play_options(args)
-    jobs = plan_jobs(args.inputs, args.output, recursive=args.recursive, force=args.force)
+    takes = getattr(args, "like", ())
+    jobs = plan_jobs(args.inputs, args.output, takes=takes, recursive=args.recursive, force=args.force)
     bar = ProgressBar(len(jobs), stream=sys.stderr, wanted=not args.quiet)
     done = failed = 0
     try:
-        humanizer = _load(args)
+        humanizer = _load(args, quiet=args.quiet)
         for job in jobs:
             bar.draw(done + failed, job.source)
             outcome = _humanize_file(humanizer, job, options, force=args.force)
@@ -317,7 +321,7 @@ def _show(outcome: Outcome, args: argparse.Namespace) -> None:
 
 def _predict(args: argparse.Namespace) -> int:
     options = _play_options(args)
-    check_output(args.input, args.output, force=args.force)
+    check_output(args.input, args.output, takes=getattr(args, "like", ()), force=args.force)
     humanizer = _load(args)
     with collected_warnings() as messages:
         prediction = humanizer.predict(_source(args.input), **options)

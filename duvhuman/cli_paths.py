@@ -43,13 +43,16 @@ class Job:
     in_folder: bool = False
 
 
-def plan_jobs(inputs: Sequence[str], output: str, *, recursive: bool = False, force: bool = False) -> list[Job]:
+def plan_jobs(
+    inputs: Sequence[str], output: str, *, takes: Sequence[str] = (), recursive: bool = False, force: bool = False
+) -> list[Job]:
     """Lay out every output, and refuse what would lose a file.
 
     Parameters
     ----------
     inputs : files, folders, or one ``-``; at least one.
     output : a file for a single file, else a folder, which need not exist; or ``-`` for a single file.
+    takes : files that are read beside the inputs, and as safe as these.
     recursive : take the folders below an input folder, too.
     force : allow outputs that exist already to be replaced. Inputs are never written over.
 
@@ -66,13 +69,13 @@ def plan_jobs(inputs: Sequence[str], output: str, *, recursive: bool = False, fo
     """
     jobs = _pair(inputs, output, recursive=recursive)
     _refuse_collisions(jobs)
-    _refuse_overwriting([job.source for job in jobs], [job.target for job in jobs], force=force)
+    _refuse_overwriting([*takes, *(job.source for job in jobs)], [job.target for job in jobs], force=force)
     return jobs
 
 
-def check_output(source: str, target: str, *, force: bool = False) -> None:
-    """Refuse to write `target` over `source`, or, without `force`, over any file; raises as `plan_jobs` does."""
-    _refuse_overwriting([source], [target], force=force)
+def check_output(source: str, target: str, *, takes: Sequence[str] = (), force: bool = False) -> None:
+    """Refuse to write `target` over what is read, or, without `force`, over any file; raises as `plan_jobs` does."""
+    _refuse_overwriting([*takes, source], [target], force=force)
 
 
 def _pair(inputs: Sequence[str], output: str, *, recursive: bool) -> list[Job]:

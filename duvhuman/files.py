@@ -1,25 +1,57 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and paths that begin with ``~``."""
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from duvhuman.errors import OptionError
+
+UNFINISHED = ".tmp"
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """`path` with ``~`` and ``~user`` replaced by a home directory; OptionError if there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise OptionError(f"{path}: there is no such home directory; name the folder without ~") from None
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether `written_whole` was killed while it wrote this file."""
+    return path.name.startswith(".") and path.name.endswith(UNFINISHED)
+
 
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
     """Write a file of another name beside `target`, which takes its place, and its permissions, at the end.
 
-    Nobody ever sees half of it: if the writing fails or is interrupted, whatever stood at `target` stays.
+    Nobody ever sees half of it: if the writing fails or is interrupted, whatever stood at `target` stays. A link stays
+    one, and leads to the new file; a device or a pipe is written to as it is.
 
     Yields
     ------
     The path to write to.
+
+    Raises
+    ------
+    OSError
+        If `target` cannot be written, or is a link that leads to itself.
     """
-    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        target = target.resolve()
+    except RuntimeError as error:  # Python before 3.13
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(target)) from error
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    temporary = target.with_name(f".{uuid.uuid4().hex}{UNFINISHED}")
     try:
         yield temporary
         if target.exists():

@@ -102,12 +102,13 @@ def instrument_of_program(program: int | None) -> Instrument | None:
 def instrument_of_track_name(name: str) -> Instrument | None:
     """The instrument that a track's title names, or None; of several, the first word wins.
 
-    A right or left hand is that of a keyboard, unless the title names another instrument.
+    "String" does so only where no other word names one: a 12-string guitar is a guitar. A right or left hand is that of
+    a keyboard, unless the title names another instrument.
     """
     words = title_words(name)
-    for word in words:
-        if word in _BY_WORD:
-            return _BY_WORD[word]
+    named = [word for word in words if word in _BY_WORD]
+    if named:
+        return _BY_WORD[next((word for word in named if word != "string"), "string")]
     sides = (RIGHT_WORDS | LEFT_WORDS).intersection(words)
     a_hand = sides & {"rh", "lh"} or (sides and HAND_WORDS.intersection(words))
     return INSTRUMENTS["keys"] if a_hand else None

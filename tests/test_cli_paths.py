@@ -181,3 +181,14 @@ def test_check_output_guards_a_single_file() -> None:
         check_output("a.mid", "a.mid", force=True)
     with pytest.raises(OptionError, match=r"notes\.csv exists"):
         check_output("a.mid", "notes.csv")
+
+
+def test_takes_are_as_safe_as_inputs() -> None:
+    touch("a.mid", "take.mid", "in/take.mid", "out/x")
+    with pytest.raises(OptionError, match=r"take\.mid is the input take\.mid"):
+        plan_jobs(["a.mid"], "take.mid", takes=["take.mid"], force=True)
+    with pytest.raises(OptionError, match="over an input"):
+        plan_jobs(["in"], ".", takes=["take.mid"], force=True)
+    with pytest.raises(OptionError, match="over an input"):
+        check_output("a.mid", "take.mid", takes=["take.mid"], force=True)
+    assert pairs(plan_jobs(["a.mid"], "b.mid", takes=["take.mid"])) == [("a.mid", "b.mid")]

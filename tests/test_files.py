@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from duvhuman.files import written_whole
+from duvhuman.errors import OptionError
+from duvhuman.files import is_unfinished, user_path, written_whole
 
 
 def test_a_file_is_there_only_once_it_is_whole(tmp_path: Path) -> None:
@@ -43,3 +45,49 @@ def test_what_went_wrong_first_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError), written_whole(tmp_path / "file" / "below.txt") as unfinished:
         unfinished.write_text("new")
+
+
+def test_a_link_stays_one_and_leads_to_the_new_file(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    target, link = tmp_path / "below" / "take.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    link.symlink_to(target)
+    with written_whole(link) as unfinished:
+        unfinished.write_text("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_a_link_that_leads_to_itself_is_an_error_of_the_system(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    with pytest.raises(OSError, match="link"), written_whole(link) as unfinished:
+        unfinished.write_text("new")
+    assert link.is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are none")
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    with written_whole(pipe) as unfinished:
+        unfinished.write_text("new")
+    reader.join(timeout=10)
+    assert read == ["new"]
+    assert pipe.is_fifo()
+
+
+def test_what_a_killed_process_left_is_known(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "take.txt") as unfinished:
+        unfinished.write_text("new")
+        assert is_unfinished(unfinished)
+    assert not is_unfinished(tmp_path / "take.txt")
+
+
+def test_a_home_that_is_nobodys_is_told_of() -> None:
+    assert user_path("~") == Path.home()
+    with pytest.raises(OptionError, match="~nobody-of-this-name/x: there is no such home directory"):
+        user_path("~nobody-of-this-name/x")

@@ -97,7 +97,9 @@ def test_auto_is_offered_where_it_may_be_given() -> None:
         ("Guitar", "guitar"), ("GTR 2 (clean)", "guitar"), ("Bass", "bass"), ("Bass Guitar", "bass"),
         ("Fingered_Bass", "bass"), ("piano left", "keys"), ("Violin I", "strings"), ("Drums", None), ("", None),
         ("Bassoon", None), ("Right Hand", "keys"), ("LH", "keys"), ("l.h.", "keys"), ("main droite", "keys"),
-        ("Left hand bass", "bass"), ("Left", None), ("Hand claps", None), ("Main theme", None),
+        ("Left hand bass", "bass"), ("12-String Guitar", "guitar"), ("Nylon string gtr", "guitar"),
+        ("String Section", "strings"), ("Strings & bass", "strings"), ("Left", None), ("Hand claps", None),
+        ("Main theme", None),
     ],
 )  # fmt: skip
 def test_track_titles(title: str, expected: str | None) -> None:

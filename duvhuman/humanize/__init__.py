@@ -13,7 +13,7 @@ variation : 0 (the expected performance) to 1 (a sampled one).
 seed : the same input and seed give the same bytes; None draws one and reports it.
 dynamics : ``"keep"`` follows the accents and dynamics already written, ``"replace"`` sets them aside.
 velocity, duration : False leaves the velocities, or the lengths, as they are.
-tracks : indices of the tracks to play, whatever their programs say; None chooses by program.
+tracks : indices of the tracks to play, with a named instrument whatever their programs say; None chooses by program.
 protect : pitches to leave alone beside those outside the instrument's range (key-switches); an empty list: none.
 follow : False plays a flat part as if it were alone, however the others of its file swell and accent.
 like : a take of a player, or several: play as in these; an adapter is fitted to them in seconds, and cached.

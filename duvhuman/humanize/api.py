@@ -75,7 +75,8 @@ def humanize(
     seed : of the draw, 0 and up; the same input and seed give the same bytes. None draws one and reports it.
     dynamics : "keep" follows the accents and swells of a part that is not flat; "replace" keeps its mean alone.
     velocity, duration : False leaves velocities, or lengths, alone.
-    tracks : indices of the tracks to play, from 0, whatever their programs say; no other track changes.
+    tracks : indices of the tracks to play, from 0; no other track changes. With a named instrument they are played
+        whatever their programs say, but for drums.
     protect : pitches to leave alone beside those outside the instrument's range (usually key-switches); an empty list
         protects none.
     follow : True lets a flat part follow the dynamics of those parts of the file that are not flat, drums included;
@@ -153,8 +154,8 @@ def load(
 class Humanizer:
     """An instrument, or "auto", with its weights in memory; see `humanize` for the arguments.
 
-    The weights of a named instrument are read at once, those of "auto" when the first part needs them. Personal
-    adapters are fitted at once.
+    The weights of a named instrument are read at once, those of "auto" when the first part needs them; what happens to
+    their files afterwards changes nothing. Personal adapters are fitted at once.
     """
 
     def __init__(
@@ -169,6 +170,7 @@ class Humanizer:
         self.instrument = instrument_name(instrument)
         self._adapter, self._model, self._device = adapter, model, check_device(device)
         self._liked = {} if like is None else self._fit(like)
+        self._networks: dict[str, PhraseTransformer] = {}
         if self.instrument != AUTO:
             self._network(INSTRUMENTS[self.instrument])
 
@@ -237,8 +239,8 @@ class Humanizer:
         seen = notes.select(free)
         score = score_of(seen, choice.instrument, beats)
         written, hand = seen.velocity.astype(np.float64), hands_of(seen)
-        lift = written_balance(written, hand)
         keep = options.dynamics == "keep"
+        lift = written_balance(written, hand) if keep else np.zeros(len(written))
         followed = others if options.velocity and (is_flat(written - lift) or not keep) else []
         liked = self._liked.get(choice.instrument.name)
         louder = company(followed, seen.onset_seconds, seen.pitch, choice.instrument.name)
@@ -264,9 +266,11 @@ class Humanizer:
         return _PlayedPart(choice, velocity, duration, how=how)
 
     def _network(self, instrument: Instrument) -> PhraseTransformer:
-        liked = self._liked.get(instrument.name)
-        folder, adapter = self._weights(instrument.name)
-        return load_network(folder, adapter if liked is None else liked.folder, self._device, instrument.name)
+        name = instrument.name
+        if name not in self._networks:
+            liked, (folder, adapter) = self._liked.get(name), self._weights(name)
+            self._networks[name] = load_network(folder, liked.folder if liked else adapter, self._device, name)
+        return self._networks[name]
 
     def _weights(self, instrument: str) -> tuple[Path, Path | None]:
         """The folders of the model and of the adapter that was asked for."""
@@ -282,7 +286,8 @@ class Humanizer:
             folder, adapter = self._weights(name)
             try:
                 liked[name] = personal_adapter(
-                    sources, INSTRUMENTS[name], model=folder, start=adapter, device=self._device
+                    sources, INSTRUMENTS[name], marked_only=self.instrument == AUTO, model=folder, start=adapter,
+                    device=self._device,
                 )  # fmt: skip
             except DataError as error:
                 refused.append(error)

@@ -193,7 +193,7 @@ def inverse_cdf(probabilities: FloatArray, edges: FloatArray, uniform: FloatArra
 
 
 def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
-    """(N,) numbers in 0..1 that depend on the seed and on what is played: chord, place in the bar, chord before.
+    """(N,) numbers in 0..1 that depend on the seed and on what is played: chord, place in the bar, chords beside it.
 
     The notes of a chord share most of their draw, and neighbouring chords some of it.
     """
@@ -203,7 +203,7 @@ def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
     note_key = mix(score.pitch.astype(np.uint64) * np.uint64(1024) + place.astype(np.uint64))
     chord_key = np.zeros(chord[-1] + 1, dtype=np.uint64)
     np.bitwise_xor.at(chord_key, chord, note_key)
-    start = mix(np.array([seed, salt], dtype=np.uint64))[:1] ^ np.uint64(salt)
+    start = mix(mix(np.array([seed], dtype=np.uint64)) ^ np.uint64(salt))
     chord_key = mix(chord_key ^ mix(np.append(np.uint64(0), chord_key[:-1])) ^ start)
     ends = normal(mix(start ^ np.array([1, 2], dtype=np.uint64)))  # stand for the chords before and after the part
     chord_draw = normal(chord_key)

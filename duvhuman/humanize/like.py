@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from duvhuman.errors import DataError, FileError, ModelError, OptionError, warn
+from duvhuman.files import user_path
 from duvhuman.humanize.report import LikeReport
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument
@@ -89,12 +90,13 @@ def instruments_of(takes: Sequence[Source], instrument: str) -> dict[str, list[S
 
 
 def personal_adapter(
-    takes: Sequence[Source], instrument: Instrument, *, model: Path, start: Path | None, device: str
+    takes: Sequence[Source], instrument: Instrument, *, marked_only: bool, model: Path, start: Path | None, device: str
 ) -> Liked:
     """The personal adapter for some takes.
 
     Parameters
     ----------
+    marked_only : as for `read_takes`.
     model, start : the folders of the base and of the adapter that the personal one begins with (None: the bare base).
     device : where it is fitted.
 
@@ -115,8 +117,9 @@ def personal_adapter(
     from duvhuman.train.personal import RECIPE, fit_personal  # training is imported where it is asked for
     from duvhuman.train.takes import read_takes
 
-    passages = read_takes(takes, instrument.name)  # first of all: what it warns of holds for a cached adapter, too
-    name = f"{instrument.name}-{_digest(takes, instrument, (model, start), RECIPE)}"
+    # First of all: what it warns of holds for a cached adapter, too.
+    passages = read_takes(takes, instrument.name, marked_only=marked_only)
+    name = f"{instrument.name}-{_digest(takes, instrument, (model, start), [RECIPE, marked_only])}"
     cached = cache_folder() / "like" / name
     if not _intact(cached):
         made = tempfile.mkdtemp(prefix="duvhuman-like-")
@@ -146,19 +149,19 @@ def personal_adapter(
 def cache_folder() -> Path:
     """``$DUVHUMAN_CACHE``, else the platform's folder for caches."""
     if named := os.environ.get(CACHE_VARIABLE):
-        return Path(named).expanduser()
+        return user_path(named)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")).expanduser() / "duvhuman" / "Cache"
+        return user_path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")) / "duvhuman" / "Cache"
     if sys.platform == "darwin":
-        return Path("~/Library/Caches/duvhuman").expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "duvhuman"
+        return user_path("~/Library/Caches/duvhuman")
+    return user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "duvhuman"
 
 
 def _digest(
-    takes: Sequence[Source], instrument: Instrument, weights: Sequence[Path | None], recipe: int
+    takes: Sequence[Source], instrument: Instrument, weights: Sequence[Path | None], recipe: Sequence[int]
 ) -> str:  # fmt: skip
     """What the adapter follows from, in 32 letters and digits."""
-    whole = hashlib.sha256(json.dumps([recipe, instrument.name]).encode())
+    whole = hashlib.sha256(json.dumps([*recipe, instrument.name]).encode())
     for take in takes:
         whole.update(hashlib.sha256(take.data).digest())
     for folder in weights:

@@ -1,7 +1,8 @@
-"""Networks that are kept in memory, ready to play, until their files change."""
+"""Networks that are kept in memory for those who ask for them next, until their files change."""
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from duvhuman.models.lora import instrument_of_adapter, merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 KEPT_NETWORKS = 8
-_networks: dict[tuple[str, str, str, tuple[int, ...]], PhraseTransformer] = {}
+_networks: dict[tuple[str, str, str, tuple[tuple[int, int], ...]], PhraseTransformer] = {}
 _networks_lock = threading.Lock()
 
 
@@ -45,7 +46,10 @@ def load_network(folder: Path, adapter: Path | None, device: str, instrument: st
         raise ModelError(f"{adapter}: is an adapter for {meant}, not for {instrument}; name one for {instrument}")
     files = [*folder.glob("*.safetensors"), *folder.glob("*.json")]
     files += [*adapter.glob("*.safetensors"), *adapter.glob("*.json")] if adapter else []
-    stamp = tuple(sorted(file.stat().st_mtime_ns for file in files))
+    try:
+        stamp = tuple(sorted((status.st_mtime_ns, status.st_size) for status in map(os.stat, files)))
+    except OSError as error:  # gone since it was found
+        raise ModelError(f"{error.filename}: cannot be read ({error.strerror}); get or train the model anew") from None
     key = (str(folder), str(adapter), device, stamp)
     with _networks_lock:
         if key not in _networks:

@@ -48,13 +48,14 @@ class Options:
                 raise OptionError(f"{name} must be True or False, not {value!r}")
         if self.seed is not None and not (_is_integer(self.seed) and 0 <= self.seed <= LARGEST_SEED):
             raise OptionError(f"seed must be a whole number from 0 to {LARGEST_SEED} (or None), not {self.seed!r}")
-        if self.dynamics not in DYNAMICS:
+        if str(self.dynamics) not in DYNAMICS:  # an array has no single answer to "in"
             raise OptionError(f"dynamics must be {' or '.join(map(repr, DYNAMICS))}, not {self.dynamics!r}")
         for name, highest in (("tracks", None), ("protect", 127)):
             values = getattr(self, name)
             if values is None:
                 continue
-            if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
+            single = isinstance(values, (str, bytes)) or getattr(values, "ndim", 1) == 0  # an array of no dimension
+            if single or not isinstance(values, Collection):
                 raise OptionError(f"{name} must be a list of whole numbers, not {values!r}")
             for value in values:
                 if not _is_integer(value) or value < 0 or (highest is not None and value > highest):

@@ -110,7 +110,7 @@ def contour(
     Returns
     -------
     swell : (N,) the mean velocity within `SWELL_BEATS` of each note minus `level`, in steps of 4.
-    accent : (N,) -1, 0 or 1: whether the note lies more than 8 under or over the swell.
+    accent : (N,) -1, 0 or 1: whether the note lies 8 or more under or over the swell.
     """
     values = np.asarray(velocity, dtype=np.float64)
     if not len(values):

@@ -46,7 +46,8 @@ def choose_parts(
     Parameters
     ----------
     instrument : a name or alias of `duvhuman.instruments`, or ``"auto"``.
-    tracks : if given, exactly the parts of these tracks (indices from 0) are played, whatever their program.
+    tracks : if given, no others are played than the parts of these tracks (indices from 0): with a named instrument
+        whatever their program, but for drums.
     n_tracks : the number of tracks of the file.
 
     Raises

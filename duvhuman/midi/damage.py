@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from duvhuman.midi.smf import END_OF_TRACK, META, SmfFile, Track
+from duvhuman.midi.smf import SmfFile
 
 
 def damage(smf: SmfFile) -> str:
@@ -13,13 +13,6 @@ def damage(smf: SmfFile) -> str:
     stated, found = int.from_bytes(smf.header[10:12], "big"), len(smf.tracks)
     for number, track in enumerate(smf.tracks):
         missing = int.from_bytes(track.header[4:8], "big") > len(track.body)
-        if (missing or track.readable < len(track.body)) and not _has_end(track):
+        if (missing or track.readable < len(track.body)) and not track.ended:
             return f"track {number} cannot be read behind tick {track.ticks[-1] if len(track) else 0}"
     return f"{found} of its {stated} tracks are there" if found < stated else ""
-
-
-def _has_end(track: Track) -> bool:
-    """Whether the last event that could be read is the End of Track."""
-    if not len(track) or track.statuses[-1] != META:
-        return False
-    return bool(track.bytes_array[track.offsets[-1] + 1] == END_OF_TRACK)

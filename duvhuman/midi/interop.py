@@ -93,7 +93,7 @@ class MidiFile:
                                 f"{target / 'out.mid'}.")
             if not overwrite and target.exists():
                 raise FileError(f"{target}: is there already. Choose another name or allow overwriting.")
-            with written_whole(target.resolve()) as unfinished:
+            with written_whole(target) as unfinished:
                 unfinished.write_bytes(self._data)
         except FileError:
             raise

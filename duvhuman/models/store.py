@@ -18,6 +18,7 @@ from os import PathLike
 from pathlib import Path
 
 from duvhuman.errors import ModelError, OptionError
+from duvhuman.files import user_path
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 
 MODELS_VARIABLE = "DUVHUMAN_MODELS"
@@ -72,15 +73,14 @@ def find_model(instrument: str, model: str | PathLike[str] | None = None) -> Pat
     if model is not None:
         if not isinstance(model, (str, PathLike)):
             raise OptionError(f"model must be a path or 'org/name', not {model!r}")
-        folder = Path(model).expanduser()
+        folder = user_path(model)
         if folder.is_dir():
             return _model_in(folder, name)
         if isinstance(model, str) and (match := _REPOSITORY.fullmatch(model)):
             return _model_from_hub(match["repo"], match["revision"], name)
         raise ModelError(f"{model}: no such folder; name a folder that holds a model, or org/name@revision")
-    for _, root in _roots():
-        if (root / name).is_dir() and not _holds_adapters_alone(root / name):
-            return _checked(root / name, MODEL_FILES, "model")
+    if (default := _default_folder(name)) is not None:
+        return _checked(default, MODEL_FILES, "model")
     raise ModelError(
         f"there is no model for {name}: neither in ${MODELS_VARIABLE} ({os.environ.get(MODELS_VARIABLE) or 'not set'}) "
         f"nor in {BUNDLED}. Install duvhuman anew, name a folder or org/name@revision as the model, or train one with "
@@ -116,7 +116,7 @@ def find_adapter(
     if adapter == DEFAULT_ADAPTER:
         return _checked(base / "adapter", ADAPTER_FILES, "adapter") if (base / "adapter").is_dir() else None
     named = [folder / adapter for folder in (base, *(root / name for _, root in _roots()))]
-    for folder in (Path(adapter).expanduser(), *named):
+    for folder in (user_path(adapter), *named):
         if folder.is_dir():
             return _checked(folder, ADAPTER_FILES, "adapter")
     known = ", ".join((DEFAULT_ADAPTER, *_adapters(base)))
@@ -137,7 +137,7 @@ def list_models() -> list[ModelRow]:
                 files = [folder / file for file in MODEL_FILES]
                 files += [folder / adapter / file for adapter in adapters for file in ADAPTER_FILES]
                 size = sum(file.stat().st_size for file in files)
-                used = all(row.instrument != name for row in rows)
+                used = folder == _default_folder(name)
                 rows.append(ModelRow(name, source, folder, used, adapters, size, _headline(folder / "README.md")))
     return rows
 
@@ -145,8 +145,14 @@ def list_models() -> list[ModelRow]:
 def _roots() -> list[tuple[str, Path]]:
     """The folders that hold one model per instrument, in search order, and what each is called."""
     mine = os.environ.get(MODELS_VARIABLE)
-    roots = [(f"${MODELS_VARIABLE}", Path(mine).expanduser())] if mine else []
+    roots = [(f"${MODELS_VARIABLE}", user_path(mine))] if mine else []
     return [*roots, ("bundled", BUNDLED)]
+
+
+def _default_folder(instrument: str) -> Path | None:
+    """The first folder that is for models of the instrument, complete or not; adapters alone are for a later one."""
+    folders = (root / instrument for _, root in _roots())
+    return next((folder for folder in folders if folder.is_dir() and not _holds_adapters_alone(folder)), None)
 
 
 def _model_in(folder: Path, instrument: str) -> Path:

@@ -131,9 +131,12 @@ class LocalPool(Generic[Group, Done]):
         return AHEAD * self._jobs
 
     def submit(self, group: Group) -> tuple[Group, Future[Done]]:
-        """Have a group done by whoever is free."""
+        """Have a group done by whoever is free; DataError if a process died."""
         with _no_interrupt():  # a process that is started here must not be interrupted before `_begin`
-            return group, self._pool.submit(self._work, group)
+            try:
+                return group, self._pool.submit(self._work, group)
+            except BrokenProcessPool:
+                raise _killed(group) from None
 
     def result(self, handle: tuple[Group, Future[Done]]) -> Done:
         """Wait for a group; DataError if a process died."""
@@ -141,10 +144,14 @@ class LocalPool(Generic[Group, Done]):
         try:
             return future.result()
         except BrokenProcessPool:
-            raise DataError(
-                f"a process at work on {group.label} or something near it was killed, perhaps for want of memory; "
-                "try fewer --jobs"
-            ) from None
+            raise _killed(group) from None
+
+
+def _killed(group: Labelled) -> DataError:
+    return DataError(
+        f"a process at work on {group.label} or something near it was killed, perhaps for want of memory; "
+        "try fewer --jobs"
+    )
 
 
 def _begin() -> None:

@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from duvhuman.errors import OptionError
+from duvhuman.errors import DataError, OptionError
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.score import IntArray
 from duvhuman.train.config import TrainConfig, fold_in, fold_of
@@ -131,15 +132,15 @@ class Feed:
         order = order[self._trained[phrases[order, 2]]]
         widths = self._widths(phrases)
         batch, pool = config.batch_size, POOL_BATCHES * config.batch_size
-        if config.compile:  # for one size only: the last batch is filled up from the beginning
-            order = np.resize(order, -(-len(order) // batch) * batch)
         whole = len(order) - len(order) % batch
         batches: list[IntArray] = []
         for start in range(0, whole, pool):
             rows = order[start : min(start + pool, whole)]
             rows = rows[np.argsort(widths[rows], kind="stable")].reshape(-1, batch)
             batches += list(rows[rng.permutation(len(rows))])
-        return Plan(phrases, batches + ([order[whole:]] if whole < len(order) else []))
+        if len(rest := order[whole:]):  # compiled for one size only, the last batch is filled up from the beginning
+            batches.append(np.resize(np.append(rest, order), batch) if config.compile else rest)
+        return Plan(phrases, batches)
 
     def _phrases(self, version: int) -> IntArray:
         """(P, 4) the phrases of a version, those of songs that are left out among them."""
@@ -173,7 +174,10 @@ class Feed:
             share = own if len(own) else rows[:1]  # a rank without a phrase takes part with one that does not count
             if whole is None:
                 batch = self._encode(plan.phrases[share], version, int(widths[rows].max())).to(self._device)
-                batch = self._teach(batch, plan.phrases[share])
+                if self._config.versions:  # as if it had stayed on the device, where a resumed run may find room for it
+                    batch = _loose(_compact(self._teach(_loose(_compact(batch)), plan.phrases[share])))
+                else:
+                    batch = self._teach(batch, plan.phrases[share])
             else:
                 # What stays on the device is padded to one width where code is compiled for each.
                 width = self._max_len if self._config.compile else int(widths[rows].max())
@@ -226,7 +230,16 @@ class Feed:
         return [job(version, piece) for piece in _pieces(self._phrases(version))]
 
     def _encoded_in_pool(self, version: int) -> list[Columns]:
-        """A version, encoded by other processes, which go on with the versions after it."""
+        """A version, encoded by other processes, which go on with the versions after it; DataError if one died."""
+        try:
+            return self._from_pool(version)
+        except BrokenProcessPool:
+            raise DataError(
+                "a process that encodes phrases was killed, perhaps for want of memory; free some and go on with "
+                "--resume, or begin anew with --set versions=0"
+            ) from None
+
+    def _from_pool(self, version: int) -> list[Columns]:
         if self._pool is None:
             # Workers use one thread each; "spawn", since CUDA does not survive a fork.
             job = _EncodeJob(self._data, self._parts, self._config, self._max_len)
@@ -277,7 +290,7 @@ class _EncodeJob:
 
     def __call__(self, version: int, phrases: IntArray) -> Columns:
         batch = _version_of(self.data, self.parts, self.config, phrases, version, self.max_len)
-        return [tensor.to(kind).numpy() for tensor, kind in zip(batch, COMPACT, strict=True)]
+        return [tensor.numpy() for tensor in _compact(batch)]
 
 
 _job: _EncodeJob | None = None
@@ -309,9 +322,17 @@ def _encode_in_worker(version: int, phrases: IntArray) -> Columns:
 def _rows(whole: Batch, chosen: Tensor, width: int) -> Batch:
     """Some phrases of a version, as the network takes them."""
     index = chosen.to(whole.pitch.device, non_blocking=True)
-    rows = Batch(*(tensor[index, :width] for tensor in whole))
+    return _loose(Batch(*(tensor[index, :width] for tensor in whole)))
+
+
+def _compact(batch: Batch) -> Batch:
+    return Batch(*(tensor.to(kind) for tensor, kind in zip(batch, COMPACT, strict=True)))
+
+
+def _loose(batch: Batch) -> Batch:
+    """A compact batch as the network takes it."""
     return Batch(
-        pitch=rows.pitch.long(), program=rows.program.long(), features=rows.features.float(), mask=rows.mask,
-        velocity=rows.velocity.float(), articulation=rows.articulation.float(),
-        boundary=rows.boundary.float(), weight=rows.weight.float(), taught=rows.taught.float(),
+        pitch=batch.pitch.long(), program=batch.program.long(), features=batch.features.float(), mask=batch.mask,
+        velocity=batch.velocity.float(), articulation=batch.articulation.float(),
+        boundary=batch.boundary.float(), weight=batch.weight.float(), taught=batch.taught.float(),
     )  # fmt: skip

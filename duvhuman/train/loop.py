@@ -141,6 +141,8 @@ class _Fit:
             check_goes_on(state, task, config, self.digests, self.folder)
         precision = self._common_precision() if state is None else str(state["precision"])
         self.precision = config.precision if config.precision != "auto" else precision
+        if task.teachers is not None:
+            task.teachers.compute_in(self.precision)
         max_len = network.config.max_len
         self.feed = Feed(
             task.data, task.train, config, max_len=max_len, device=self.device, world=self.world, jobs=around.jobs,
@@ -202,7 +204,7 @@ class _Fit:
                 self.events.close()
         if self.at.best_epoch < 0:
             raise DataError("every epoch's predictions were constant; the weights are of no use and were not kept")
-        if self.config.stop_after and self.world.is_main:
+        if self.at.epoch == self.last_epoch < self.config.epochs and self.world.is_main:
             self.save_best()  # the next stage goes on from the last weights: the best are of a schedule not yet ended
         return Result(self.at.best_epoch + 1, self.metrics_of_best, self.at.notes_seen, self._seconds())
 

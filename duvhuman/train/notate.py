@@ -76,8 +76,8 @@ class _Written:
 def notate(
     data: PhraseData, packs: Sequence[str], *, jobs: int = 1, log: Callable[[str], None] = print
 ) -> list[Notated]:
-    """Write down all parts without a beat of some packs, and store with every note of them where it stands, in place of
-    what an earlier run has stored.
+    """Write down all parts without a beat of some packs, and store with every note of them where it stands. What an
+    earlier run has stored of other packs stays.
 
     Parameters
     ----------

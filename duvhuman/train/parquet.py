@@ -25,7 +25,7 @@ UNITS = {
     "part": "number of the part in the data set",
     "source": "path of the file below its pack",
     "pack": "name of the folder given to prepare",
-    "instrument": "guitar, bass, keys or strings",
+    "instrument": "guitar, bass, keys, strings or other",
     "split": "train or valid",
     "onset_beats": "beats since the first note of the part",
     "duration_beats": "beats",
@@ -37,6 +37,7 @@ UNITS = {
     "bar_beats": "length of the bar in beats",
     "grid": "whether beats and bars mean anything in this part",
     "played": "whether the part was played by hand",
+    "extra": "whether it has few dynamics or is of another instrument, and only helps to learn what players share",
     "wanted": "false in a bar that repeats for the third time or more",
     "released": "false where the pedal and not the key ends the note",
 }
@@ -99,7 +100,7 @@ def _schema() -> Any:
         "song": text, "part": pa.int32(), "source": text, "pack": text, "instrument": text, "split": text,
         "onset_beats": pa.float64(), "duration_beats": pa.float32(), "pitch": pa.uint8(), "velocity": pa.uint8(),
         "program": pa.uint8(), "tempo_bpm": pa.float32(), "beat_in_bar": pa.float32(), "bar_beats": pa.float32(),
-        "grid": pa.bool_(), "played": pa.bool_(), "wanted": pa.bool_(), "released": pa.bool_(),
+        "grid": pa.bool_(), "played": pa.bool_(), "extra": pa.bool_(), "wanted": pa.bool_(), "released": pa.bool_(),
     }  # fmt: skip
     return pa.schema(kinds, metadata={"duvhuman": __version__, "units": json.dumps(UNITS)})
 
@@ -122,7 +123,7 @@ def _table(schema: Any, rows: Sequence[PartRow], parts: range, columns: Columns)
 
     values = {
         **{name: text(name) for name in ("song", "source", "pack", "instrument", "split")},
-        **{name: flag(name) for name in ("grid", "played")},
+        **{name: flag(name) for name in ("grid", "played", "extra")},
         **{name: columns[name] for name in ("pitch", "velocity", "program", "wanted", "released")},
         "part": np.repeat(np.array(parts, dtype=np.int32), sizes),
         "onset_beats": beats("onset", np.float64),

@@ -44,7 +44,6 @@ from duvhuman.train.feed import Feed
 from duvhuman.train.history import draw_curves
 from duvhuman.train.loop import Result, Surroundings, check_goes_on, digests_of, fit
 from duvhuman.train.record import EARLIER, PACKS, TRUNK, earlier_stages, read_record, write_record
-from duvhuman.train.step import choose_precision
 from duvhuman.train.tasks import PAIR_NOTES, task_of
 from duvhuman.train.teachers import Teachers
 from duvhuman.train.validate import VALIDATION_SEED, Task, validation_phrases
@@ -273,6 +272,11 @@ def _network(
     before = None if start is None else PhraseTransformer.from_pretrained(start)
     if before is not None:
         _checked(before.config, start)
+        if (deeper := before.config.n_layers) > config.n_layers:
+            raise OptionError(
+                f"{start}: has {deeper} layers, and n_layers={config.n_layers} would cut it; "
+                f"--set {stage}.n_layers={deeper}"
+            )
     shape = config if before is None else before.config
     wanted = ModelConfig(
         instrument=instrument, d_model=shape.d_model, n_heads=shape.n_heads, n_layers=config.n_layers,
@@ -319,8 +323,7 @@ def _teachers(run: Run, config: TrainConfig, network: PhraseTransformer) -> Teac
         return None
     if not run.teachers:
         raise OptionError("teacher_share is for runs with --teachers; name the folders of models, or set it to 0")
-    device = run.around.device
-    teachers = Teachers(run.teachers, device, bf16=choose_precision(config.precision, device) == "bf16")
+    teachers = Teachers(run.teachers, run.around.device)
     if teachers.duration_edges != network.config.duration_edges:
         raise ModelError(f"{run.teachers[0]}: has other articulation bins than the network that is to be taught")
     return teachers

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duvhuman.errors import DataError, FileError
-from duvhuman.files import written_whole
+from duvhuman.files import is_unfinished, written_whole
 
 TICKS_PER_BEAT = 480
 TEMPO_UNIT = 1 / 32
@@ -34,7 +34,6 @@ COLUMNS: dict[str, type] = {
 ADDED_COLUMNS: dict[str, type] = {"written_beats": np.float32, "written_bar_beats": np.float32}
 """What `duvhuman.train.notate` adds, NaN where it was not asked: beats since the bar of the part's first note began,
 and beats of a bar."""
-"""An added column has this ending, beside the shards, until it is whole."""
 SHARD_NOTES = 4_000_000
 """A shard is closed once it holds this many notes: some 70 MB."""
 DATASET_FILE, PARTS_FILE = "dataset.json", "parts.json"
@@ -135,6 +134,8 @@ class DiskShards:
                     name: _open_column(path, notes, kind) for name, kind in (COLUMNS | ADDED_COLUMNS).items()
                     if (path := _column_path(self._folder, shard, name)).exists() or name in COLUMNS
                 }  # fmt: skip
+                if not opened.keys() >= ADDED_COLUMNS.keys():  # some were written, and then the process was killed
+                    opened = {name: opened[name] for name in COLUMNS}
             except ValueError as error:
                 raise _no_data(self._folder, error) from None
             self._open[shard] = opened
@@ -142,20 +143,27 @@ class DiskShards:
         return self._open[shard]
 
     def write_added(self, columns: Columns) -> None:
-        """Add some of `ADDED_COLUMNS`, (N,) over all notes, in place of those that stand there.
+        """Add `ADDED_COLUMNS`, (N,) over all notes; where they are NaN, what stands there stays.
 
         Raises
         ------
+        DataError
+            If a file is missing or damaged.
         FileError
             If the folder cannot be written.
         """
-        self._open.clear()  # Windows replaces no file that is open
         for shard, (start, stop) in enumerate(itertools.pairwise(self.bounds.tolist())):
+            before, whole = self.columns(shard), dict[str, NDArray[np.generic]]()
             for name, values in columns.items():
+                new: NDArray[np.generic] = values[start:stop].astype(ADDED_COLUMNS[name])
+                whole[name] = np.where(np.isnan(new), before[name], new) if name in before else new
+            del before
+            self._open.clear()  # Windows replaces no file that is open
+            for name, values in whole.items():
                 path = _column_path(self._folder, shard, name)
                 try:
                     with written_whole(path) as unfinished, unfinished.open("wb") as file:
-                        np.save(file, values[start:stop].astype(ADDED_COLUMNS[name]))
+                        np.save(file, values)
                 except OSError as error:
                     raise FileError(f"{path}: cannot be written ({error.strerror})") from None
 
@@ -240,7 +248,7 @@ def read_dataset(folder: Path) -> tuple[list[PartRow], DiskShards]:
 def is_shard(folder: Path) -> bool:
     """Whether a folder holds a shard, or what a killed process left of one, and nothing that is not ours to remove."""
     ours = {PARTS_FILE, *(f"{name}.npy" for name in COLUMNS | ADDED_COLUMNS)}
-    return folder.is_dir() and {path.name for path in folder.iterdir()} <= ours
+    return folder.is_dir() and all(path.name in ours or is_unfinished(path) for path in folder.iterdir())
 
 
 def _read_json(path: Path) -> Any:

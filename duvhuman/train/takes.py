@@ -18,7 +18,7 @@ import numpy as np
 from duvhuman.errors import DataError, warn
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray, Score, score_of
 from duvhuman.humanize.selection import choose_parts
-from duvhuman.instruments import Instrument, get_instrument
+from duvhuman.instruments import AUTO, Instrument, get_instrument
 from duvhuman.midi.interop import Source
 from duvhuman.midi.notes import NoteTable, read_parts
 from duvhuman.midi.smf import parse_smf
@@ -48,8 +48,13 @@ class Passage:
     take: int
 
 
-def read_takes(takes: Sequence[Source], instrument: str) -> list[Passage]:
+def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = False) -> list[Passage]:
     """The passages of an instrument in some takes.
+
+    Parameters
+    ----------
+    marked_only : take only parts whose program, or whose track's name, says that they are the instrument's, as "auto"
+        does; otherwise those that say nothing count as its, too.
 
     Raises
     ------
@@ -68,9 +73,9 @@ def read_takes(takes: Sequence[Source], instrument: str) -> list[Passage]:
     refused: list[str] = []
     for number, take in enumerate(takes):
         smf = parse_smf(take.data, source=take.name)
-        parts = read_parts(smf, instrument=named.name)
-        selection = choose_parts(parts, named.name)
-        tables = [_usable(choice.part.notes, named) for choice in selection.choices if choice.instrument is not None]
+        parts = read_parts(smf, instrument=None if marked_only else named.name)
+        selection = choose_parts(parts, AUTO if marked_only else named.name)
+        tables = [_usable(choice.part.notes, named) for choice in selection.choices if choice.instrument is named]
         if selection.notice and any(map(len, tables)):
             warn(f"{take.name}: no part is marked as {named.name}; the take of another instrument is learnt from")
         reasons = [_nothing_to_learn(table) for table in tables]

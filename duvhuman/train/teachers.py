@@ -42,7 +42,6 @@ class Teachers:
     ----------
     folders : of the models.
     device : where they are asked.
-    bf16 : whether they multiply matrices in bf16, as on CUDA they always do.
 
     Raises
     ------
@@ -51,8 +50,8 @@ class Teachers:
         different numbers of folds, or nobody teaches one of these.
     """
 
-    def __init__(self, folders: Sequence[Path], device: torch.device, *, bf16: bool = False) -> None:
-        self._device, self._bf16 = device, bf16 or device.type == "cuda"
+    def __init__(self, folders: Sequence[Path], device: torch.device) -> None:
+        self._device, self._bf16 = device, device.type == "cuda"
         self._networks = [PhraseTransformer.from_pretrained(folder).to(device) for folder in folders]
         self._left_out = [fold_left_out(folder) for folder in folders]
         self.duration_edges = self._networks[0].config.duration_edges
@@ -68,6 +67,10 @@ class Teachers:
         if missing := [fold for fold in range(self.folds) if not self._of_fold(fold)]:
             which = f"{missing[0] + 1}/{self.folds}"
             raise ModelError(f"no teacher left out fold {which} of the songs; train one with --set fold={which}")
+
+    def compute_in(self, precision: str) -> None:
+        """Multiply matrices in "bf16", as on CUDA they always do, or in "float32"."""
+        self._bf16 = precision == "bf16" or self._device.type == "cuda"
 
     def digest(self) -> str:
         """A short text that is another for other teachers, wherever they lie."""

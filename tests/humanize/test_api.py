@@ -186,6 +186,21 @@ def test_replaced_dynamics_do_not_matter_but_for_their_mean() -> None:
     assert np.array_equal(first.velocity, flat.velocity)
 
 
+def test_the_levels_of_two_flat_hands_are_kept_or_replaced_as_other_dynamics_are() -> None:
+    def lead(right: int, left: int, dynamics: str) -> float:
+        """How much louder the right hand is played than the left one."""
+        hands = (("Right hand", 72, right), ("Left hand", 48, left))
+        tracks = [
+            part([(240 * i, low + i % 5, velocity, 120) for i in range(48)], number=0, name=name)
+            for name, low, velocity in hands
+        ]  # fmt: skip
+        notes = table(humanize(song(*tracks), "keys", dynamics=dynamics, seed=1).to_bytes())
+        return float(notes.velocity[notes.pitch > 60].mean() - notes.velocity[notes.pitch < 60].mean())
+
+    assert lead(80, 60, "keep") > lead(70, 70, "keep") + 10
+    assert lead(80, 60, "replace") == lead(70, 70, "replace")
+
+
 def test_kept_dynamics_do_matter() -> None:
     first, second = (table(played(accented(shift), dynamics="keep")) for shift in (0, 1))
     assert not np.array_equal(first.velocity, second.velocity)
@@ -254,6 +269,14 @@ def test_a_network_is_read_once_until_its_files_change(
     other.save_pretrained(model)
     assert played(flat_song(), model=model) != first[0]
     assert len(reads) == 2
+
+
+def test_a_warm_player_does_not_need_its_files(tiny: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny / "guitar", tmp_path / "mine")
+    player = load("guitar", model=model)
+    before = player.humanize(flat_song(), seed=7).to_bytes()
+    shutil.rmtree(model)
+    assert player.humanize(flat_song(), seed=7).to_bytes() == before
 
 
 # Adapters

@@ -283,6 +283,11 @@ def test_draws_of_very_short_parts_are_uniform_over_seeds(n: int) -> None:
     assert distance_from_uniform(np.concatenate(draws)) < 0.06
 
 
+def test_what_is_drawn_for_lengths_tells_nothing_of_what_is_for_velocities() -> None:
+    draws = np.array([[keyed_uniform(score(np.zeros(1)), seed, salt)[0] for salt in (1, 2)] for seed in range(900)])
+    assert abs(np.corrcoef(draws.T)[0, 1]) < 0.12
+
+
 def test_equal_bars_get_equal_draws() -> None:
     draws = keyed_uniform(score(np.arange(80) / 2, looped(10)), 1, 1).reshape(10, 8)
     assert np.array_equal(draws[1:-1], np.tile(draws[1], (8, 1)))  # the outermost have other neighbours

@@ -23,11 +23,12 @@ from builders import BASS, FLUTE, GUITAR, flat_song, part, riff, song
 from duvhuman.errors import DataError, DuvhumanWarning, FileError, MidiError, OptionError
 from duvhuman.humanize import like as like_module
 from duvhuman.humanize.api import Humanizer, humanize, load, predict
-from duvhuman.humanize.like import CACHE_VARIABLE, cache_folder
+from duvhuman.humanize.like import CACHE_VARIABLE, cache_folder, instruments_of, open_takes
 from duvhuman.instruments import DRUM_CHANNEL
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.train import personal
+from duvhuman.train.takes import read_takes
 
 NOTES = 128
 
@@ -334,3 +335,17 @@ def test_without_a_variable_the_platforms_cache_is_used(monkeypatch: pytest.Monk
     assert cache_folder() == tmp_path / "duvhuman" / "Cache"
     monkeypatch.setattr(sys, "platform", "darwin")
     assert cache_folder() == Path.home() / "Library" / "Caches" / "duvhuman"
+
+
+def test_with_auto_parts_that_are_called_something_else_are_not_learnt_from() -> None:
+    """Without programs, the titles tell; a named instrument takes all that say nothing."""
+    named = take_part(number=None, name="Guitar"), take_part(number=None, name="Bass", low=30, seed=1, channel=1)
+    flute = take_part(number=None, name="Flute", low=70, seed=2, channel=2)
+    takes = open_takes(song(*named, flute))
+    assert instruments_of(takes, "auto").keys() == {"guitar", "bass"}
+    (guitar,), (bass,) = (read_takes(takes, name, marked_only=True) for name in ("guitar", "bass"))
+    assert guitar.played.score.pitch.max() < 70
+    assert bass.played.score.pitch.max() < 60
+    assert len(read_takes(takes, "guitar")) == 3
+    own = humanize(flat_song(), "auto", like=song(named[0]), seed=1)
+    assert humanize(flat_song(), "auto", like=song(*named, flute), seed=1).to_bytes() == own.to_bytes()

@@ -255,3 +255,24 @@ def test_the_list_has_a_row_per_model_in_search_order(bundled: Path, mine: Path)
         ("guitar", "bundled", False, ("adapter",), 15, "Velocity r 0.51, floor 0.42."),
         ("bass", "bundled", True, (), 10, ""),
     ]
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_the_list_calls_no_model_used_that_an_incomplete_one_hides(file: str, bundled: Path, mine: Path) -> None:
+    make_model(bundled / "guitar")
+    (make_model(mine / "guitar") / file).unlink()
+    assert [(row.source, row.used) for row in list_models()] == [("bundled", False)]
+
+
+def test_adapters_alone_hide_no_model(bundled: Path, mine: Path) -> None:
+    make_model(bundled / "guitar")
+    make_adapter(mine / "guitar" / "me")
+    assert [(row.source, row.used) for row in list_models()] == [("bundled", True)]
+
+
+def test_a_home_that_is_nobodys_is_told_of(bundled: Path, tmp_path: Path) -> None:
+    for name in ("model", "adapter"):
+        with pytest.raises(OptionError, match="no such home directory"):
+            find_model("guitar", "~nobody-of-this-name") if name == "model" else find_adapter(
+                "guitar", "~nobody-of-this-name/x", tmp_path
+            )

@@ -166,3 +166,15 @@ def until(true: object, seconds: float = 30.0) -> None:
 
 def test_the_pool_never_has_more_under_way_than_a_few_groups_a_process() -> None:
     assert LocalPool(read_group, 3).under_way() == 3 * engines.AHEAD
+
+
+def test_a_process_that_was_killed_before_is_told_of_when_more_is_to_be_done(tmp_path: Path) -> None:
+    (group,) = groups(midi_folder(tmp_path / "pack", 1))
+    with LocalPool(read_group, 1) as engine:
+        engine.result(engine.submit(group))
+        (process,) = engine._pool._processes.values()
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        until(lambda: bool(engine._pool._broken))
+        with pytest.raises(DataError, match=r"0000.mid .* was killed"):
+            engine.submit(group)

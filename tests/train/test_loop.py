@@ -309,7 +309,8 @@ def test_a_run_goes_on_only_with_the_data_it_began_with(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / "data", copy)
     assert PhraseData(copy).digest() == data.digest()
-    PhraseData(copy).write_added({"written_beats": np.arange(len(data.column("pitch")))})
+    numbers = np.arange(len(data.column("pitch")))
+    PhraseData(copy).write_added({"written_beats": numbers, "written_bar_beats": numbers})
     assert PhraseData(copy).digest() != data.digest()
     with pytest.raises(DataError, match=r"copy is not what .*run was trained on so far: prepared or written down anew"):
         train(PhraseData(copy), run.folder, resume=True)

@@ -107,3 +107,17 @@ def test_chords_go_to_their_parts_in_chunks(tmp_path: Path, monkeypatch: pytest.
     pieces = library(tmp_path / "pieces")
     notate(pieces, ["free"], log=silent)
     assert np.array_equal(whole.column("written_beats"), pieces.column("written_beats"), equal_nan=True)
+
+
+def test_what_was_written_down_of_other_packs_stays(tmp_path: Path) -> None:
+    parts = [piece(seed, grid=True) for seed in range(20)]
+    parts += [piece(seed, grid=False, pack=pack) for seed, pack in ((90, "free"), (91, "more"))]
+    data = write_data(tmp_path, parts)
+    notate(data, ["free"], log=silent)
+    first = data.column("written_beats").copy()
+    notate(PhraseData(tmp_path), ["more"], log=silent)
+    both = PhraseData(tmp_path).column("written_beats")
+    known = np.isfinite(first)
+    assert known.any()
+    assert np.array_equal(both[known], first[known])
+    assert np.isfinite(both).sum() == known.sum() + data.parts[-1].stop - data.parts[-1].start

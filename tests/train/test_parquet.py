@@ -28,7 +28,7 @@ def test_a_note_becomes_a_row_in_beats(tmp_path: Path) -> None:
         beat_in_bar=[480, 600], bar_beats=1440, wanted=[True, False], released=[False, True],
     )  # fmt: skip
     special = {"song": "toys/Été", "source": "a/Été.mid", "split": "valid", "grid": False, "played": False}
-    parts = stored_parts([(special, first), ({"instrument": "bass"}, columns([0]))])
+    parts = stored_parts([(special, first), ({"instrument": "other", "extra": True}, columns([0]))])
     write_dataset(tmp_path / "data", parts)
     write_parquet(tmp_path / "data", tmp_path / "tables")
     table = pq.read_table(tmp_path / "tables" / "notes-00000.parquet")
@@ -38,18 +38,18 @@ def test_a_note_becomes_a_row_in_beats(tmp_path: Path) -> None:
         {
             "song": "toys/Été", "part": 0, "source": "a/Été.mid", "pack": "toys", "instrument": "guitar",
             "split": "valid", "onset_beats": 0.0, "duration_beats": 0.5, "pitch": 60, "velocity": 1, "program": 25,
-            "tempo_bpm": 120.0, "beat_in_bar": 1.0, "bar_beats": 3.0, "grid": False, "played": False, "wanted": True,
-            "released": False,
+            "tempo_bpm": 120.0, "beat_in_bar": 1.0, "bar_beats": 3.0, "grid": False, "played": False, "extra": False,
+            "wanted": True, "released": False,
         },
         {
             "song": "toys/Été", "part": 0, "source": "a/Été.mid", "pack": "toys", "instrument": "guitar",
             "split": "valid", "onset_beats": 0.25, "duration_beats": 0.125, "pitch": 127, "velocity": 127,
             "program": 128, "tempo_bpm": 120.03125, "beat_in_bar": 1.25, "bar_beats": 3.0, "grid": False,
-            "played": False, "wanted": False, "released": True,
+            "played": False, "extra": False, "wanted": False, "released": True,
         },
     ]  # fmt: skip
-    assert [rows[2][name] for name in ("song", "part", "instrument", "split", "grid")] == [
-        "toys/1", 1, "bass", "train", True,
+    assert [rows[2][name] for name in ("song", "part", "instrument", "split", "grid", "extra")] == [
+        "toys/1", 1, "other", "train", True, True,
     ]  # fmt: skip
 
 

@@ -400,3 +400,26 @@ def test_every_stage_trains_with_the_dropouts_of_its_configuration(
     train_base(run, "guitar", replace(BASE, epochs=1, channel_dropout=0.25), None)
     train_lora(run, "guitar", replace(LORA, epochs=1, channel_dropout=0.5))
     assert set_to == [(0.1, 0.25), (0.0, 0.5)]
+
+
+def test_a_deeper_network_is_not_cut(trained: Trained, tmp_path: Path) -> None:
+    run = run_in(trained.data, tmp_path)
+    with pytest.raises(OptionError, match=r"has 2 layers, and n_layers=1 would cut it; --set base\.n_layers=2"):
+        train_base(run, "guitar", replace(BASE, n_layers=1), trained.trunk)
+
+
+def test_a_schedule_that_ends_before_it_is_to_stop_keeps_its_best_weights(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: dict[str, list[int]] = {}
+    save = PhraseTransformer.save_pretrained
+    for name, stop_after in (("ends", 5), ("stops", 1)):
+        run, saved[name] = run_in(trained.data, tmp_path / name), []
+
+        def count(network: PhraseTransformer, folder: Path, times: list[int] = saved[name]) -> None:
+            times.append(1)
+            save(network, folder)
+
+        monkeypatch.setattr(PhraseTransformer, "save_pretrained", count)
+        train_trunk(run, None, replace(SHALLOW, epochs=2 if name == "stops" else 1, stop_after=stop_after), None)
+    assert len(saved["stops"]) == len(saved["ends"]) + 1  # the last once more, whether it is the best or not

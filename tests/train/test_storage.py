@@ -15,9 +15,10 @@ import pytest
 from toys import columns, numbered, stored_parts
 
 from duvhuman.errors import DataError, FileError
+from duvhuman.files import written_whole
 from duvhuman.train import storage
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.storage import COLUMNS, DiskShards, StoredPart, read_dataset, write_dataset
+from duvhuman.train.storage import COLUMNS, DiskShards, StoredPart, is_shard, read_dataset, write_dataset
 
 
 def parts_of(*lengths: int) -> list[StoredPart]:
@@ -308,3 +309,22 @@ def test_parts_that_do_not_follow_each_other_are_refused(tmp_path: Path) -> None
     path.write_text(json.dumps(rows[:1]))
     with pytest.raises(DataError, match="0000"):
         read_dataset(tmp_path)
+
+
+def test_a_column_that_was_written_without_its_other_is_none(tmp_path: Path) -> None:
+    write_dataset(tmp_path, stored_parts([({}, columns([0, 480]))]))
+    _, shards = read_dataset(tmp_path)
+    shards.write_added({"written_beats": np.array([0.0, 1.0]), "written_bar_beats": np.array([4.0, 4.0])})
+    assert shards.columns(0)["written_beats"].tolist() == [0.0, 1.0]
+    (tmp_path / "0000" / "written_bar_beats.npy").unlink()
+    _, shards = read_dataset(tmp_path)
+    assert "written_beats" not in shards.columns(0)
+
+
+def test_what_a_killed_process_left_in_a_shard_is_ours_to_remove(tmp_path: Path) -> None:
+    write_dataset(tmp_path, stored_parts([({}, columns([0]))]))
+    with written_whole(tmp_path / "0000" / "written_beats.npy") as unfinished:
+        unfinished.write_bytes(b"half")
+        assert is_shard(tmp_path / "0000")
+    (tmp_path / "0000" / "notes.txt").write_text("mine")
+    assert not is_shard(tmp_path / "0000")

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from duvhuman.errors import FileError, OptionError
+from duvhuman.files import user_path
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 
 EXAMPLES = """\
@@ -121,7 +122,7 @@ def _default_folder(instrument: str, name: str) -> Path:
     from duvhuman.models.store import MODELS_VARIABLE
 
     models = os.environ.get(MODELS_VARIABLE)
-    return Path(models).expanduser() / instrument / name if models else Path(name)
+    return user_path(models) / instrument / name if models else Path(name)
 
 
 def _is_adapter(folder: Path) -> bool:

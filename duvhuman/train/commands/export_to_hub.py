@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from pathlib import Path
 
 from duvhuman.errors import OptionError
+from duvhuman.files import user_path
 
 EPILOG = """\
 examples
@@ -37,7 +37,7 @@ def run(arguments: list[str]) -> None:
     from duvhuman.train.export_hub import MAIN, check_repo, plan_export, push
 
     repo, branch = check_repo(args.repo), args.revision or MAIN
-    export = plan_export(Path(args.model).expanduser(), args.instrument)
+    export = plan_export(user_path(args.model), args.instrument)
     print(f"{args.model} -> {repo}@{branch}")
     width = max(map(len, export.files))
     for path, size in export.files.items():
