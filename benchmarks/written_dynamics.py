@@ -1,23 +1,25 @@
-"""What becomes of parts whose dynamics are written as scores write them: p here, f there, and nothing of single notes?
+"""What becomes of parts whose dynamics are written as scores write them: p here, f there, and accents?
 
-The dynamics of each passage are taken from its player: its mean velocity, as the nearest of the marks ppp to fff. The
-part is played by these, and set beside what the player did.
+Marks are taken from the player: the mean velocity of each passage, as the nearest of ppp to fff. So are accents: they
+stand on the chords that the player set apart most from the four beats to either side. The part is played by these, and
+set beside what the player did.
 
     python benchmarks/written_dynamics.py guitar keys
 
 Conventions
 -----------
 Parts are drawn as `evaluate` draws them, at most so many of each pack, and the middle of each is played; parts whose
-passages have fewer than three marks are left out. "As scores" are recordings shown as `notate` wrote them down.
-"Flat" is what is played if nothing is written; "written" is what is written, unplayed; "contour hint" is what is played
-if the marks are told as all that there is to a note's loudness, as they are where single notes are accented; "played"
-is what users get. Figures are velocity r and SD ratio, means over the parts of a pack.
+passages have fewer than three marks, or whose accents hardly stand out, are left out. "As scores" are recordings shown
+as `notate` wrote them down. "Flat" is what is played if nothing is written; "as written" is what is written, unplayed;
+"contour hint" is what is played if it is told as all that there is to a note's loudness; "played" is what users get.
+Figures are velocity r and SD ratio, means over the parts of a pack.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from compare_models import SHIPPED, network_of
@@ -25,7 +27,7 @@ from plain_errors import run
 
 from duvhuman.humanize.decode import decode_velocity
 from duvhuman.humanize.perform import listen, perform
-from duvhuman.humanize.score import FloatArray
+from duvhuman.humanize.score import FloatArray, chord_starts, neighbours, separate_segments, window_mean
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
@@ -37,6 +39,9 @@ from duvhuman.train.evaluation.report import sample_parts
 MARKS = (16, 33, 49, 64, 80, 96, 112, 126)
 """Velocities of ppp, pp, p, mp, mf, f, ff and fff, as programs for notation play them."""
 FEWEST_MARKS = 3
+ACCENT, ACCENT_BEATS = 16.0, 4.0
+LEAST_ACCENT = 4.0
+"""Accents are written if the least of them stands out by so many velocities."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,13 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
     parser.add_argument("--model", default=SHIPPED, help="a folder, or shipped (the default); with :base, no adapter")
     parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
-    parser.add_argument("--beats", type=float, nargs="+", default=[8.0, 32.0], help="how long passages are (8 32)")
+    parser.add_argument("--beats", type=float, nargs="*", default=[8.0, 32.0], help="how long passages are (8 32)")
+    parser.add_argument(
+        "--accents", type=float, nargs="*", default=[0.1, 0.25], help="shares of chords that have accents (0.1 0.25)"
+    )
     parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
     parser.add_argument("--max-notes", type=int, default=512, help="of a part at most so many, from its middle (512)")
     parser.add_argument("--as-scores", action="store_true", help="recordings as notate wrote them down")
     options = parser.parse_args(arguments)
     data = PhraseData(options.data)
-    columns = ("instrument", "pack", "beats", "parts", "flat", "written", "contour hint", "played")
+    columns = ("instrument", "pack", "written", "parts", "flat", "as written", "contour hint", "played")
     print("| " + " | ".join(columns) + " |", "|" + "---|" * len(columns), sep="\n", flush=True)
     for instrument in options.instruments:
         network = network_of(options.model, instrument)
@@ -59,11 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for pack in dict.fromkeys(part.pack for part in parts):
             mine = [part for part in parts if part.pack == pack]
             pairs = flat_pairs(data, mine, max_notes=options.max_notes, as_scores=options.as_scores)
-            for beats in options.beats:
-                marked = [(pair, marks) for pair in pairs if (marks := marks_of(pair, beats)) is not None]
+            for name, write in ways_to_write(options.beats, options.accents).items():
+                marked = [(pair, marks) for pair in pairs if (marks := write(pair)) is not None]
                 if not marked:
                     continue
-                cells = [instrument, pack, f"{beats:g}", str(len(marked))]
+                cells = [instrument, pack, name, str(len(marked))]
                 for play in PLAYING:
                     metrics = mean_over_parts([
                         velocity_metrics(pair.played.velocity, play(network, pair, marks)) for pair, marks in marked
@@ -72,12 +80,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"| {' | '.join(cells)} |", flush=True)
 
 
+def ways_to_write(beats: Sequence[float], shares: Sequence[float]) -> dict[str, Callable[[Pair], FloatArray | None]]:
+    """Name -> what gives the velocities (N,) that are written; None of a part that has no such dynamics."""
+    ways: dict[str, Callable[[Pair], FloatArray | None]] = {}
+    for length in beats:
+        ways[f"marks each {length:g} beats"] = partial(marks_of, beats=length)
+    for share in shares:
+        ways[f"accents on {share:.0%}"] = partial(accents_of, share=share)
+    if beats and shares:
+        ways[f"marks each {beats[0]:g} beats, accents on {shares[-1]:.0%}"] = partial(
+            both_of, beats=beats[0], share=shares[-1]
+        )
+    return ways
+
+
 def marks_of(pair: Pair, beats: float) -> FloatArray | None:
     """(N,) the velocities of the marks that stand at each passage of so many beats; None if they are too few."""
     passage = np.unique(np.floor(pair.score.onset_beats / beats), return_inverse=True)[1]
     level = np.bincount(passage, pair.played.velocity) / np.bincount(passage)
     marks = np.array(MARKS, dtype=np.float64)[np.abs(level[:, None] - np.array(MARKS)).argmin(axis=1)]
     return marks[passage] if len(np.unique(marks)) >= FEWEST_MARKS else None
+
+
+def accents_of(pair: Pair, share: float) -> FloatArray | None:
+    """(N,) the player's mean velocity, and accents on this share of the chords; None if these hardly stand out."""
+    score, velocity = pair.score, pair.played.velocity
+    starts = chord_starts(score)
+    chord = np.cumsum(starts) - 1
+    around = window_mean(velocity, *neighbours(separate_segments(score.onset_beats, score.segment), ACCENT_BEATS))
+    louder = (np.bincount(chord, velocity) / np.bincount(chord))[chord] - around
+    least = float(np.quantile(louder[starts], 1 - share))
+    return written_flat(pair) + ACCENT * (louder >= least) if least >= LEAST_ACCENT else None
+
+
+def both_of(pair: Pair, beats: float, share: float) -> FloatArray | None:
+    """(N,) marks and accents."""
+    marks, accents = marks_of(pair, beats), accents_of(pair, share)
+    return None if marks is None or accents is None else np.clip(marks + accents - written_flat(pair), 1.0, 127.0)
 
 
 def flat(network: PhraseTransformer, pair: Pair, _marks: FloatArray) -> FloatArray:

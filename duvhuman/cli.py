@@ -166,7 +166,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, metavar="N", help="the same input and seed give the same bytes")
     group.add_argument(
         "--dynamics", metavar="keep|replace",
-        help="keep (default): follow accents and dynamics already written; replace: set them aside",
+        help="keep (default): keep dynamics and accents already written; replace: set them aside",
     )  # fmt: skip
     group.add_argument("--no-velocity", dest="velocity", action="store_false", help="leave velocities alone")
     group.add_argument("--no-duration", dest="duration", action="store_false", help="leave lengths alone")

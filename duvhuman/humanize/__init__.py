@@ -11,7 +11,7 @@ instrument : ``"guitar"``, ``"bass"``, ``"keys"``, ``"strings"`` or ``"auto"``.
 intensity : 0 (the input, byte for byte) to 1 (as predicted).
 variation : 0 (the expected performance) to 1 (a sampled one).
 seed : the same input and seed give the same bytes; None draws one and reports it.
-dynamics : ``"keep"`` follows the accents and dynamics already written, ``"replace"`` sets them aside.
+dynamics : ``"keep"`` keeps the dynamics and accents already written, ``"replace"`` sets them aside.
 velocity, duration : False leaves the velocities, or the lengths, as they are.
 tracks : indices of the tracks to play, with a named instrument whatever their programs say; None chooses by program.
 protect : pitches to leave alone beside those outside the instrument's range (key-switches); an empty list: none.

@@ -73,7 +73,8 @@ def humanize(
     intensity : 0 (the input, byte for byte) to 1 (as predicted).
     variation : 0 (the performance to be expected) to 1 (one drawn from the prediction).
     seed : of the draw, 0 and up; the same input and seed give the same bytes. None draws one and reports it.
-    dynamics : "keep" follows the accents and swells of a part that is not flat; "replace" keeps its mean alone.
+    dynamics : "keep" keeps the p, f, swells and accents that are written, and plays the notes that are written alike;
+        "replace" keeps their mean alone.
     velocity, duration : False leaves velocities, or lengths, alone.
     tracks : indices of the tracks to play, from 0; no other track changes. With a named instrument they are played
         whatever their programs say, but for drums.

@@ -30,10 +30,9 @@ from duvhuman.humanize.score import (
     Hints,
     IntArray,
     Score,
+    chord_starts,
     contour,
     neighbours,
-    separate_segments,
-    window_mean,
 )
 from duvhuman.humanize.windows import Distribution, predict_distribution
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
@@ -41,10 +40,15 @@ from duvhuman.models.phrase_transformer import PhraseTransformer
 
 FLAT_SD = 1.5
 AS_LOUD = 2.0
-"""A note is written as loud as the one before if their velocities differ by no more than this."""
-PASSAGES_SHARE = 0.75
-PASSAGE_BEATS = 8.0
-"""What sets notes apart from those within so many beats is no dynamics of a passage."""
+"""Two chords are as loud as each other if their velocities differ by no more than this."""
+FEWEST_ACCENTS = 0.2
+"""Accents are written if more of the changes of loudness are undone at the next chord, or more of the notes lie above
+or below their own chord."""
+ACCENTS_DETAIL = 0.5
+"""How much of ``ModelConfig.passage_detail`` is played where accents are written, and less is left to guess."""
+PASSAGE_BEATS, ALIKE = 8.0, 5.0
+"""A note is compared with those within so many beats, or in all the part where accents are written, whose written
+velocities differ from its own by no more."""
 LEVEL_NOTES = 512
 """How many notes in the middle of a part tell which level is to be expected of it."""
 RECITAL_LEVEL, SONG_LEVEL = 70.0, 76.0
@@ -76,20 +80,35 @@ def is_flat(velocity: FloatArray) -> bool:
     return bool(np.std(velocity) < FLAT_SD)
 
 
-def tells_passages(velocity: FloatArray, hand: IntArray | None = None) -> bool:
-    """Whether written velocities tell the dynamics of passages (p, f, a crescendo) and nothing of single notes.
+def tells_accents(score: Score, velocity: FloatArray, hand: IntArray | None = None) -> bool:
+    """Whether written velocities tell of single notes, and not only of passages (p, f, a crescendo).
 
-    That is so if three quarters of the notes are as loud as the one before; few performances are like that, and those
-    were played in blocks.
+    An accent sets a chord apart from both those beside it, or a note from its chord; a passage does neither.
 
     Parameters
     ----------
     hand : (N,) which hand plays a note; each hand is compared with itself.
     """
     hand = np.zeros(len(velocity), dtype=np.int64) if hand is None else hand
-    order = np.argsort(hand, kind="stable")
-    steps = np.abs(np.diff(velocity[order]))[np.diff(hand[order]) == 0]
-    return bool(np.std(velocity) >= FLAT_SD and len(steps) and np.mean(steps <= AS_LOUD) >= PASSAGES_SHARE)
+    number = np.cumsum(chord_starts(score)) - 1
+    chords, chord = np.unique(hand * len(score) + number, return_inverse=True)  # hand after hand, each in time
+    loud = np.bincount(chord, velocity) / np.bincount(chord)
+    step = np.where(np.diff(chords // len(score)) == 0, np.diff(loud), 0.0)
+    step[np.abs(step) <= AS_LOUD] = 0.0
+    undone = np.count_nonzero(step[:-1] * step[1:] < 0)
+    voiced = np.mean(np.abs(velocity - loud[chord]) > AS_LOUD)
+    return bool(undone > FEWEST_ACCENTS * np.count_nonzero(step) or voiced > FEWEST_ACCENTS)
+
+
+def detail_of(played: FloatArray, written: FloatArray, score: Score, beats: float) -> FloatArray:
+    """(N,) how much louder each note is played than those within so many beats that are written as loud."""
+    low, high = neighbours(score.onset_beats, beats)
+    detail = np.empty(len(played))
+    for level in np.unique(written):
+        alike, here = np.abs(written - level) <= ALIKE, written == level
+        total, count = (np.append(0.0, np.cumsum(np.where(alike, one, 0.0))) for one in (played, 1.0))
+        detail[here] = (played - (total[high] - total[low]) / np.maximum(count[high] - count[low], 1.0))[here]
+    return detail
 
 
 def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: bool) -> Hints:
@@ -180,32 +199,33 @@ def perform(
 ) -> Played:
     """Play a part of N >= 1 notes.
 
-    Where the dynamics of passages alone are written (`tells_passages`), they are kept to the letter. To them is added
-    what would set each note apart from those around it if the part were flat, a share of ``config.passage_detail``.
+    Written dynamics are kept to the letter. To them is added a share, ``config.passage_detail``, of what would set each
+    note apart from those around it that are written as loud if the part were flat. Accents leave a half of it to guess,
+    and the swells of the whole part.
 
     Parameters
     ----------
-    written_velocity : (N,) as the user wrote them; of these are used, with `keep_dynamics`, what they tell of passages,
-        or else their contour; without it, their mean alone.
-    to_the_letter : False tells the contour, which is coarse, wherever dynamics are kept: where the written velocities
-        are the player's, what is judged must not be what was given.
+    written_velocity : (N,) as the user wrote them; without `keep_dynamics` their mean alone is used.
+    to_the_letter : False plays by the contour of written velocities, which is coarse, not by themselves: where they are
+        the player's, what is judged must not be what was given.
     hand : (N,) which hand plays a note, if that is known.
     company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.following`); not heeded
         where the user's own dynamics are kept. None: the part is played alone.
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
     """
-    passages = keep_dynamics and to_the_letter and tells_passages(written_velocity, hand)
-    contour_given = keep_dynamics and not passages and not is_flat(written_velocity)
+    kept = keep_dynamics and not is_flat(written_velocity)
+    contour_given = kept and not to_the_letter
     said = listen(model, score, written_velocity, keep=contour_given)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
-        said, model.config, variation=variation, uniform=draws[0], company=None if passages else company,
+        said, model.config, variation=variation, uniform=draws[0], company=None if kept else company,
         contour_given=contour_given, level=float(written_velocity.mean()),
     )  # fmt: skip
-    if passages:
-        around = neighbours(separate_segments(score.onset_beats, score.segment), PASSAGE_BEATS)
-        detail = model.config.passage_detail * (velocity - window_mean(velocity, *around))
-        velocity = np.clip(written_velocity + detail, 1.0, 127.0)
+    if kept and to_the_letter:
+        accents = tells_accents(score, written_velocity, hand)
+        share, beats = (ACCENTS_DETAIL, np.inf) if accents else (1.0, PASSAGE_BEATS)
+        detail = detail_of(velocity, written_velocity, score, beats)
+        velocity = np.clip(written_velocity + share * model.config.passage_detail * detail, 1.0, 127.0)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
     duration = limit_durations(score, score.nominal_beats * 2.0**articulation)
     return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)

@@ -86,7 +86,7 @@ def told(printed: str, pattern: str) -> None:
         ("written_otherwise", ["guitar", "--max-notes", 128], r"bars begin a beat off \| 5 \| -?0.\d+ \| [+-]"),
         ("short_parts", ["guitar", "--notes", 16], r"guitar .*\| 16 "),
         ("steadiness", ["guitar", "--times", 3, "--far", 20], r"guitar \| [1-5] \| \d+\.\d \| "),
-        ("written_dynamics", ["guitar", "--beats", 8, "--max-notes", 128], r"guitar \| toys \| 8 \| 5 "),
+        ("written_dynamics", ["guitar", "--beats", 8, "--max-notes", 128], r"beats, accents on 25% \| 5 "),
         ("like_a_take", ["--instruments", "guitar", "--max-parts", 1, "--threads", 1], r"guitar \| 1 "),
         ("likeness", ["guitar", "--max-parts", 3, "--epochs", 1], r"guitar \| 3 \| 0\.\d+"),
         ("tree_floor", ["guitar", "--max-notes", 240], r"articulation: MAE 0\.\d+"),

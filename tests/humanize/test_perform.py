@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from builders import PIANO, part, random_score, riff, song
+from builders import PIANO, part, random_score, riff, score, song
 
 import duvhuman
 from duvhuman.humanize.decode import local_sd
@@ -15,11 +15,11 @@ from duvhuman.humanize.perform import (
     expected_level,
     listen,
     perform,
-    tells_passages,
+    tells_accents,
     tilt_of_recitals,
     tilted,
 )
-from duvhuman.humanize.score import neighbours, window_mean
+from duvhuman.humanize.score import Score
 from duvhuman.humanize.windows import Distribution, velocity_centres
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
@@ -29,22 +29,37 @@ TERRACES = np.repeat([50.0, 90.0, 70.0], 64)
 
 
 @pytest.mark.parametrize(("velocity", "tells"), [
-    (TERRACES, True),
-    (np.repeat([50.0, 90.0], 64), True),  # p and f
-    (np.linspace(40, 100, 64), True),  # a crescendo
+    (TERRACES, False),
+    (np.repeat([50.0, 90.0], 64), False),  # p and f
+    (np.linspace(40, 100, 64), False), (np.linspace(40, 100, 16), False),  # crescendos
     (np.where(np.arange(64) % 8 == 0, 100.0, 80.0), True),  # an accent to a bar
-    (np.where(np.arange(64) % 2 == 0, 100.0, 80.0), False),  # accents on beats
-    (np.random.default_rng(0).normal(70, 12, 200).round(), False),  # a performance
+    (np.where(np.arange(64) % 2 == 0, 100.0, 80.0), True),  # accents on beats
+    (np.repeat([50.0, 90.0], 64) + 15.0 * (np.arange(128) % 8 == 0), True),  # both
+    (np.random.default_rng(0).normal(70, 12, 200).round(), True),  # a performance
     (np.full(64, 80.0), False), (np.array([80.0]), False),
 ])  # fmt: skip
-def test_dynamics_of_passages_are_told_from_those_of_notes(velocity: np.ndarray, tells: bool) -> None:
-    assert tells_passages(velocity) is tells
+def test_accents_are_told_from_the_dynamics_of_passages(velocity: np.ndarray, tells: bool) -> None:
+    assert tells_accents(_line(len(velocity)), velocity) is tells
+
+
+@pytest.mark.parametrize("notes", [2, 4])
+def test_an_accent_on_a_chord_is_one_and_so_is_a_note_above_its_chord(notes: int) -> None:
+    chords = score(np.repeat(np.arange(32.0), notes), np.tile(np.arange(notes) + 60, 32))
+    beat = np.repeat(np.arange(32), notes)
+    assert tells_accents(chords, np.where(beat % 4 == 0, 100.0, 80.0))
+    assert tells_accents(chords, np.where(np.tile(np.arange(notes), 32) == 0, 100.0, 80.0))  # a voice
+    assert not tells_accents(chords, np.where(beat < 16, 100.0, 80.0))
 
 
 def test_each_hand_is_compared_with_itself() -> None:
+    both = score(np.repeat(np.arange(192.0), 2), np.tile([48, 72], 192))
     velocity, hand = np.ravel(np.stack([TERRACES, TERRACES - 20], axis=1)), np.tile([0, 1], len(TERRACES))
-    assert tells_passages(velocity, hand)
-    assert not tells_passages(velocity)
+    assert not tells_accents(both, velocity, hand)
+    assert tells_accents(both, velocity)
+
+
+def _line(n: int) -> Score:
+    return score(np.arange(n) / 2, 60 + np.arange(n) % 7)
 
 
 def _keys(**config: float) -> PhraseTransformer:
@@ -53,14 +68,20 @@ def _keys(**config: float) -> PhraseTransformer:
     return network
 
 
-def test_passages_are_kept_and_notes_within_them_are_played_as_on_a_flat_part() -> None:
-    score, network = random_score(len(TERRACES)), _keys(passage_detail=0.5)
-    flat = perform(network, score, np.full(len(TERRACES), TERRACES.mean())).velocity
-    played = perform(network, score, TERRACES).velocity
-    detail = flat - window_mean(flat, *neighbours(score.onset_beats, 8.0))
-    assert np.std(detail) > 2
-    assert np.allclose(played, TERRACES + 0.5 * detail)
-    assert np.array_equal(perform(_keys(passage_detail=0.0), score, TERRACES).velocity, TERRACES)
+@pytest.mark.parametrize(("accent", "share", "beats"), [(0.0, 0.5, 8), (20.0, 0.25, 1000)])
+def test_what_is_written_is_kept_and_notes_that_are_written_alike_are_played_as_on_a_flat_part(
+    accent: float, share: float, beats: float
+) -> None:
+    line, network = _line(len(TERRACES)), _keys(passage_detail=0.5)
+    written = TERRACES + accent * (np.arange(len(TERRACES)) % 4 == 0)
+    flat = perform(network, line, np.full(len(written), written.mean())).velocity
+    played = perform(network, line, written).velocity
+    for number, level in enumerate(written):
+        near = np.abs(line.onset_beats - line.onset_beats[number]) <= beats
+        alike = near & (np.abs(written - level) <= 5)
+        assert played[number] == pytest.approx(level + share * (flat[number] - flat[alike].mean()))
+    assert np.std(played - written) > 0.5
+    assert np.array_equal(perform(_keys(passage_detail=0.0), line, written).velocity, written)
 
 
 def test_dynamics_of_passages_can_be_set_aside() -> None:
