@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duvhuman.errors import OptionError
@@ -25,6 +26,7 @@ STREAM = "-"
 """Standard input as an input, standard output as an output."""
 
 _SUFFIXES = (".mid", ".midi")
+_NO_FILE = "._"  # what macOS keeps beside a file on a foreign disk, under its name
 _SLASHES = tuple({os.sep, os.altsep or os.sep, "/"})
 
 
@@ -116,8 +118,8 @@ def _midi_files(folder: str, *, recursive: bool, without: str) -> list[str]:
     found: list[str] = []
     for parent, folders, files in os.walk(folder, onerror=give_up):
         folders[:] = [name for name in folders if recursive and not _same_file(os.path.join(parent, name), without)]
-        paths = (os.path.join(parent, name) for name in files if name.lower().endswith(_SUFFIXES))
-        found += [os.path.relpath(path, folder) for path in paths]
+        midi = (name for name in files if name.lower().endswith(_SUFFIXES) and not name.startswith(_NO_FILE))
+        found += [os.path.relpath(os.path.join(parent, name), folder) for name in midi]
     if not found:
         hint = "" if recursive else "; add -r to look in the folders below it, too"
         raise OptionError(f"{folder}: no .mid or .midi file in this folder{hint}.")
@@ -138,7 +140,7 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
 
 def _refuse_overwriting(sources: Sequence[str], targets: Sequence[str], *, force: bool) -> None:
     known = {identity: source for source in sources if (identity := _identity(source)) is not None}
-    existing = [target for target in targets if target != STREAM and os.path.lexists(target)]
+    existing = [name for name in targets if name != STREAM and os.path.lexists(name) and not _is_device(name)]
     over = {target: known[identity] for target in existing if (identity := _identity(target)) in known}
     if over:
         raise OptionError(
@@ -154,6 +156,12 @@ def _refuse_overwriting(sources: Sequence[str], targets: Sequence[str], *, force
             "refusing to overwrite; add --force to replace, or choose another output with -o:"
             + "".join(f"\n  {path} exists" for path in existing)
         )
+
+
+def _is_device(path: str) -> bool:
+    """Whether what is written there replaces nothing: /dev/null, a pipe."""
+    there = Path(path)
+    return there.exists() and not there.is_file() and not there.is_dir()
 
 
 def _identity(path: str) -> tuple[int, int] | None:

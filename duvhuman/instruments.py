@@ -20,6 +20,11 @@ RIGHT_WORDS = frozenset(("right", "rh", "r", "rite", "rechts", "rechte", "droite
 LEFT_WORDS = frozenset(("left", "lh", "l", "links", "linke", "gauche", "sinistra", "izquierda"))
 HAND_WORDS = frozenset(("hand", "h", "main", "mano"))
 """Words in the titles of tracks that hold a hand of a pianist."""
+OTHER_WORDS = frozenset((
+    "drum", "drums", "kick", "snare", "percussion", "clarinet", "flute", "recorder", "sax", "saxophone", "trumpet",
+    "trombone", "tuba", "horn",
+))  # fmt: skip
+"""Words in the titles of tracks of other instruments, whatever else the title says: a bass drum, a bass clarinet."""
 AUTO = "auto"
 
 
@@ -102,10 +107,12 @@ def instrument_of_program(program: int | None) -> Instrument | None:
 def instrument_of_track_name(name: str) -> Instrument | None:
     """The instrument that a track's title names, or None; of several, the first word wins.
 
-    "String" does so only where no other word names one: a 12-string guitar is a guitar. A right or left hand is that of
-    a keyboard, unless the title names another instrument.
+    "String" does so only where no other word names one: a 12-string guitar is a guitar. A bass drum or bass clarinet is
+    no bass. A right or left hand is that of a keyboard, unless the title names another instrument.
     """
     words = title_words(name)
+    if OTHER_WORDS.intersection(words):
+        return None
     named = [word for word in words if word in _BY_WORD]
     if named:
         return _BY_WORD[next((word for word in named if word != "string"), "string")]

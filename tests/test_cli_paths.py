@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,11 @@ def test_standard_input_and_output_are_a_single_file() -> None:
 def test_a_folder_gives_its_midi_files_in_any_case_sorted() -> None:
     touch("in/b.MID", "in/a.midi", "in/notes.txt", "in/amid", "in/deep/c.mid")
     assert pairs(plan_jobs(["in"], "out")) == [("in/a.midi", "out/a.midi"), ("in/b.MID", "out/b.MID")]
+
+
+def test_what_macos_keeps_beside_its_files_is_no_file_of_midi() -> None:
+    touch("in/a.mid", "in/._a.mid")
+    assert pairs(plan_jobs(["in"], "out")) == [("in/a.mid", "out/a.mid")]
 
 
 def test_recursion_keeps_relative_paths() -> None:
@@ -129,6 +135,12 @@ def test_every_output_that_exists_is_named() -> None:
     assert str(Path("out/a.mid")) in message
     assert str(Path("out/c.mid")) in message
     assert str(Path("out/b.mid")) not in message
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no devices")
+def test_a_device_is_written_to_and_replaces_nothing() -> None:
+    touch("a.mid")
+    assert plan_jobs(["a.mid"], os.devnull) == [Job("a.mid", os.devnull)]
 
 
 def test_force_allows_outputs_to_be_replaced() -> None:

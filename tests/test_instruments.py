@@ -99,7 +99,7 @@ def test_auto_is_offered_where_it_may_be_given() -> None:
         ("Bassoon", None), ("Right Hand", "keys"), ("LH", "keys"), ("l.h.", "keys"), ("main droite", "keys"),
         ("Left hand bass", "bass"), ("12-String Guitar", "guitar"), ("Nylon string gtr", "guitar"),
         ("String Section", "strings"), ("Strings & bass", "strings"), ("Left", None), ("Hand claps", None),
-        ("Main theme", None),
+        ("Main theme", None), ("Bass Drum", None), ("Bass Clarinet", None), ("Piano & drums", None),
     ],
 )  # fmt: skip
 def test_track_titles(title: str, expected: str | None) -> None:

@@ -19,7 +19,7 @@ from duvhuman.errors import DataError, warn
 from duvhuman.humanize.balance import balanced, hands_of, written_balance
 from duvhuman.humanize.decode import STACCATO_GROWTH, duration_bin, is_staccato, velocity_bin
 from duvhuman.humanize.following import TAKE_SHARE, company, has_dynamics
-from duvhuman.humanize.lengths import fit_lengths, ticks_until_repeated
+from duvhuman.humanize.lengths import fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
 from duvhuman.humanize.networks import check_device, load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, Options
@@ -202,7 +202,7 @@ class Humanizer:
         selection = choose_parts(read, self.instrument, options.tracks, n_tracks=len(smf.tracks))
         if selection.notice:
             warn(f"{source.name}: {selection.notice}")
-        rooms = ticks_until_repeated([part.notes for part in read], tracks_apart=smf.format == 2)
+        rooms = room_to_ring(smf, [part.notes for part in read])
         wanted = any(choice.instrument is not None for choice in selection.choices)
         beats = find_beats(read, tracks_apart=smf.format == 2) if wanted else None
         lively = [

@@ -1,8 +1,9 @@
-"""How long a note may get: until its pitch is played again, and never nothing.
+"""How long a note may get: until its pitch is played again, until its channel is bent, and never nothing.
 
 Conventions
 -----------
-Ticks throughout; arrays are (N,) over the notes of one part.
+Ticks throughout; arrays are (N,) over the notes of one part. A stream is what one channel of one port plays, on
+whatever tracks; of files of format 2, what it plays on one track.
 """
 
 from __future__ import annotations
@@ -13,53 +14,95 @@ import numpy as np
 
 from duvhuman.humanize.score import IntArray
 from duvhuman.midi.notes import NoteTable
+from duvhuman.midi.programs import port_of
+from duvhuman.midi.smf import PITCH_BEND, SmfFile
 
 NEVER = int(np.iinfo(np.int64).max)
+CHANNELS, PITCHES = 16, 128
+UNBENT = 64 << 7
 
 
-def ticks_until_repeated(tables: Sequence[NoteTable], *, tracks_apart: bool = False) -> list[IntArray]:
-    """For every note of every table the ticks until its channel next plays its pitch, on whatever track.
+def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[IntArray]:
+    """For every note of every table the most ticks that it may last, at least 1.
 
-    A synthesizer hears one stream: a note-off of the left hand would end the right hand's note. Notes that begin
-    together do not bound each other.
+    A synthesizer hears one stream: a note-off of the left hand would end the right hand's note, and a bend sounds on
+    all notes of its channel. So a note ends when its pitch is played again (a tick earlier where that is on an earlier
+    track, whose events come first), and none that ends before a bend is made to ring into it. Notes that begin together
+    do not bound each other.
 
     Parameters
     ----------
-    tables : the parts of a file, all of them, for those that stay as they are bound the others.
-    tracks_apart : whether tracks are streams of their own (format 2).
+    tables : the parts of the file, all of them, for those that stay as they are bound the others.
 
     Returns
     -------
-    list of (N,) arrays, one for each table; `NEVER` where the pitch does not come again.
+    list of (N,) arrays, one for each table; `NEVER` where nothing bounds a note.
     """
     if not tables:
         return []
-    onset, pitch, channel, track = (
+    onset, duration, pitch, channel, track = (
         np.concatenate([getattr(table, name) for table in tables])
-        for name in ("onset_ticks", "pitch", "channel", "track")
+        for name in ("onset_ticks", "duration_ticks", "pitch", "channel", "track")
     )
-    stream = (track if tracks_apart else 0) * 2048 + channel * 128 + pitch
-    base = int(onset.max()) + 1
-    codes = stream * base + onset
-    following = np.append(np.sort(codes), NEVER)[np.searchsorted(np.sort(codes), codes, side="right")]
-    room = np.where(following // base == stream, following % base - onset, NEVER)
+    stream = _stream_of_track(smf)[track] * CHANNELS + channel
+    order = np.lexsort((track, onset, stream * PITCHES + pitch))
+    again, row = _next(stream[order] * PITCHES + pitch[order], onset[order], stream * PITCHES + pitch, onset + 1)
+    again -= (again < NEVER) & (track[order][row] < track)
+    bent, _ = _next(*_bends(smf), stream, onset + duration)
+    until = np.minimum(again, bent)
+    room = np.where(until < NEVER, np.maximum(until - onset, 1), NEVER)
     return np.split(room, np.cumsum([len(table) for table in tables])[:-1])
+
+
+def _stream_of_track(smf: SmfFile) -> IntArray:
+    """(T,) a number for each track, the same for those that share their channels."""
+    return np.array([index if smf.format == 2 else port_of(track) for index, track in enumerate(smf.tracks)])
+
+
+def _bends(smf: SmfFile) -> tuple[IntArray, IntArray]:
+    """(B,) stream and tick of all changes of a pitch bend, sorted; one that repeats what is in force is none."""
+    found: list[IntArray] = [np.zeros((3, 0), dtype=np.int64)]
+    for number, track in zip(_stream_of_track(smf), smf.tracks, strict=True):
+        rows = np.flatnonzero((track.statuses & 0xF0) == PITCH_BEND)
+        bend = (track.last_data(rows) << 7) + track.first_data(rows)
+        found.append(np.stack([number * CHANNELS + (track.statuses[rows] & 0x0F), track.ticks[rows], bend]))
+    bends = np.concatenate(found, axis=1)
+    stream, tick, bend = bends[:, np.lexsort((bends[1], bends[0]))]
+    first = np.append(True, np.diff(stream) != 0)[: len(stream)]
+    changed = bend != np.where(first, UNBENT, np.append(UNBENT, bend)[:-1])
+    return stream[changed], tick[changed]
+
+
+def _next(keys: IntArray, ticks: IntArray, key: IntArray, since: IntArray) -> tuple[IntArray, IntArray]:
+    """(N,) tick and row of the first event of each `key` (N,) at its tick `since` (N,) or later; `NEVER`, 0 if none is.
+
+    Parameters
+    ----------
+    keys, ticks : (E,) of the events, sorted by key, then by tick.
+    """
+    if not len(keys):
+        return np.full(len(key), NEVER), np.zeros(len(key), dtype=np.int64)
+    base = int(max(ticks.max(), since.max())) + 1
+    row = np.searchsorted(keys * base + ticks, key * base + since)
+    found = (row < len(keys)) & (keys[row := np.minimum(row, len(keys) - 1)] == key)
+    return np.where(found, ticks[row], NEVER), np.where(found, row, 0)
 
 
 def fit_lengths(notes: NoteTable, wanted: IntArray, room: IntArray) -> IntArray:
     """Lengths as near to `wanted` as can be: at least a tick, at most `room`.
 
     Left as they are: notes of no length, those that no note-off ends, and those of one pitch that begin together on a
-    track, where which note-off ends which of them is a convention only.
+    channel of a track, where which note-off ends which of them is a convention only.
 
     Parameters
     ----------
     notes : a part of N notes.
     wanted, room : (N,) ticks.
     """
-    order = np.lexsort((notes.onset_ticks, notes.pitch, notes.track))
+    columns = (notes.onset_ticks, notes.pitch, notes.channel, notes.track)
+    order = np.lexsort(columns)
     together = np.ones(len(order) - 1, dtype=np.bool_)
-    for column in (notes.onset_ticks, notes.pitch, notes.track):
+    for column in columns:
         together &= np.diff(column[order]) == 0
     fixed = (notes.duration_ticks == 0) | (notes.off_event < 0) | (wanted == notes.duration_ticks)
     fixed[order[:-1][together]] = fixed[order[1:][together]] = True

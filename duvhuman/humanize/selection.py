@@ -61,7 +61,7 @@ def choose_parts(
         if wrong:
             has = f"tracks 0 to {n_tracks - 1}" if n_tracks > 1 else ("one track, 0" if n_tracks else "no tracks")
             raise OptionError(f"tracks: there is no track {wrong[0]}; this file has {has}")
-        return Selection(tuple(_by_track(part, named, tracks) for part in parts))
+        return Selection(tuple(_by_track(part, named, tracks) for part in parts), _without_notes(parts, tracks))
     if named is None:
         return Selection(tuple(_by_program(part) for part in parts))
     choices = tuple(_as_named(part, named) for part in parts)
@@ -94,6 +94,15 @@ def _as_named(part: Part, named: Instrument) -> Choice:
         return Choice(part, named)
     other = instrument_of_program(part.program)
     return Choice(part, None, f"another instrument ({other.name if other else f'program {part.program}'})")
+
+
+def _without_notes(parts: Sequence[Part], tracks: Collection[int]) -> str:
+    """What to say if none of the tracks to play has notes: a file's first track often holds the tempo alone."""
+    with_notes = sorted({track for part in parts for track in part.tracks})
+    if not tracks or not with_notes or set(tracks).intersection(with_notes):
+        return ""
+    asked, there = (", ".join(map(str, sorted(numbers))) for numbers in (tracks, with_notes))
+    return f"no notes on {asked} of the file's tracks, from 0; there are notes on {there}"
 
 
 def _by_track(part: Part, named: Instrument | None, tracks: Collection[int]) -> Choice:

@@ -13,7 +13,8 @@ A voice is what one track plays on one channel. Without a program it sounds like
 - they are keyboards of one program and nothing else plays, unless some of them, but not all, are called a melody;
 - they are keyboards of one program called right and left hand, and the right one lies higher (the sides of a stereo
   sound, which are called the same, do not);
-- they are all that one track holds, on three channels or more, and have one program.
+- they are all that one track holds, on three channels or more, and have one program; the drum channel is none of these,
+  unless there are eight channels or more, and none begins two notes at once, as the notes of a controller do.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ LONGEST_MELODY_TITLE = 2
 """Words; longer titles, such as "Melody in F", are those of pieces."""
 HANDS_APART = 3.0
 """Semitones by which the right hand's mean pitch lies above the left's, at least."""
-FEWEST_CHANNELS = 3
+FEWEST_CHANNELS, FEWEST_OF_CONTROLLER = 3, 8
 
 
 def players(
@@ -116,4 +117,9 @@ def _hands(voices: Sequence[Part], keys: Sequence[int]) -> set[int]:
 def _one_instrument(voices: Sequence[Part]) -> bool:
     """Whether what a track holds is one instrument on many channels."""
     channels, sounds = ({getattr(voice, name) for voice in voices} for name in ("channel", "program"))
-    return len(channels) >= FEWEST_CHANNELS and len(sounds) == 1 and not any(voice.is_drums for voice in voices)
+    if len(channels) < FEWEST_CHANNELS or len(sounds) > 1:
+        return False
+    if not any(voice.is_drums for voice in voices):
+        return True
+    one_by_one = all(len(set(voice.notes.onset_ticks.tolist())) == len(voice.notes) for voice in voices)
+    return len(channels) >= FEWEST_OF_CONTROLLER and one_by_one

@@ -2,7 +2,8 @@
 
 Paths, bytes and binary file objects come back as a `MidiFile`. Objects of pretty_midi, mido and symusic are written
 to bytes by their own library and read back by it; they are known by the name of their class, so that none of these
-libraries is imported before one of its objects comes in.
+libraries is imported before one of its objects comes in. What pretty_midi writes does not hold all of its object (times
+between ticks, empty instruments, notes of one pitch that overlap), so a copy of the object takes over what changed.
 
 Conventions
 -----------
@@ -11,6 +12,7 @@ The object that comes in is never modified (a file object is read from where it 
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 from dataclasses import dataclass
@@ -20,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from duvhuman.errors import FileError, MidiError, OptionError
 from duvhuman.files import written_whole
-from duvhuman.midi.notes import Part, read_parts
-from duvhuman.midi.smf import parse_smf
+from duvhuman.midi.notes import Part, pair_notes, read_parts
+from duvhuman.midi.smf import SmfFile, parse_smf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,7 +171,37 @@ def _source(data: bytes, name: str) -> Source:
 
 
 def _open_pretty_midi(midi: Any) -> Source:
-    return _of_library("a pretty_midi.PrettyMIDI", midi.write, _parse_pretty_midi)
+    written = _of_library("a pretty_midi.PrettyMIDI", midi.write, _parse_pretty_midi)
+
+    def restore(data: bytes, report: object) -> Any:
+        new = copy.deepcopy(midi)
+        return new if _taken_over(new, parse_smf(written.data), parse_smf(data)) else written.restore(data, report)
+
+    return Source(written.data, written.name, restore)
+
+
+def _taken_over(midi: Any, before: SmfFile, after: SmfFile) -> bool:
+    """Give the notes of a pretty_midi object what changed since it was written: velocities, and ends.
+
+    Returns False, and the object is of no use, if the file is not as pretty_midi writes one: a track for what all
+    share, then one for each instrument, with a note for each of its notes.
+    """
+    if len(before.tracks) != len(midi.instruments) + 1:
+        return False
+    for instrument, old, new in zip(midi.instruments, before.tracks[1:], after.tracks[1:], strict=True):
+        was, now = pair_notes(old), pair_notes(new)  # both by pitch, then by time
+        place = {id(note): (note.pitch, midi.time_to_tick(note.start), note.velocity) for note in instrument.notes}
+        notes = sorted(instrument.notes, key=lambda note: place[id(note)])
+        columns = (old.first_data(was.on), old.ticks[was.on], old.last_data(was.on))
+        if [place[id(note)] for note in notes] != list(zip(*(column.tolist() for column in columns), strict=True)):
+            return False
+        velocities, ends = new.last_data(now.on).tolist(), new.ticks[now.off].tolist()
+        moved = (was.off >= 0) & (new.ticks[now.off] != old.ticks[was.off])
+        for note, velocity, end, is_moved in zip(notes, velocities, ends, moved.tolist(), strict=True):
+            note.velocity = velocity
+            if is_moved:
+                note.end = midi.tick_to_time(end)
+    return True
 
 
 def _open_mido(midi: Any) -> Source:

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from duvhuman.instruments import DRUM_CHANNEL, INSTRUMENTS, instrument_of_program
 from duvhuman.midi.hands import players
+from duvhuman.midi.programs import programs_at
 from duvhuman.midi.smf import (
     NOTE_OFF,
     NOTE_ON,
-    PROGRAM_CHANGE,
     TEMPO,
     TIME_SIGNATURE,
     TRACK_NAME,
@@ -63,7 +63,7 @@ class NoteTable:
     pitch : MIDI note number, 0..127.
     velocity : 1..127.
     channel : 0..15.
-    program : the channel's General MIDI program at the onset, 0..127; -1 if none was set.
+    program : the General MIDI program at the onset, 0..127; -1 if none was set (`duvhuman.midi.programs`).
     bar : 0-based number of the bar.
     beat_in_bar : quarter notes since the bar began.
     bar_beats : the bar's length in quarter notes.
@@ -280,24 +280,6 @@ def _metre_rows(tracks: Sequence[Track], ticks_per_beat: int) -> tuple[IntArray,
     return ticks, bars_, numerators, denominators
 
 
-def _program_at(tracks: Sequence[Track], channel: IntArray, ticks: IntArray) -> IntArray:
-    """(N,) program of these channels at these ticks; a change at the same tick counts."""
-    found: list[IntArray] = []
-    for track in tracks:
-        rows = np.flatnonzero((track.statuses & 0xF0) == PROGRAM_CHANGE)
-        value = track.first_data(rows)
-        found.append(np.stack([track.statuses[rows] & 0x0F, track.ticks[rows], value])[:, value < 128])
-    changes = np.concatenate(found, axis=1)
-    program = np.full(len(ticks), -1, dtype=np.int64)
-    for number in np.unique(changes[0]).tolist():
-        _, when, value = changes[:, changes[0] == number]
-        order = np.argsort(when, kind="stable")
-        mine = np.flatnonzero(channel == number)
-        row = np.searchsorted(when[order], ticks[mine], side="right") - 1
-        program[mine] = np.where(row >= 0, value[order][row], -1)
-    return program
-
-
 def _family_table() -> IntArray:
     """(129,) number of the family of program p at p + 1: 0 no program, 1 other instruments, then ours."""
     names = list(INSTRUMENTS)
@@ -319,7 +301,6 @@ def _read_scope(
     if not sum(sizes):
         return []
     pairs = [(owner, pairing) for owner, pairing in zip(tracks, pairings, strict=True) if len(pairing.on)]
-    track = np.repeat(np.array(scope, dtype=np.int64), sizes)
     on_event = np.concatenate([pairing.on for _, pairing in pairs])
     off_event = np.concatenate([pairing.off for _, pairing in pairs])
     key = np.concatenate([pairing.key for _, pairing in pairs])
@@ -328,7 +309,9 @@ def _read_scope(
     offset = np.concatenate([owner.ticks[pairing.off] for owner, pairing in pairs])
     velocity = np.concatenate([owner.last_data(pairing.on) for owner, pairing in pairs])
     channel, pitch = key // 128, key % 128
-    program = _program_at(tracks, channel, onset)
+    place = np.repeat(np.arange(len(tracks)), sizes)
+    track = np.array(scope, dtype=np.int64)[place]
+    program = programs_at(tracks, place, channel, onset)
 
     is_drums = channel == DRUM_CHANNEL
     family = np.where(is_drums, _NO_FAMILY, _FAMILY[program + 1])

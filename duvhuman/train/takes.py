@@ -19,6 +19,7 @@ from duvhuman.errors import DataError, warn
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray, Score, score_of
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import AUTO, Instrument, get_instrument
+from duvhuman.midi.damage import damage
 from duvhuman.midi.interop import Source
 from duvhuman.midi.notes import NoteTable, read_parts
 from duvhuman.midi.smf import parse_smf
@@ -66,13 +67,15 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
     Warns
     -----
     DuvhumanWarning
-        If another instrument's take is used, or some takes are left out.
+        If a take is damaged, another instrument's is used, or some are left out.
     """
     named = get_instrument(instrument)
     passages: list[Passage] = []
     refused: list[str] = []
     for number, take in enumerate(takes):
         smf = parse_smf(take.data, source=take.name)
+        if broken := damage(smf):
+            warn(f"{take.name}: cut short or damaged: {broken}; what is there is learnt from")
         parts = read_parts(smf, instrument=None if marked_only else named.name)
         selection = choose_parts(parts, AUTO if marked_only else named.name)
         tables = [_usable(choice.part.notes, named) for choice in selection.choices if choice.instrument is named]

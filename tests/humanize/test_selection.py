@@ -69,6 +69,14 @@ def test_where_nothing_is_marked_everything_off_the_drum_channel_is_played_and_t
     assert "no part is marked as guitar" in found.notice
 
 
+def test_of_tracks_to_play_that_have_no_notes_the_user_is_told() -> None:
+    tune = parts((GUITAR, ""), (BASS, ""))
+    assert choose_parts(tune, "guitar", [2], n_tracks=3).notice == (
+        "no notes on 2 of the file's tracks, from 0; there are notes on 0, 1"
+    )
+    assert choose_parts(tune, "guitar", [1, 2], n_tracks=3).notice == ""
+
+
 def test_drums_alone_are_never_played() -> None:
     found = choose_parts(parts("drums"), "guitar")
     assert (chosen(found), reasons(found), found.notice) == ([None], ["drums"], "")

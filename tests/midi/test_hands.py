@@ -124,6 +124,20 @@ def test_a_track_of_one_instrument_on_many_channels_is_one_player():
     assert players(several(*[None] * 3), instrument="guitar") == [[(0, 0), (0, 1), (0, 2)]]
 
 
+@pytest.mark.parametrize(("channels", "found"), [(15, 1), (8, 1), (7, 7)])
+def test_the_notes_of_a_controller_may_lie_on_the_drum_channel_too(channels, found):
+    order = [DRUMS, *(channel for channel in range(1, 16) if channel != DRUMS)][:channels]
+    notes = [event for channel in order for event in (on(0, HIGH, channel=channel), off(240, HIGH, channel=channel))]
+    parts = read_parts(parse_smf(smf(track(program(0, PIANO, channel=0), *notes))), instrument="keys")
+    assert (len(parts), any(part.is_drums for part in parts)) == (found, found > 1)
+
+
+def test_drums_that_strike_two_at_once_are_no_notes_of_a_controller():
+    strokes = [event(0, pitch, channel=DRUMS) for event in (on, off) for pitch in (36, 42)]
+    notes = [event for channel in range(8) for event in (on(0, HIGH, channel=channel), off(240, HIGH, channel=channel))]
+    assert [part.is_drums for part in read_parts(parse_smf(smf(track(*strokes, *notes))))] == [False] * 8 + [True]
+
+
 def test_a_song_in_one_track_is_many_players():
     assert players(several(GUITAR, GUITAR, GUITAR, VIOLIN)) == [[(0, channel)] for channel in range(4)]
     assert players(several(GUITAR, GUITAR)) == [[(0, 0)], [(0, 1)]]

@@ -11,7 +11,10 @@ import pytest
 from midi_bytes import header, off, on, program, smf, tempo, title, track
 
 from duvhuman.errors import FileError, MidiError, OptionError
+from duvhuman.midi.edit import apply_performance
 from duvhuman.midi.interop import MidiFile, open_midi
+from duvhuman.midi.notes import read_parts
+from duvhuman.midi.smf import parse_smf
 
 SONG = smf(track(tempo(0, 500_000)), track(title("Guitar"), program(0, 25), on(0, 60, 70), off(480, 60)))
 
@@ -189,6 +192,52 @@ def test_a_midi_file_holds_bytes_and_notes():
 def test_a_midi_file_must_be_midi():
     with pytest.raises(MidiError, match=r"notes\.txt: not a MIDI file"):
         MidiFile(b"do re mi fa sol la si", name="notes.txt")
+
+
+def crowded():
+    """A pretty_midi object with more than pretty_midi writes: an empty instrument, odd times, overlapping notes."""
+    pretty_midi = pytest.importorskip("pretty_midi")
+    midi = pretty_midi.PrettyMIDI(initial_tempo=97)
+    midi.instruments = [pretty_midi.Instrument(25, name=name) for name in ("Muted", "Guitar")]
+    times = [(64, 0.5012, 1.2503), (60, 0.0101, 0.7502), (64, 0.2507, 0.7503), (64, 0.9, 0.9001), (67, 0.0101, 2.0)]
+    midi.instruments[1].notes = [pretty_midi.Note(70 + k, *time) for k, time in enumerate(times)]
+    return midi
+
+
+def columns(midi):
+    notes = [note for instrument in midi.instruments for note in instrument.notes]
+    return [[getattr(note, name) for note in notes] for name in ("pitch", "start", "velocity", "end")]
+
+
+def test_a_pretty_midi_object_keeps_what_its_library_does_not_write():
+    midi = crowded()
+    source = open_midi(midi)
+    result = source.restore(source.data, None)
+    assert result is not midi
+    assert [instrument.name for instrument in result.instruments] == ["Muted", "Guitar"]
+    assert columns(result) == columns(midi) == columns(crowded())
+
+
+def test_a_pretty_midi_object_takes_over_velocities_and_ends():
+    source = open_midi(crowded())
+    smf = parse_smf(source.data)
+    (part,) = read_parts(smf)
+    velocity, duration = part.notes.velocity + 20, part.notes.duration_ticks.copy()
+    duration[part.notes.pitch == 67] //= 2
+    result = source.restore(apply_performance(smf, [(part.notes, velocity, duration)]).to_bytes(), None)
+    pitch, start, velocities, ends = columns(crowded())
+    assert columns(result)[:3] == [pitch, start, [velocity + 20 for velocity in velocities]]
+    assert columns(result)[3][:4] == ends[:4]
+    assert columns(result)[3][4] == pytest.approx(1.005, abs=0.003)
+
+
+def test_a_pretty_midi_object_whose_class_writes_other_tracks_is_read_back():
+    class Mine(type(crowded())):
+        def write(self, filename):
+            filename.write(SONG)
+
+    source = open_midi(Mine())
+    assert [note.velocity for note in source.restore(louder(SONG), None).instruments[0].notes] == [99]
 
 
 def test_to_pretty_midi():

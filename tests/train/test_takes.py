@@ -7,7 +7,7 @@ import pytest
 from builders import GUITAR, part, song
 from toys import performance
 
-from duvhuman.errors import DataError
+from duvhuman.errors import DataError, DuvhumanWarning
 from duvhuman.humanize.score import Score
 from duvhuman.midi.interop import open_midi
 from duvhuman.train.takes import FOLDS, MOST_NOTES, Passage, bar_contents, folds_of, read_takes
@@ -69,6 +69,13 @@ def test_a_take_of_a_hundred_notes_is_enough() -> None:
 def test_a_take_with_nothing_to_learn_from_is_refused_with_the_reason(take: bytes, reason: str) -> None:
     with pytest.raises(DataError, match=reason):
         read_takes([open_midi(take)], "guitar")
+
+
+def test_of_a_take_that_is_cut_short_the_user_is_told() -> None:
+    whole = played(200)
+    with pytest.warns(DuvhumanWarning, match="cut short or damaged"):
+        (one,) = read_takes([open_midi(whole[: len(whole) // 2])], "guitar")
+    assert 64 <= len(one.played) < 200
 
 
 def test_of_a_long_take_the_first_notes_are_used() -> None:

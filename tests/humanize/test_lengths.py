@@ -1,0 +1,88 @@
+"""How long a note may get: other tracks, channels, ports and pitch bends bound it."""
+
+from __future__ import annotations
+
+import numpy as np
+from builders import GUITAR, Note, part, song
+from midi_bytes import meta, number, off, on, program, smf, track
+
+from duvhuman.humanize.lengths import NEVER, fit_lengths, room_to_ring
+from duvhuman.midi.notes import read_parts
+from duvhuman.midi.smf import parse_smf
+
+LOW, HIGH = (0, 60, 80, 400), (960, 60, 80, 400)
+
+
+def rooms(*parts: bytes, **header: int) -> list[list[int]]:
+    """The room of the notes of every part."""
+    smf = parse_smf(song(*parts, **header))
+    return [room.tolist() for room in room_to_ring(smf, [part.notes for part in read_parts(smf)])]
+
+
+def bend(delta: int, value: int, channel: int = 0) -> bytes:
+    return number(delta) + bytes([0xE0 | channel, value & 0x7F, value >> 7])
+
+
+def with_bends(notes: list[Note], *bends: tuple[int, int], channel: int = 0) -> bytes:
+    """A part, and on a track of its own the bends (tick, value) of a channel."""
+    ticks = [0, *(tick for tick, _ in bends)]
+    events = [bend(tick - before, value, channel) for (tick, value), before in zip(bends, ticks, strict=False)]
+    return song(part(notes), part([], number=None, before=b"".join(events)))
+
+
+def room_before_bends(*bends: tuple[int, int], channel: int = 0) -> list[int]:
+    smf = parse_smf(with_bends([LOW, (0, 64, 80, 700), HIGH], *bends, channel=channel))
+    return room_to_ring(smf, [one.notes for one in read_parts(smf)])[0].tolist()
+
+
+def test_a_note_may_ring_until_its_pitch_is_played_again() -> None:
+    assert rooms(part([LOW, (0, 64, 80, 400), HIGH])) == [[960, NEVER, NEVER]]
+
+
+def test_notes_that_begin_together_do_not_bound_each_other() -> None:
+    assert rooms(part([LOW]), part([LOW, HIGH], number=GUITAR + 1)) == [[960], [960, NEVER]]
+
+
+def test_the_note_off_comes_before_the_next_note_on_where_that_is_on_an_earlier_track() -> None:
+    """In a merged file events of one tick stand in the order of their tracks."""
+    assert rooms(part([HIGH]), part([LOW])) == [[NEVER], [959]]
+    assert rooms(part([LOW]), part([HIGH])) == [[960], [NEVER]]
+
+
+def test_another_channel_or_port_or_track_of_format_2_is_another_stream() -> None:
+    port = meta(0, 0x21, b"\x01")
+    assert rooms(part([LOW]), part([HIGH], channel=1)) == [[NEVER], [NEVER]]
+    assert rooms(part([LOW]), part([HIGH], before=port)) == [[NEVER], [NEVER]]
+    assert rooms(part([LOW], before=port), part([HIGH], before=port)) == [[960], [NEVER]]
+    assert rooms(part([LOW]), part([HIGH]), kind=2) == [[NEVER], [NEVER]]
+
+
+def test_no_note_is_made_to_ring_into_a_bend() -> None:
+    up, back = 8192 + 500, 8192
+    assert room_before_bends((100, up), (400, back)) == [400, NEVER, NEVER]  # the second is bent, too, but as written
+    assert room_before_bends((100, up), (500, back)) == [500, NEVER, NEVER]
+    assert room_before_bends((750, up), (1200, back)) == [750, 750, NEVER]
+
+
+def test_a_bend_that_changes_nothing_or_is_of_another_channel_bounds_nothing() -> None:
+    assert room_before_bends((0, 8192), (500, 8192)) == [960, NEVER, NEVER]
+    assert room_before_bends((500, 9000), channel=1) == [960, NEVER, NEVER]
+
+
+def test_lengths_stay_within_their_room_and_are_never_nothing() -> None:
+    notes = read_parts(parse_smf(song(part([LOW, (0, 64, 80, 0), (0, 67, 80, -1), HIGH]))))[0].notes
+    assert notes.pitch.tolist() == [60, 64, 67, 60]
+    assert fit_lengths(notes, np.array([0, 50, 50, 900]), np.array([960, 9, 9, 500])).tolist() == [1, 0, 960 + 400, 500]
+
+
+def test_notes_of_one_pitch_that_begin_together_keep_their_lengths_but_not_if_their_channels_differ() -> None:
+    """A guitar with a channel for each string, on one track, plays a unison."""
+    for channels, fitted in (((0, 0, 1, 2), [400, 400, 300, 300]), ((0, 3, 1, 2), [300, 300, 300, 300])):
+        events = [
+            event(delta * (string == 0), (64, 64, 52, 55)[string], channel=channel)
+            for event, delta in ((on, 0), (off, 400))
+            for string, channel in enumerate(channels)
+        ]
+        (unison,) = read_parts(parse_smf(smf(track(*(program(0, GUITAR, one) for one in set(channels)), *events))))
+        lengths = fit_lengths(unison.notes, np.full(4, 300), np.full(4, NEVER))
+        assert sorted(lengths.tolist(), reverse=True) == fitted
