@@ -46,6 +46,9 @@ FEWEST_ACCENTS = 0.2
 or below their own chord."""
 ACCENTS_DETAIL = 0.5
 """How much of ``ModelConfig.passage_detail`` is played where accents are written, and less is left to guess."""
+MUCH_WRITTEN = 0.15
+"""No more is left to guess than that where such a share of the notes is written apart, or more; all, as on a flat part,
+where none is."""
 PASSAGE_BEATS, ALIKE = 8.0, 5.0
 """A note is compared with those within so many beats, or in all the part where accents are written, whose written
 velocities differ from its own by no more."""
@@ -80,6 +83,11 @@ def is_flat(velocity: FloatArray) -> bool:
     return bool(np.std(velocity) < FLAT_SD)
 
 
+def tells_dynamics(velocity: FloatArray) -> bool:
+    """Whether written velocities are to be kept: they are not flat, or some stand out, a single accent at least."""
+    return not is_flat(velocity) or bool(np.any(np.abs(velocity - np.median(velocity)) > ALIKE))
+
+
 def tells_accents(score: Score, velocity: FloatArray, hand: IntArray | None = None) -> bool:
     """Whether written velocities tell of single notes, and not only of passages (p, f, a crescendo).
 
@@ -109,6 +117,16 @@ def detail_of(played: FloatArray, written: FloatArray, score: Score, beats: floa
         total, count = (np.append(0.0, np.cumsum(np.where(alike, one, 0.0))) for one in (played, 1.0))
         detail[here] = (played - (total[high] - total[low]) / np.maximum(count[high] - count[low], 1.0))[here]
     return detail
+
+
+def how_little(written: FloatArray, played: FloatArray) -> float:
+    """How little is written, from 0, `MUCH_WRITTEN` or more, to 1, nothing.
+
+    A note is written apart that lies as far from the median as those of the flat part usually do, as `played`; one that
+    lies half as far counts half.
+    """
+    apart, usual = np.abs(written - np.median(written)), float(np.abs(played - np.median(played)).mean())
+    return max(0.0, 1.0 - float(np.minimum(apart / max(usual, 1e-6), 1.0).mean()) / MUCH_WRITTEN)
 
 
 def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: bool) -> Hints:
@@ -199,9 +217,9 @@ def perform(
 ) -> Played:
     """Play a part of N >= 1 notes.
 
-    Written dynamics are kept to the letter. To them is added a share, ``config.passage_detail``, of what would set each
-    note apart from those around it that are written as loud if the part were flat. Accents leave a half of it to guess,
-    and the swells of the whole part.
+    Written dynamics are kept to the letter. To them is added a share of what would set each note apart from those
+    around it that are written as loud if the part were flat. Where much is written that is ``config.passage_detail``,
+    or half of it beside accents, which leave the swells of the whole part to guess; where little is, it is all.
 
     Parameters
     ----------
@@ -209,23 +227,24 @@ def perform(
     to_the_letter : False plays by the contour of written velocities, which is coarse, not by themselves: where they are
         the player's, what is judged must not be what was given.
     hand : (N,) which hand plays a note, if that is known.
-    company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.following`); not heeded
-        where the user's own dynamics are kept. None: the part is played alone.
+    company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.following`); heeded if
+        what is written is flat or not kept. None: the part is played alone.
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
     """
-    kept = keep_dynamics and not is_flat(written_velocity)
-    contour_given = kept and not to_the_letter
+    flat = is_flat(written_velocity) or not keep_dynamics
+    contour_given = not flat and not to_the_letter
     said = listen(model, score, written_velocity, keep=contour_given)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
-        said, model.config, variation=variation, uniform=draws[0], company=None if kept else company,
+        said, model.config, variation=variation, uniform=draws[0], company=company if flat else None,
         contour_given=contour_given, level=float(written_velocity.mean()),
     )  # fmt: skip
-    if kept and to_the_letter:
+    if keep_dynamics and to_the_letter and tells_dynamics(written_velocity):
         accents = tells_accents(score, written_velocity, hand)
         share, beats = (ACCENTS_DETAIL, np.inf) if accents else (1.0, PASSAGE_BEATS)
+        least, little = share * model.config.passage_detail, how_little(written_velocity, velocity)
         detail = detail_of(velocity, written_velocity, score, beats)
-        velocity = np.clip(written_velocity + share * model.config.passage_detail * detail, 1.0, 127.0)
+        velocity = np.clip(written_velocity + (least + (1 - least) * little) * detail, 1.0, 127.0)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
     duration = limit_durations(score, score.nominal_beats * 2.0**articulation)
     return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)

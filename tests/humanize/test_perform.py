@@ -13,6 +13,7 @@ from duvhuman.humanize.decode import local_sd
 from duvhuman.humanize.perform import (
     LEVEL_NOTES,
     expected_level,
+    how_little,
     listen,
     perform,
     tells_accents,
@@ -82,6 +83,36 @@ def test_what_is_written_is_kept_and_notes_that_are_written_alike_are_played_as_
         assert played[number] == pytest.approx(level + share * (flat[number] - flat[alike].mean()))
     assert np.std(played - written) > 0.5
     assert np.array_equal(perform(_keys(passage_detail=0.0), line, written).velocity, written)
+
+
+@pytest.mark.parametrize(("accent", "number"), [(30.0, 1), (16.0, 1), (-30.0, 1), (30.0, 3)])
+def test_where_hardly_anything_is_written_the_rest_is_played_as_on_a_flat_part(accent: float, number: int) -> None:
+    """A few accents in 150 notes neither take the life out of the others nor get lost, however little they weigh."""
+    line, network = _line(150), _keys(passage_detail=0.5)
+    places = np.linspace(40, 100, number).astype(np.int64)
+    written = np.full(150, 80.0)
+    written[places] += accent
+    flat, played = (perform(network, line, one).velocity for one in (np.full(150, 80.0), written))
+    np.testing.assert_allclose(played[places], 80 + accent, atol=1e-9 if number == 1 else 5)
+    others = np.delete(np.arange(150), places)
+    assert np.corrcoef(flat[others], played[others])[0, 1] > 0.99
+    assert 0.6 < played[others].std() / flat[others].std() <= 1.01
+
+
+def test_the_more_is_written_the_less_is_guessed() -> None:
+    played = np.tile([70.0, 90.0], 500)  # ten from the median each
+    for accents, loud, little in ((0, 30, 1), (30, 30, 0.8), (30, 90, 0.8), (30, 85, 0.9), (150, 90, 0), (400, 90, 0)):
+        assert how_little(np.where(np.arange(1000) < accents, loud, 80.0), played) == pytest.approx(little)
+    assert how_little(np.full(3, 80.0), np.full(3, 80.0)) == 1
+
+
+def test_a_part_with_one_accent_follows_others_as_a_flat_one_does() -> None:
+    line, network = _line(150), _keys()
+    written, swell = np.full(150, 80.0), np.sin(np.arange(150) / 20)
+    written[70] = 96.0
+    together, alone = (perform(network, line, written, company=louder).velocity for louder in (2 * swell, None))
+    assert np.corrcoef(together - alone, swell)[0, 1] > 0.8
+    assert together[70] == alone[70] == 96
 
 
 def test_dynamics_of_passages_can_be_set_aside() -> None:
