@@ -26,8 +26,8 @@ import numpy as np
 from plain_errors import run
 
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.models.lora import merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.player import read_player
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts
@@ -77,10 +77,8 @@ def network_of(name: str, instrument: str) -> PhraseTransformer:
     """The network of a model that was named on the command line, with its adapter merged if it has one."""
     model = name.removesuffix(WITHOUT_ADAPTER)
     folder = find_model(instrument, None if model == SHIPPED else model)
-    network = PhraseTransformer.from_pretrained(folder)
-    if not name.endswith(WITHOUT_ADAPTER) and (adapter := find_adapter(instrument, "default", folder)) is not None:
-        merge_adapter(network, adapter)
-    return network
+    adapter = None if name.endswith(WITHOUT_ADAPTER) else find_adapter(instrument, "default", folder)
+    return read_player(folder, adapter)
 
 
 def line(instrument: str, name: str, rows: Sequence[dict[str, float]], first: Sequence[dict[str, float]]) -> str:

@@ -36,8 +36,7 @@ from duvhuman.humanize.score import FloatArray
 from duvhuman.humanize.windows import Distribution
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
-from duvhuman.models.lora import merge_adapter
-from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.player import read_player
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair
@@ -94,10 +93,7 @@ def main() -> None:
 def ask(data: PhraseData, instrument: str, where: str | None, max_parts: int) -> Said:
     """What a model says of the flat validation parts of an instrument."""
     folder = find_model(instrument, where)
-    model = PhraseTransformer.from_pretrained(folder)
-    adapter = find_adapter(instrument, "default", folder)
-    if adapter is not None:
-        merge_adapter(model, adapter)
+    model = read_player(folder, find_adapter(instrument, "default", folder))
     predict, found = model_predictor(model), Said([], [], [], model.config)
     for part in sample_parts(data.select(split="valid", instrument=instrument), max_parts):
         pair = flat_pair(data, part)

@@ -34,8 +34,8 @@ from duvhuman.humanize.following import TAKE_SHARE, company
 from duvhuman.humanize.perform import perform
 from duvhuman.humanize.score import BoolArray, FloatArray, gap_to_next_onset
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.models.lora import merge_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.player import read_player
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair, pair_as_written
@@ -144,9 +144,7 @@ def measure(case: Case, instrument: str) -> dict[str, float]:
         fitted = fit_personal([Passage(case.take, 0)], folder, shipped, Path(personal), base_name="benchmark")
         row["seconds"] = fitted.seconds
         for name, adapter in (("before", shipped), ("after", Path(personal))):
-            network = PhraseTransformer.from_pretrained(folder)
-            if adapter is not None:
-                merge_adapter(network, adapter)
+            network = read_player(folder, adapter)
             row |= {f"{key} {name}": value for key, value in judged(case, network, None).items()}
         if case.louder is not None:
             row |= {f"{key} in company": value for key, value in judged(case, network, case.louder).items()}

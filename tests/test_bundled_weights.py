@@ -13,6 +13,7 @@ from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.following import COLUMNS
 from duvhuman.models.company import COMPANY_FOLDER, load_company
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
+from duvhuman.models.player import read_player
 from duvhuman.models.store import BUNDLED
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "midi"
@@ -41,6 +42,12 @@ def test_each_instrument_has_a_base_an_adapter_a_record_and_a_card(instrument: s
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "ridge floor" in card
     assert "Lakh MIDI Dataset" in card
+
+
+def test_strings_hear_a_second_smaller_network() -> None:
+    assert [name for name in INSTRUMENTS if read_config(BUNDLED / name).second_share] == ["strings"]
+    network = read_player(BUNDLED / "strings", BUNDLED / "strings" / "adapter")
+    assert sum(p.numel() for p in network.get_submodule("second").parameters()) < 600_000
 
 
 def test_the_network_that_follows_others_is_there_with_a_card() -> None:

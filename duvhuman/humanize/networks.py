@@ -9,8 +9,10 @@ from pathlib import Path
 from duvhuman.errors import ModelError, OptionError
 from duvhuman.humanize.features import feature_names
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.models.lora import instrument_of_adapter, merge_adapter
+from duvhuman.models.lora import instrument_of_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.player import read_player
+from duvhuman.models.store import SECOND_FOLDER
 
 KEPT_NETWORKS = 8
 _networks: dict[tuple[str, str, str, tuple[tuple[int, int], ...]], PhraseTransformer] = {}
@@ -35,7 +37,7 @@ def check_device(name: str) -> str:
 
 
 def load_network(folder: Path, adapter: Path | None, device: str, instrument: str) -> PhraseTransformer:
-    """The network in `folder` with its adapter merged in, ready to play; kept in memory until its files change.
+    """The network in `folder` as it plays with an adapter; kept in memory until the files change.
 
     Raises
     ------
@@ -44,8 +46,8 @@ def load_network(folder: Path, adapter: Path | None, device: str, instrument: st
     """
     if adapter is not None and (meant := instrument_of_adapter(adapter)) not in (None, instrument):
         raise ModelError(f"{adapter}: is an adapter for {meant}, not for {instrument}; name one for {instrument}")
-    files = [*folder.glob("*.safetensors"), *folder.glob("*.json")]
-    files += [*adapter.glob("*.safetensors"), *adapter.glob("*.json")] if adapter else []
+    places = [folder, folder / SECOND_FOLDER, *([adapter] if adapter else [])]
+    files = [file for place in places for kind in ("*.safetensors", "*.json") for file in place.glob(kind)]
     try:
         stamp = tuple(sorted((status.st_mtime_ns, status.st_size) for status in map(os.stat, files)))
     except OSError as error:  # gone since it was found
@@ -53,14 +55,12 @@ def load_network(folder: Path, adapter: Path | None, device: str, instrument: st
     key = (str(folder), str(adapter), device, stamp)
     with _networks_lock:
         if key not in _networks:
-            network = PhraseTransformer.from_pretrained(folder)
+            network = read_player(folder, adapter)
             if network.config.feature_names != feature_names():
                 raise ModelError(
                     f"{folder}: made for other features than this version of duvhuman computes; "
                     "train it anew, or use the version it was made with"
                 )
-            if adapter is not None:
-                merge_adapter(network, adapter)
             while len(_networks) >= KEPT_NETWORKS:
                 _networks.pop(next(iter(_networks)))
             _networks[key] = network.to(device).eval()

@@ -38,11 +38,11 @@ class ModelConfig:
     duration_edges : 15 inner edges of the articulation bins.
     velocity_gain, articulation_gain : factors that restore the players' spread to an expected velocity or articulation
         (an expectation varies less than what it is the expectation of). Measured on the training split.
-    contour_gain : takes the place of `velocity_gain` where the user's dynamics are kept, which tell most of the spread.
+    contour_gain : takes the place of `velocity_gain` where the contour is told, which tells most of the spread.
     velocity_detail : how much of what sets a note's expected velocity apart from those around it is kept, 0..1, before
-        the gain; all of it where the user's dynamics are kept.
+        the gain; all of it where the contour is told.
     swell_gain : how many times as far as expected passages lie from the level of the part
-        (`duvhuman.humanize.decode.stretched`); 1 where the user's dynamics are kept.
+        (`duvhuman.humanize.decode.stretched`); 1 where the contour is told.
     register_tilt : MIDI velocities that a note of a recital is softer than expected for each semitone that it lies
         above those around it (`duvhuman.humanize.perform.tilt_of_recitals`), if `typical_level` is `EXPECTED_LEVEL`.
     passage_detail : how much of what sets a note apart from those written as loud is played, 0..1, where the user has
@@ -50,6 +50,8 @@ class ModelConfig:
     spread_share : how far the gain grows where the network is less sure (`duvhuman.humanize.decode.stretched`): 0, not
         at all, to 1, until velocities vary as the network says they do, times `velocity_gain`.
     median_share : how much of a decoded articulation is the median of the bins, 0..1; the rest is the regression.
+    second_share : how much of the velocity bins is what the model's second network says, 0..1; 0 if it has none
+        (`duvhuman.models.player`).
     typical_range : velocity SD within a part, median over the training parts; what the range hint defaults to.
     typical_level : the mean velocity that the network is told of a part; 0: the part's own;
         `EXPECTED_LEVEL`: the one that the network expects of it.
@@ -78,6 +80,7 @@ class ModelConfig:
     passage_detail: float = 0.6
     spread_share: float = 0.0
     median_share: float = 0.5
+    second_share: float = 0.0
     typical_range: float = 14.0
     typical_level: float = 0.0
 
@@ -96,7 +99,7 @@ class ModelConfig:
             )
         if not math.isfinite(self.register_tilt):
             raise ModelError(f"register_tilt must be a number, not {self.register_tilt}")
-        for name in ("velocity_detail", "passage_detail", "spread_share", "median_share"):
+        for name in ("velocity_detail", "passage_detail", "spread_share", "median_share", "second_share"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ModelError(f"{name} must be from 0 to 1, not {value}")
         if not all(isinstance(name, str) for name in self.feature_names):

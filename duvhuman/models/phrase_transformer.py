@@ -195,7 +195,7 @@ class PhraseTransformer(nn.Module):
         target.mkdir(parents=True, exist_ok=True)
         tensors = {name: value.detach().cpu().half().contiguous() for name, value in self.state_dict().items()}
         save_file(tensors, target / WEIGHTS_FILE, metadata={"format": "pt"})
-        (target / CONFIG_FILE).write_text(json.dumps(self.config.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_config(self.config, target / CONFIG_FILE)
 
     @classmethod
     def from_pretrained(cls, folder: str | PathLike[str]) -> PhraseTransformer:
@@ -239,6 +239,11 @@ class PhraseTransformer(nn.Module):
             )
         model.load_state_dict({name: value.float() for name, value in tensors.items()}, assign=True)
         return model.eval()
+
+
+def write_config(config: ModelConfig, path: Path) -> None:
+    """Write a model's ``config.json``."""
+    path.write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 def read_config(folder: str | PathLike[str]) -> ModelConfig:

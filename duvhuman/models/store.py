@@ -3,10 +3,11 @@
 Conventions
 -----------
 A model is a folder with ``config.json`` and ``model.safetensors``, an adapter one with ``adapter_config.json`` and
-``adapter_model.safetensors``. A model's adapters are its sub-folders; the one named ``adapter`` is its default. A
-folder ``$DUVHUMAN_MODELS/<instrument>`` may also hold adapters alone, for the model that is found further on. The
-search order is: the folder that was named, ``$DUVHUMAN_MODELS/<instrument>``, the models shipped with the package,
-the Hugging Face cache, and a download only where ``org/name@revision`` was asked for. ``HF_HUB_OFFLINE`` is respected.
+``adapter_model.safetensors``. A model's adapters are its sub-folders; the one named ``adapter`` is its default, and
+``second`` is no adapter, but a model beside the first (`duvhuman.models.player`). A folder
+``$DUVHUMAN_MODELS/<instrument>`` may also hold adapters alone, for the model that is found further on. The search order
+is: the folder that was named, ``$DUVHUMAN_MODELS/<instrument>``, the models shipped with the package, the Hugging Face
+cache, and a download only where ``org/name@revision`` was asked for. ``HF_HUB_OFFLINE`` is respected.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from duvhuman.instruments import INSTRUMENTS, get_instrument
 MODELS_VARIABLE = "DUVHUMAN_MODELS"
 BUNDLED = Path(__file__).parent / "weights"
 MODEL_FILES = ("config.json", "model.safetensors")
+SECOND_FOLDER = "second"
+"""The sub-folder of a model in which its second network lies, if it has one (`duvhuman.models.player`)."""
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 DEFAULT_ADAPTER = "default"
 _REPOSITORY = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s]+))?")
@@ -40,7 +43,7 @@ class ModelRow:
     folder : where it is.
     used : whether it is the one that is taken by default (an earlier source hides a later one).
     adapters : the names of its adapters.
-    size_bytes : of the base and its adapters together.
+    size_bytes : of the base, a second network and the adapters together.
     headline : the first plain line of its README.md, or "".
     """
 
@@ -136,6 +139,7 @@ def list_models() -> list[ModelRow]:
                 adapters = _adapters(folder)
                 files = [folder / file for file in MODEL_FILES]
                 files += [folder / adapter / file for adapter in adapters for file in ADAPTER_FILES]
+                files += [file for file in (folder / SECOND_FOLDER / name for name in MODEL_FILES) if file.is_file()]
                 size = sum(file.stat().st_size for file in files)
                 used = folder == _default_folder(name)
                 rows.append(ModelRow(name, source, folder, used, adapters, size, _headline(folder / "README.md")))
@@ -196,7 +200,7 @@ def _model_from_hub(repo: str, revision: str | None, instrument: str) -> Path:
     # Safetensors and text only; a repository holds one model, or one sub-folder per instrument. The base comes last:
     # where it is in the cache, all is.
     wanted = [[f"{place}{name}" for place in ("", f"{instrument}/") for name in names]
-              for names in (("README.md", "adapter/*"), MODEL_FILES)]
+              for names in (("README.md", "adapter/*", f"{SECOND_FOLDER}/*"), MODEL_FILES)]
     try:
         return _model_in(Path(snapshot_download(repo, revision=revision, local_files_only=True)), instrument)
     except (OSError, ValueError, ModelError):

@@ -20,7 +20,7 @@ from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.models.memory import MEMORY_FILE
 from duvhuman.models.personal import PERSONAL_FILE
-from duvhuman.models.store import ADAPTER_FILES, MODEL_FILES, find_adapter, find_model
+from duvhuman.models.store import ADAPTER_FILES, MODEL_FILES, SECOND_FOLDER, find_adapter, find_model
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -30,6 +30,7 @@ ADAPTER_FOLDER = "adapter"
 EXPORTED = (
     *MODEL_FILES, CARD_FILE, "training.json", "metrics.csv", "curves.png",
     *(f"{ADAPTER_FOLDER}/{name}" for name in (*ADAPTER_FILES, PERSONAL_FILE, MEMORY_FILE, CARD_FILE)),
+    *(f"{SECOND_FOLDER}/{name}" for name in MODEL_FILES),
 )  # fmt: skip
 """What of a model's folder is uploaded, if it is there. Nothing pickled, and no state of a run."""
 MAIN = "main"
@@ -160,19 +161,16 @@ def _models_in(folder: Path, instrument: str | None) -> dict[str, str]:
 def _check_model(folder: Path, instrument: str) -> None:
     """Read the model as it would be read to play; ModelError if that fails."""
     from duvhuman.humanize.features import feature_names
-    from duvhuman.models.lora import merge_adapter
-    from duvhuman.models.phrase_transformer import PhraseTransformer
+    from duvhuman.models.player import read_player
 
     if instrument not in INSTRUMENTS:
         raise ModelError(f"{folder}: its config.json says {instrument!r}, which is no instrument; train one from it")
-    network = PhraseTransformer.from_pretrained(find_model(instrument, folder))
+    adapter = find_adapter(instrument, "default", folder)
+    network = read_player(find_model(instrument, folder), adapter)
     if network.config.instrument != instrument:
         raise ModelError(f"{folder}: its config.json says {network.config.instrument!r}, not {instrument!r}")
     if network.config.feature_names != feature_names():
         raise ModelError(f"{folder}: made for other features than this version of duvhuman computes; train it anew")
-    adapter = find_adapter(instrument, "default", folder)
-    if adapter is not None:
-        merge_adapter(network, adapter)
     try:
         card = (folder / CARD_FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -41,6 +41,7 @@ from duvhuman.models.config import ModelConfig
 from duvhuman.models.memory import Memory
 from duvhuman.models.personal import PERSONAL, personal_config, write_personal
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
+from duvhuman.models.player import read_player
 from duvhuman.train.adapters import continue_adapter, save_adapter
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.deadpan import Pair, pair_as_written
@@ -149,7 +150,7 @@ def fit_personal(
     cuda = [torch.device(device).index or 0] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
-        before, after, memory, peft = fit.run(start)
+        before, after, memory, peft = fit.run(model, start)
     out.mkdir(parents=True, exist_ok=True)
     save_adapter(peft, out, base_name)
     memory.save(out)
@@ -190,14 +191,14 @@ class _Fit:
         self._columns = remembered(names)
         self._importance = importance_of([names[column] for column in self._columns.tolist()])
 
-    def run(self, start: Path | None) -> tuple[_State, _State, Memory, nn.Module]:
+    def run(self, folder: Path, start: Path | None) -> tuple[_State, _State, Memory, nn.Module]:
         """Fit; how the notes were played before and are played held out, the memory, and PEFT's model."""
         network = self._network
         if start is not None:
             network.config = personal_config(network.config, start)
         model = continue_adapter(network, start, CONFIG).eval()
         network.set_dropout(0.0)  # LoRA's own dropout stays
-        heard = self._heard()
+        heard = self._heard(read_player(folder, start).to(next(network.parameters()).device))
         before = self._state(heard, np.zeros((self.notes, 2)), network.config.velocity_gain)
         typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))
         # How loud this player plays and how far they go the take tells; what others do is no help.
@@ -212,7 +213,7 @@ class _Fit:
             _restore(trained, beginning)
             self._train(model, trained, half)
             _restore(trained, _between(beginning, trained, LORA_SHARE))
-            halves.append((self._heard(), _copies(trained)))
+            halves.append((self._heard(network), _copies(trained)))
         (by_first, one), (by_second, other) = halves
         # Each note as the network plays it that was not trained on its half.
         heard = _Heard(*(
@@ -284,15 +285,15 @@ class _Fit:
         draws = Draws(phrase_keys(self._seed, step, np.column_stack([np.arange(BATCH), index, spans])))
         return encode(_joined(parts), draws, width=width, hint_chances=HINTS)
 
-    def _heard(self) -> _Heard:
-        """What the network expects of all notes as it is now."""
+    def _heard(self, network: PhraseTransformer) -> _Heard:
+        """What a network expects of all notes as it is now."""
         plain = replace(
-            self._network.config, velocity_gain=1.0, velocity_detail=1.0, swell_gain=1.0, spread_share=0.0,
+            network.config, velocity_gain=1.0, velocity_detail=1.0, swell_gain=1.0, spread_share=0.0,
             articulation_gain=1.0,
         )  # fmt: skip
         velocities, articulations = [], []
         for pair in self._pairs:
-            said = listen(self._network, pair.score, _flat(pair), keep=False)
+            said = listen(network, pair.score, _flat(pair), keep=False)
             velocities.append(decode_velocity(said, plain))
             articulations.append(decode_articulation(said, plain))
         velocity, spread = (np.concatenate(of_all) for of_all in zip(*velocities, strict=True))

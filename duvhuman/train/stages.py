@@ -25,9 +25,9 @@ from duvhuman.errors import ModelError, OptionError
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.score import FloatArray
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
-from duvhuman.models.lora import merge_adapter
 from duvhuman.models.personal import PERSONAL_FILE, write_personal
 from duvhuman.models.phrase_transformer import WEIGHTS_FILE, PhraseTransformer
+from duvhuman.models.player import read_player
 from duvhuman.train.adapters import add_adapter, save_adapter
 from duvhuman.train.checkpoint import STATE_FILE, load_state, stage_in_progress
 from duvhuman.train.config import TrainConfig
@@ -203,8 +203,8 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
 
 def _calibrate_adapter(run: Run, instrument: str) -> None:
     """Measure gains for the adapter in the run's folder, with which velocities may vary more than without, or less."""
-    network, folder = PhraseTransformer.from_pretrained(run.folder), run.folder / "adapter"
-    merge_adapter(network, folder)
+    folder = run.folder / "adapter"
+    network = read_player(run.folder, folder)
     config = calibrated(network.to(run.around.device), run.data, instrument).config
     write_personal(folder, {"config": {name: getattr(config, name) for name in (*GAINS, "spread_share")}})
 

@@ -40,8 +40,7 @@ def run(arguments: list[str]) -> None:
     if args.max_parts < 1:
         parser.error(f"--max-parts must be 1 or more, not {args.max_parts}")
     out = _folder(args.out)
-    from duvhuman.models.lora import merge_adapter
-    from duvhuman.models.phrase_transformer import PhraseTransformer
+    from duvhuman.models.player import read_player
     from duvhuman.train.commands.common import open_data
     from duvhuman.train.evaluation.card import write_card
     from duvhuman.train.evaluation.plots import can_draw, draw_evaluation
@@ -52,10 +51,9 @@ def run(arguments: list[str]) -> None:
     packs = {part.pack for part in data.parts}
     reports = []
     for name, (folder, adapter) in _models(names, args.model).items():
-        models = {BASE: PhraseTransformer.from_pretrained(folder)}
+        models = {BASE: read_player(folder)}
         if adapter is not None:
-            models[ADAPTER] = PhraseTransformer.from_pretrained(folder)
-            merge_adapter(models[ADAPTER], adapter)
+            models[ADAPTER] = read_player(folder, adapter)
         report = evaluate_instrument(data, name, models, max_parts=args.max_parts, log=print)
         print(format_report(report), end="\n\n", flush=True)
         reports.append(report)
