@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,6 @@ def make_personal(network: PhraseTransformer, folder: str | PathLike[str]) -> No
     memory = Memory.load(folder, config) if (Path(folder) / MEMORY_FILE).exists() else None
     network.config = config
     if memory is not None:
-        network.config = replace(config, second_share=0.0)  # a second network knows nothing of the takes
         attach(network, memory)
 
 

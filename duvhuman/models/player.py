@@ -2,7 +2,7 @@
 
 A second, smaller network that was trained by itself errs otherwise: what the two expect of a note's velocity,
 averaged, is nearer to players than what either does (an ensemble; Hansen and Salamon 1990, "Neural Network Ensembles").
-Lengths are the first one's. It knows no takes, so that beside a personal adapter with a memory it is not heard.
+Lengths are the first one's. A personal adapter's memory corrects what both say.
 """
 
 from __future__ import annotations
@@ -31,15 +31,21 @@ def read_player(folder: str | PathLike[str], adapter: str | PathLike[str] | None
         If a file is missing or damaged, or if the adapter or the second network does not fit.
     """
     network = PhraseTransformer.from_pretrained(folder)
+    hear_second(network, folder)  # before a memory is attached, which corrects what is heard
     if adapter is not None:
         merge_adapter(network, adapter)
-    if network.config.second_share > 0:
-        listen_to(network, PhraseTransformer.from_pretrained(Path(folder) / SECOND_FOLDER))
     return network
 
 
+def hear_second(network: PhraseTransformer, folder: str | PathLike[str]) -> None:
+    """Let the network of the model in `folder` listen to the second one, if there is one; raises as `read_player`."""
+    if network.config.second_share > 0:
+        listen_to(network, PhraseTransformer.from_pretrained(Path(folder) / SECOND_FOLDER))
+
+
 def listen_to(network: PhraseTransformer, second: PhraseTransformer) -> None:
-    """From now on a share, ``config.second_share``, of the velocity bins that `network` gives is what `second` gives.
+    """From now on a share, ``config.second_share``, of the velocity bins that `network` gives is what `second` gives,
+    which is not trained with it.
 
     Raises
     ------
@@ -55,5 +61,5 @@ def listen_to(network: PhraseTransformer, second: PhraseTransformer) -> None:
         bins = (1 - share) * out.velocity_logits.float().softmax(-1) + share * other.velocity_logits.float().softmax(-1)
         return out._replace(velocity_logits=bins.clamp(min=1e-12).log())
 
-    network.add_module(SECOND_FOLDER, second)  # so that it moves to another device with the network
+    network.add_module(SECOND_FOLDER, second.requires_grad_(False))  # a module, so that it moves to another device, too
     network.register_forward_hook(averaged)

@@ -41,7 +41,7 @@ from duvhuman.models.config import ModelConfig
 from duvhuman.models.memory import Memory
 from duvhuman.models.personal import PERSONAL, personal_config, write_personal
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
-from duvhuman.models.player import read_player
+from duvhuman.models.player import hear_second
 from duvhuman.train.adapters import continue_adapter, save_adapter
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.deadpan import Pair, pair_as_written
@@ -54,7 +54,7 @@ from duvhuman.train.performance import Performance
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 from duvhuman.train.teachers import as_taught
 
-RECIPE = 14
+RECIPE = 15
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS = 10
 LORA_SHARE = 0.5
@@ -198,7 +198,9 @@ class _Fit:
             network.config = personal_config(network.config, start)
         model = continue_adapter(network, start, CONFIG).eval()
         network.set_dropout(0.0)  # LoRA's own dropout stays
-        heard = self._heard(read_player(folder, start).to(next(network.parameters()).device))
+        hear_second(network, folder)  # not before: LoRA is for the model's own network alone
+        network.to(next(network.parameters()).device)
+        heard = self._heard(network)
         before = self._state(heard, np.zeros((self.notes, 2)), network.config.velocity_gain)
         typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))
         # How loud this player plays and how far they go the take tells; what others do is no help.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from builders import flat_song, random_score
+from safetensors.torch import load_file
 from toys import tiny_network
 
 import duvhuman
@@ -71,14 +72,20 @@ def test_it_is_heard_where_users_play_and_kept_in_memory_until_it_changes(folder
     assert np.abs(bins(changed)[0] - bins(heard)[0]).max() > 0.01
 
 
-def test_beside_a_take_it_is_not_heard(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_take_teaches_corrects_both(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUVHUMAN_MODELS", str(folder.parent))
     rng = np.random.default_rng(0)
     take = duvhuman.MidiFile(flat_song(128, velocity=rng.integers(50, 110, 128).tolist()))
     player = duvhuman.load("guitar", like=take)
     (network,) = player._networks.values()
-    assert network.config.second_share == 0
-    assert not hasattr(network, "second")
+    said, memory = bins(network)[0], network.get_submodule("memory")
+    heard = []
+    network.get_submodule("second").register_forward_hook(lambda *_: heard.append("second"))
+    memory.register_forward_hook(lambda *_: heard.append("memory"))
+    np.testing.assert_array_equal(bins(network)[0], said)
+    assert heard == ["second", "memory"]
+    tensors = load_file(player._liked["guitar"].folder / "adapter_model.safetensors")
+    assert not [name for name in tensors if "second" in name]
 
 
 def test_it_counts_among_what_is_installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
