@@ -46,7 +46,7 @@ FEWEST_ACCENTS = 0.2
 or below their own chord."""
 ACCENTS_DETAIL = 0.5
 """How much of ``ModelConfig.passage_detail`` is played where accents are written, and less is left to guess."""
-MUCH_WRITTEN = 0.15
+MUCH_WRITTEN = 0.1
 """No more is left to guess than that where such a share of the notes is written apart, or more; all, as on a flat part,
 where none is."""
 PASSAGE_BEATS, ALIKE = 8.0, 5.0
