@@ -50,8 +50,8 @@ MUCH_WRITTEN = 0.1
 """No more is left to guess than that where such a share of the notes is written apart, or more; all, as on a flat part,
 where none is."""
 PASSAGE_BEATS, ALIKE = 8.0, 5.0
-"""A note is compared with those within so many beats, or in all the part where accents are written, whose written
-velocities differ from its own by no more."""
+"""A note is compared with those within so many beats, or in all the part where accents are written or little is, whose
+written velocities differ from its own by no more."""
 LEVEL_NOTES = 512
 """How many notes in the middle of a part tell which level is to be expected of it."""
 RECITAL_LEVEL, SONG_LEVEL = 70.0, 76.0
@@ -240,10 +240,13 @@ def perform(
         contour_given=contour_given, level=float(written_velocity.mean()),
     )  # fmt: skip
     if keep_dynamics and to_the_letter and tells_dynamics(written_velocity):
-        accents = tells_accents(score, written_velocity, hand)
-        share, beats = (ACCENTS_DETAIL, np.inf) if accents else (1.0, PASSAGE_BEATS)
-        least, little = share * model.config.passage_detail, how_little(written_velocity, velocity)
-        detail = detail_of(velocity, written_velocity, score, beats)
+        least, little = model.config.passage_detail, how_little(written_velocity, velocity)
+        detail = detail_of(velocity, written_velocity, score, np.inf)
+        if tells_accents(score, written_velocity, hand):
+            least *= ACCENTS_DETAIL
+        else:
+            near = detail_of(velocity, written_velocity, score, PASSAGE_BEATS)
+            detail = near + little * (detail - near)
         velocity = np.clip(written_velocity + (least + (1 - least) * little) * detail, 1.0, 127.0)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
     duration = limit_durations(score, score.nominal_beats * 2.0**articulation)

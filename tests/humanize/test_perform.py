@@ -99,6 +99,18 @@ def test_where_hardly_anything_is_written_the_rest_is_played_as_on_a_flat_part(a
     assert 0.6 < played[others].std() / flat[others].std() <= 1.01
 
 
+def test_where_hardly_anything_is_written_a_part_swells_as_a_flat_one_does() -> None:
+    """Two louder chords at the end are no accents, but no reason to level the rest either."""
+    high = np.arange(600) // 150 % 2
+    line, network = score(np.arange(600) / 2, 52 + 20 * high + np.arange(600) % 7), _keys(passage_detail=0.5)
+    written = np.where(np.arange(600) < 596, 80.0, 92.0)
+    assert not tells_accents(line, written)
+    flat, played = (perform(network, line, one).velocity[:596] for one in (np.full(600, 80.0), written))
+    swells = [np.convolve(one, np.ones(64) / 64, "valid") for one in (flat, played)]
+    assert np.ptp(swells[0]) > 3
+    assert np.ptp(swells[1]) > 0.85 * np.ptp(swells[0])
+
+
 def test_the_more_is_written_the_less_is_guessed() -> None:
     played = np.tile([70.0, 90.0], 500)  # ten from the median each
     for accents, loud, little in ((0, 30, 1), (30, 30, 0.7), (30, 90, 0.7), (30, 85, 0.85), (100, 90, 0), (400, 90, 0)):
