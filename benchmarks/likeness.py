@@ -34,9 +34,9 @@ from duvhuman.humanize.features import compute_features, feature_names
 from duvhuman.humanize.perform import listen
 from duvhuman.humanize.score import Hints, gap_to_next_onset
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.models.lora import merge_adapter
 from duvhuman.models.memory import BELIEVED, RIDGE, SMALLEST_SCALE, alike
 from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.player import read_player
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair, pair_as_written
@@ -139,9 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def heard(data: PhraseData, instrument: str, split: str, max_parts: int, max_notes: int) -> Iterator[Heard]:
     """The parts that can be learnt from or judged by, as the network hears them."""
     folder = find_model(instrument)
-    network, adapter = PhraseTransformer.from_pretrained(folder), find_adapter(instrument, "default", folder)
-    if adapter is not None:
-        merge_adapter(network, adapter)
+    network = read_player(folder, find_adapter(instrument, "default", folder))
     plain = replace(
         network.config, velocity_gain=1.0, velocity_detail=1.0, articulation_gain=1.0, spread_share=0.0,
         swell_gain=1.0,

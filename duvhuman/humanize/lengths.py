@@ -84,8 +84,9 @@ def _next(keys: IntArray, ticks: IntArray, key: IntArray, since: IntArray) -> tu
         return np.full(len(key), NEVER), np.zeros(len(key), dtype=np.int64)
     base = int(max(ticks.max(), since.max())) + 1
     row = np.searchsorted(keys * base + ticks, key * base + since)
-    found = (row < len(keys)) & (keys[row := np.minimum(row, len(keys) - 1)] == key)
-    return np.where(found, ticks[row], NEVER), np.where(found, row, 0)
+    inside = np.minimum(row, len(keys) - 1)
+    found = (row < len(keys)) & (keys[inside] == key)
+    return np.where(found, ticks[inside], NEVER), np.where(found, inside, 0)
 
 
 def fit_lengths(notes: NoteTable, wanted: IntArray, room: IntArray) -> IntArray:

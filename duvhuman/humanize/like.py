@@ -31,6 +31,7 @@ from duvhuman.midi.interop import Source, open_midi
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.models.personal import read_personal
+from duvhuman.models.store import SECOND_FOLDER
 
 CACHE_VARIABLE = "DUVHUMAN_CACHE"
 SEAL_FILE = "sha256.json"
@@ -119,7 +120,8 @@ def personal_adapter(
 
     # First of all: what it warns of holds for a cached adapter, too.
     passages = read_takes(takes, instrument.name, marked_only=marked_only)
-    name = f"{instrument.name}-{_digest(takes, instrument, (model, start), [RECIPE, marked_only])}"
+    weights = (model, model / SECOND_FOLDER, start)
+    name = f"{instrument.name}-{_digest(takes, instrument, weights, [RECIPE, marked_only])}"
     cached = cache_folder() / "like" / name
     if not _intact(cached):
         made = tempfile.mkdtemp(prefix="duvhuman-like-")

@@ -26,6 +26,7 @@ from duvhuman.humanize.decode import (
 )
 from duvhuman.humanize.loop import looped
 from duvhuman.humanize.score import (
+    BoolArray,
     FloatArray,
     Hints,
     IntArray,
@@ -85,7 +86,13 @@ def is_flat(velocity: FloatArray) -> bool:
 
 def tells_dynamics(velocity: FloatArray) -> bool:
     """Whether written velocities are to be kept: they are not flat, or some stand out, a single accent at least."""
-    return not is_flat(velocity) or bool(np.any(np.abs(velocity - np.median(velocity)) > ALIKE))
+    return not is_flat(velocity) or bool(stands_out(velocity).any())
+
+
+def stands_out(velocity: FloatArray) -> BoolArray:
+    """(N,) whether a note is written louder or softer than most of the part."""
+    apart: BoolArray = np.abs(velocity - np.median(velocity)) > ALIKE
+    return apart
 
 
 def tells_accents(score: Score, velocity: FloatArray, hand: IntArray | None = None) -> bool:
@@ -219,7 +226,8 @@ def perform(
 
     Written dynamics are kept to the letter. To them is added a share of what would set each note apart from those
     around it that are written as loud if the part were flat. Where much is written that is ``config.passage_detail``,
-    or half of it beside accents, which leave the swells of the whole part to guess; where little is, it is all.
+    or half of it beside accents, which leave the swells of the whole part to guess; where little is, it is all, but of
+    notes that stand out.
 
     Parameters
     ----------
@@ -247,7 +255,8 @@ def perform(
         else:
             near = detail_of(velocity, written_velocity, score, PASSAGE_BEATS)
             detail = near + little * (detail - near)
-        velocity = np.clip(written_velocity + (least + (1 - least) * little) * detail, 1.0, 127.0)
+        share = np.where(stands_out(written_velocity), least, least + (1 - least) * little)
+        velocity = np.clip(written_velocity + share * detail, 1.0, 127.0)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
     duration = limit_durations(score, score.nominal_beats * 2.0**articulation)
     return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)

@@ -9,12 +9,13 @@ Conventions
 -----------
 A voice is what one track plays on one channel. Without a program it sounds like program 0. Voices are one player's if
 
-- they are keyboards with programs on one channel;
+- they are keyboards with the same program on one channel;
 - they are keyboards of one program and nothing else plays, unless some of them, but not all, are called a melody;
 - they are keyboards of one program called right and left hand, and the right one lies higher (the sides of a stereo
   sound, which are called the same, do not);
-- they are all that one track holds, on three channels or more, and have one program; the drum channel is none of these,
-  unless there are eight channels or more, and none begins two notes at once, as the notes of a controller do.
+- they are all that one track holds, on three channels or more, and have one program. If the drum channel is among them,
+  that is so only of a controller, which plays each note on a channel of its own: on eight channels or more, on none of
+  which two notes begin at once, and on the drum channel no pitches beyond those of the others.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def players(
     for index, voice in enumerate(voices):
         groups["track", voice.tracks].append(index)
         if index in keys and voice.program >= 0:
-            groups["channel", voice.channel].append(index)
+            groups["channel", (voice.channel, voice.program)].append(index)
         if index in hands:
             groups["sound", _sound(voice)].append(index)
 
@@ -122,4 +123,9 @@ def _one_instrument(voices: Sequence[Part]) -> bool:
     if not any(voice.is_drums for voice in voices):
         return True
     one_by_one = all(len(set(voice.notes.onset_ticks.tolist())) == len(voice.notes) for voice in voices)
-    return len(channels) >= FEWEST_OF_CONTROLLER and one_by_one
+    pitches, drums = (
+        [pitch for voice in voices if voice.is_drums is drum for pitch in voice.notes.pitch.tolist()]
+        for drum in (False, True)
+    )
+    within = min(pitches) <= min(drums) <= max(drums) <= max(pitches)
+    return len(channels) >= FEWEST_OF_CONTROLLER and one_by_one and within

@@ -20,6 +20,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from duvhuman.errors import FileError, MidiError, OptionError
 from duvhuman.files import written_whole
 from duvhuman.midi.notes import Part, pair_notes, read_parts
@@ -174,8 +176,13 @@ def _open_pretty_midi(midi: Any) -> Source:
     written = _of_library("a pretty_midi.PrettyMIDI", midi.write, _parse_pretty_midi)
 
     def restore(data: bytes, report: object) -> Any:
-        new = copy.deepcopy(midi)
-        return new if _taken_over(new, parse_smf(written.data), parse_smf(data)) else written.restore(data, report)
+        try:
+            new = copy.deepcopy(midi)
+            if _taken_over(new, parse_smf(written.data), parse_smf(data)):
+                return new
+        except Exception:  # noqa: BLE001, S110 - a class of the user's own may hold what cannot be copied
+            pass
+        return written.restore(data, report)
 
     return Source(written.data, written.name, restore)
 
@@ -196,7 +203,9 @@ def _taken_over(midi: Any, before: SmfFile, after: SmfFile) -> bool:
         if [place[id(note)] for note in notes] != list(zip(*(column.tolist() for column in columns), strict=True)):
             return False
         velocities, ends = new.last_data(now.on).tolist(), new.ticks[now.off].tolist()
-        moved = (was.off >= 0) & (new.ticks[now.off] != old.ticks[was.off])
+        # Of notes that overlap one of their pitch the file's note-offs are in another order; they keep their ends.
+        own = old.ticks[was.off] == np.array([midi.time_to_tick(note.end) for note in notes], dtype=np.int64)
+        moved = (was.off >= 0) & own & (new.ticks[now.off] != old.ticks[was.off])
         for note, velocity, end, is_moved in zip(notes, velocities, ends, moved.tolist(), strict=True):
             note.velocity = velocity
             if is_moved:

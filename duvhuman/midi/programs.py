@@ -40,11 +40,11 @@ def programs_at(tracks: Sequence[Track], owner: IntArray, channel: IntArray, tic
     program = np.full(len(ticks), NO_PROGRAM, dtype=np.int64)
     for number in np.unique(changes[1]).tolist():
         of_channel = changes[:, changes[1] == number]
-        players = np.unique(owner[channel == number])
-        for player in players.tolist():
-            here = of_channel[:, ports[of_channel[0]] == ports[player]]
-            meant = here[:, (here[0] == player) | ~np.isin(here[0], players)]
-            mine = np.flatnonzero((channel == number) & (owner == player))
+        playing = np.unique(owner[channel == number])
+        for place in playing.tolist():
+            here = of_channel[:, ports[of_channel[0]] == ports[place]]
+            meant = here[:, (here[0] == place) | ~np.isin(here[0], playing)]
+            mine = np.flatnonzero((channel == number) & (owner == place))
             latest = _latest(meant, ticks[mine])
             program[mine] = np.where(latest == NO_PROGRAM, _latest(here, ticks[mine]), latest)
     return program

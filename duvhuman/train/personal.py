@@ -197,9 +197,8 @@ class _Fit:
         if start is not None:
             network.config = personal_config(network.config, start)
         model = continue_adapter(network, start, CONFIG).eval()
-        network.set_dropout(0.0)  # LoRA's own dropout stays
         hear_second(network, folder)  # not before: LoRA is for the model's own network alone
-        network.to(next(network.parameters()).device)
+        network.to(next(network.parameters()).device).set_dropout(0.0)  # LoRA's own dropout stays
         heard = self._heard(network)
         before = self._state(heard, np.zeros((self.notes, 2)), network.config.velocity_gain)
         typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))

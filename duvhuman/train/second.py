@@ -11,7 +11,7 @@ from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config, write_config
 from duvhuman.models.player import listen_to
 from duvhuman.models.store import SECOND_FOLDER
-from duvhuman.train.record import SECOND, TRUNK, earlier_stages, read_record, write_record
+from duvhuman.train.record import SECOND, earlier_stages, read_record, write_record
 
 
 def add_second(folder: Path, network: Path, share: float) -> None:
@@ -35,12 +35,14 @@ def add_second(folder: Path, network: Path, share: float) -> None:
     if not 0 < share <= 1:
         raise OptionError(f"the share must be above 0 and 1 at most, not {share:g}")
     base, second = PhraseTransformer.from_pretrained(folder), PhraseTransformer.from_pretrained(network)
-    if (plays := second.config.instrument) not in (TRUNK, "all", base.config.instrument) and plays in INSTRUMENTS:
+    if (plays := second.config.instrument) != base.config.instrument and plays in INSTRUMENTS:
         raise ModelError(f"{network}: is a model for {plays}, not for {base.config.instrument}")
     try:
         listen_to(base, second)
+        history = read_record(network)
         second.save_pretrained(folder / SECOND_FOLDER)
-        write_record(folder, read_record(folder) | {SECOND: earlier_stages(network)})
+        write_record(folder / SECOND_FOLDER, history)
+        write_record(folder, read_record(folder) | {SECOND: earlier_stages(folder / SECOND_FOLDER)})
         with written_whole(folder / "config.json") as unfinished:
             write_config(replace(read_config(folder), second_share=share), unfinished)
     except OSError as error:

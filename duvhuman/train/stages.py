@@ -28,6 +28,7 @@ from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
 from duvhuman.models.personal import PERSONAL_FILE, write_personal
 from duvhuman.models.phrase_transformer import WEIGHTS_FILE, PhraseTransformer
 from duvhuman.models.player import read_player
+from duvhuman.models.store import SECOND_FOLDER
 from duvhuman.train.adapters import add_adapter, save_adapter
 from duvhuman.train.checkpoint import STATE_FILE, load_state, stage_in_progress
 from duvhuman.train.config import TrainConfig
@@ -372,10 +373,11 @@ def _forget_stage(run: Run, stage: str) -> None:
 
 
 def _begin_model(run: Run, start: Path | None) -> None:
-    """Forget the model that the folder held, with the adapter made for it, and keep the history of `start`."""
+    """Forget the model that the folder held, with what was made for it, and keep the history of `start`."""
     if run.around.world.is_main:
         write_record(run.folder, _history(start))
-        shutil.rmtree(run.folder / "adapter", ignore_errors=True)
+        for made_for_it in ("adapter", SECOND_FOLDER):
+            shutil.rmtree(run.folder / made_for_it, ignore_errors=True)
 
 
 def _history(start: Path | None) -> dict[str, Any]:

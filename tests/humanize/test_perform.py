@@ -99,6 +99,15 @@ def test_where_hardly_anything_is_written_the_rest_is_played_as_on_a_flat_part(a
     assert 0.6 < played[others].std() / flat[others].std() <= 1.01
 
 
+@pytest.mark.parametrize("share", [0.01, 0.03, 0.05])
+def test_accents_stand_out_from_what_is_played_around_them(share: float) -> None:
+    line, network, rng = random_score(600, seed=3), _keys(passage_detail=0.5), np.random.default_rng(0)
+    accented = rng.random(600) < share
+    played = perform(network, line, np.where(accented, 96.0, 80.0)).velocity
+    around = [np.median(np.delete(played, n)[max(n - 4, 0) : n + 4]) for n in np.flatnonzero(accented)]
+    assert np.mean(played[accented] > around) > 0.9
+
+
 def test_where_hardly_anything_is_written_a_part_swells_as_a_flat_one_does() -> None:
     """Two louder chords at the end are no accents, but no reason to level the rest either."""
     high = np.arange(600) // 150 % 2

@@ -138,6 +138,18 @@ def test_drums_that_strike_two_at_once_are_no_notes_of_a_controller():
     assert [part.is_drums for part in read_parts(parse_smf(smf(track(*strokes, *notes))))] == [False] * 8 + [True]
 
 
+def test_drums_below_the_other_channels_are_no_notes_of_a_controller():
+    """A melody chip's channels play a note at a time, and so may its drums."""
+    notes = [event for channel in range(8) for event in (on(0, HIGH, channel=channel), off(240, HIGH, channel=channel))]
+    strokes = [event(delta, pitch, channel=DRUMS) for pitch in (36, 38) for event, delta in ((on, 0), (off, 240))]
+    assert [part.is_drums for part in read_parts(parse_smf(smf(track(*notes, *strokes))))][-1]
+
+
+def test_keyboards_that_share_a_channel_but_no_program_are_players_of_their_own():
+    assert players(voice(), voice(sound=ORGAN), several(GUITAR)) == [[(0, 0)], [(1, 0)], [(2, 0)]]
+    assert players(voice(), voice(), several(GUITAR)) == [[(0, 0), (1, 0)], [(2, 0)]]
+
+
 def test_a_song_in_one_track_is_many_players():
     assert players(several(GUITAR, GUITAR, GUITAR, VIOLIN)) == [[(0, channel)] for channel in range(4)]
     assert players(several(GUITAR, GUITAR)) == [[(0, 0)], [(0, 1)]]

@@ -231,6 +231,28 @@ def test_a_pretty_midi_object_takes_over_velocities_and_ends():
     assert columns(result)[3][4] == pytest.approx(1.005, abs=0.003)
 
 
+def test_of_a_pretty_midi_object_notes_that_overlap_one_of_their_pitch_keep_their_ends():
+    midi = crowded()
+    nested = type(midi.instruments[1].notes[0])
+    midi.instruments[1].notes = [nested(70, 60, 0.0, 4.0), nested(70, 60, 1.0, 1.5), nested(70, 64, 0.0, 1.0)]
+    source = open_midi(midi)
+    smf = parse_smf(source.data)
+    (part,) = read_parts(smf)
+    shorter = part.notes.duration_ticks // 2
+    result = source.restore(apply_performance(smf, [(part.notes, part.notes.velocity, shorter)]).to_bytes(), None)
+    assert columns(result)[3] == [4.0, 1.5, pytest.approx(0.5, abs=0.003)]
+
+
+def test_a_pretty_midi_object_that_cannot_be_copied_is_read_back():
+    class Mine(type(crowded())):
+        def __deepcopy__(self, memo):
+            raise TypeError("cannot pickle a lock")
+
+    midi = Mine(io.BytesIO(SONG))
+    source = open_midi(midi)
+    assert [note.velocity for note in source.restore(louder(source.data), None).instruments[0].notes] == [99]
+
+
 def test_a_pretty_midi_object_whose_class_writes_other_tracks_is_read_back():
     class Mine(type(crowded())):
         def write(self, filename):

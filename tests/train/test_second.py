@@ -21,6 +21,7 @@ from duvhuman.humanize.windows import predict_distribution
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.models.player import read_player
 from duvhuman.models.store import list_models
+from duvhuman.train import personal
 from duvhuman.train.__main__ import main
 from duvhuman.train.record import packs_heard, read_record
 from duvhuman.train.second import add_second
@@ -74,6 +75,7 @@ def test_it_is_heard_where_users_play_and_kept_in_memory_until_it_changes(folder
 
 def test_what_a_take_teaches_corrects_both(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUVHUMAN_MODELS", str(folder.parent))
+    monkeypatch.setenv("DUVHUMAN_CACHE", str(folder.parent / "cache"))
     rng = np.random.default_rng(0)
     take = duvhuman.MidiFile(flat_song(128, velocity=rng.integers(50, 110, 128).tolist()))
     player = duvhuman.load("guitar", like=take)
@@ -86,6 +88,36 @@ def test_what_a_take_teaches_corrects_both(folder: Path, monkeypatch: pytest.Mon
     assert heard == ["second", "memory"]
     tensors = load_file(player._liked["guitar"].folder / "adapter_model.safetensors")
     assert not [name for name in tensors if "second" in name]
+
+
+def test_a_take_is_learnt_without_dropout_and_anew_beside_another_second_network(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUVHUMAN_MODELS", str(folder.parent))
+    monkeypatch.setenv("DUVHUMAN_CACHE", str(folder.parent / "cache"))
+    dropped = []
+    take = duvhuman.MidiFile(flat_song(128, velocity=np.random.default_rng(0).integers(50, 110, 128).tolist()))
+    output = personal._output
+
+    def spy(model: torch.nn.Module, batch: object) -> object:
+        second = [module for name, module in model.named_modules() if "second" in name and hasattr(module, "p")]
+        dropped.append([module.p for module in second if module.training])
+        return output(model, batch)
+
+    monkeypatch.setattr(personal, "_output", spy)
+    first = duvhuman.load("guitar", like=take)._liked["guitar"].folder
+    assert any(dropped)
+    assert not any(any(one) for one in dropped)
+    assert duvhuman.load("guitar", like=take)._liked["guitar"].folder == first
+    tiny_network(3, std=0.2, instrument="trunk", d_model=16).save_pretrained(folder / "second")
+    assert duvhuman.load("guitar", like=take)._liked["guitar"].folder != first
+
+
+def test_another_share_keeps_the_history(folder: Path) -> None:
+    before = read_record(folder)
+    add_second(folder, folder / "second", 0.5)
+    assert read_config(folder).second_share == 0.5
+    assert read_record(folder) == before
 
 
 def test_it_counts_among_what_is_installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,11 +135,14 @@ def test_a_share_that_is_none_is_refused(folder: Path, share: float) -> None:
 
 
 def test_networks_that_do_not_fit_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    for name, changes in (("bass", {"instrument": "bass"}), ("short", {"instrument": "trunk", "max_len": 16})):
+    for name, changes, reason in (
+        ("bass", {"instrument": "bass"}, "a model for bass, not for guitar"),
+        ("short", {"instrument": "trunk", "max_len": 16}, "other features or shorter phrases"),
+    ):
         base = tmp_path / name / "guitar"
         tiny_network(1, instrument="guitar").save_pretrained(base)
         tiny_network(2, **changes).save_pretrained(tmp_path / name / "other")
-        with pytest.raises(ModelError, match="a model for bass, not for guitar|other features or shorter phrases"):
+        with pytest.raises(ModelError, match=reason):
             add_second(base, tmp_path / name / "other", 0.5)
         assert not (base / "second").exists()
         assert read_config(base).second_share == 0
