@@ -95,7 +95,7 @@ class MidiFile:
             if target.is_dir():
                 raise FileError(f"{target}: cannot write: this is a folder. Name a file in it, such as "
                                 f"{target / 'out.mid'}.")
-            if not overwrite and target.exists():
+            if not overwrite and target.is_file():  # a device or a pipe is not replaced
                 raise FileError(f"{target}: is there already. Choose another name or allow overwriting.")
             with written_whole(target) as unfinished:
                 unfinished.write_bytes(self._data)

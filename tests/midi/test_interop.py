@@ -194,6 +194,12 @@ def test_a_midi_file_must_be_midi():
         MidiFile(b"do re mi fa sol la si", name="notes.txt")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no devices")
+def test_a_device_is_written_to_without_being_overwritten():
+    MidiFile(SONG).save(os.devnull, overwrite=False)
+    assert Path(os.devnull).is_char_device()
+
+
 def crowded():
     """A pretty_midi object with more than pretty_midi writes: an empty instrument, odd times, overlapping notes."""
     pretty_midi = pytest.importorskip("pretty_midi")
