@@ -4,7 +4,7 @@ Conventions
 -----------
 Exit codes: 0 all done, 1 some file failed (the others are done), 2 usage (nothing was touched), 130 interrupted.
 Results go to standard output; errors, warnings and the progress bar to standard error. Options that were not given
-are not passed on, so that the defaults stand in one place, the API. Nothing heavy is imported until a command needs
+are not passed on: the defaults are the API's. Nothing heavy is imported until a command needs
 it: ``--help`` and usage errors are immediate.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duvhuman import __version__
-from duvhuman.cli_output import Outcome, ProgressBar, collected_warnings, format_table, say, summarize
+from duvhuman.cli_output import Outcome, ProgressBar, collected_warnings, format_table, say, summarize, told_warnings
 from duvhuman.cli_paths import STREAM, Job, check_output, plan_jobs
 from duvhuman.errors import DataError, DuvhumanError, FileError, MidiError, ModelError, OptionError
 from duvhuman.files import written_whole
@@ -221,16 +221,10 @@ def _play_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _load(args: argparse.Namespace, *, quiet: bool = False) -> Humanizer:
-    """What is warned of on the way is told, unless `quiet`, even if it fails."""
     from duvhuman.humanize.api import load
 
-    messages: list[str] = []
-    try:
-        with collected_warnings() as messages:
-            return load(args.instrument, **_given(args, _LOAD_OPTIONS))
-    finally:
-        for message in () if quiet else messages:
-            say("warning", message)
+    with told_warnings(quiet=quiet):
+        return load(args.instrument, **_given(args, _LOAD_OPTIONS))
 
 
 def _humanize(args: argparse.Namespace) -> int:
@@ -323,10 +317,8 @@ def _predict(args: argparse.Namespace) -> int:
     options = _play_options(args)
     check_output(args.input, args.output, takes=getattr(args, "like", ()), force=args.force)
     humanizer = _load(args)
-    with collected_warnings() as messages:
+    with told_warnings(args.input):
         prediction = humanizer.predict(_source(args.input), **options)
-    for message in messages:
-        say("warning", message, source=args.input)
     text = _prediction_json(args.input, prediction) if args.json else _prediction_csv(prediction)
     if args.output == STREAM:
         sys.stdout.write(text)

@@ -149,6 +149,18 @@ def collected_warnings() -> Iterator[list[str]]:
             warnings.showwarning(entry.message, entry.category, entry.filename, entry.lineno)
 
 
+@contextmanager
+def told_warnings(source: str = "", *, quiet: bool = False) -> Iterator[None]:
+    """Say duvhuman's own warnings at the end, unless `quiet`, even if what warns fails."""
+    messages: list[str] = []
+    try:
+        with collected_warnings() as messages:
+            yield
+    finally:
+        for message in () if quiet else messages:
+            say("warning", message, source=source)
+
+
 class ProgressBar:
     """A line such as ``[######------] 3/6 song.mid`` that redraws itself; nothing at all where it is not wanted.
 

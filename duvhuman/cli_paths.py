@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duvhuman.errors import OptionError
+from duvhuman.files import is_midi_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 STREAM = "-"
 """Standard input as an input, standard output as an output."""
 
-_SUFFIXES = (".mid", ".midi")
-_NO_FILE = "._"  # what macOS keeps beside a file on a foreign disk, under its name
 _SLASHES = tuple({os.sep, os.altsep or os.sep, "/"})
 
 
@@ -118,8 +117,7 @@ def _midi_files(folder: str, *, recursive: bool, without: str) -> list[str]:
     found: list[str] = []
     for parent, folders, files in os.walk(folder, onerror=give_up):
         folders[:] = [name for name in folders if recursive and not _same_file(os.path.join(parent, name), without)]
-        midi = (name for name in files if name.lower().endswith(_SUFFIXES) and not name.startswith(_NO_FILE))
-        found += [os.path.relpath(os.path.join(parent, name), folder) for name in midi]
+        found += [os.path.relpath(os.path.join(parent, name), folder) for name in files if is_midi_name(name)]
     if not found:
         hint = "" if recursive else "; add -r to look in the folders below it, too"
         raise OptionError(f"{folder}: no .mid or .midi file in this folder{hint}.")

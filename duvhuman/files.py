@@ -13,6 +13,7 @@ from pathlib import Path
 from duvhuman.errors import OptionError
 
 UNFINISHED = ".tmp"
+MIDI_SUFFIXES = (".mid", ".midi")
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
@@ -21,6 +22,11 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise OptionError(f"{path}: there is no such home directory; name the folder without ~") from None
+
+
+def is_midi_name(name: str) -> bool:
+    """Whether a file in a folder is called as MIDI files are; "._song.mid" is what macOS notes of another's."""
+    return name.lower().endswith(MIDI_SUFFIXES) and not name.startswith("._")
 
 
 def is_unfinished(path: Path) -> bool:

@@ -419,6 +419,15 @@ def test_predict_of_a_file_that_is_not_midi(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.usefixtures("tiny")
+def test_predict_says_what_it_was_warned_of_though_it_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    write("cut.mid", midi_bytes()[:-40])
+    assert main(["predict", "cut.mid", "-i", "guitar", "--tracks", "9"]) == 2
+    printed = capsys.readouterr().err
+    assert "warning: cut.mid: " in printed
+    assert "there is no track 9" in printed
+
+
+@pytest.mark.usefixtures("tiny")
 def test_models_lists_what_is_found(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     assert str(models / "guitar") in capsys.readouterr().out

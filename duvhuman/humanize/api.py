@@ -17,7 +17,7 @@ import numpy as np
 
 from duvhuman.errors import DataError, warn
 from duvhuman.humanize.balance import balanced, hands_of, written_balance
-from duvhuman.humanize.decode import STACCATO_GROWTH, duration_bin, is_staccato, velocity_bin
+from duvhuman.humanize.decode import duration_bin, most_growth, velocity_bin
 from duvhuman.humanize.following import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.lengths import fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
@@ -257,8 +257,7 @@ class Humanizer:
         if options.duration and options.intensity > 0:
             growth = (played.duration_beats / score.nominal_beats) ** float(options.intensity)
             wanted = np.round(seen.duration_ticks * growth)
-            longest = np.where(is_staccato(score), np.floor(STACCATO_GROWTH * seen.duration_ticks), np.inf)
-            duration[free] = np.minimum(wanted, longest).astype(np.int64)
+            duration[free] = np.minimum(wanted, np.floor(most_growth(score) * seen.duration_ticks)).astype(np.int64)
             duration = fit_lengths(notes, duration, room)
         if options.tracks is not None:  # the other hand is heard, but not changed
             kept = ~np.isin(notes.track, list(options.tracks))

@@ -24,7 +24,7 @@ from duvhuman.humanize.score import (
     gap_to_next_onset,
 )
 from duvhuman.humanize.windows import Distribution
-from duvhuman.models.config import VELOCITY_BINS, ModelConfig
+from duvhuman.models.config import VELOCITY_BIN_EDGES, VELOCITY_BIN_WIDTH, ModelConfig
 
 STRETCH_NOTES = 512
 """How many notes to either side the mean is taken of that velocities are stretched about."""
@@ -44,8 +44,8 @@ CHORD_SHARE = 0.8
 
 
 def velocity_bin(velocity: NDArray[np.generic]) -> IntArray:
-    """The bin of MIDI velocities 0..127: ``velocity * 16 // 128``."""
-    return np.asarray(velocity, dtype=np.int64) * VELOCITY_BINS // 128
+    """The bin of MIDI velocities 0..127."""
+    return np.asarray(velocity, dtype=np.int64) // VELOCITY_BIN_WIDTH
 
 
 def duration_bin(articulation: FloatArray, config: ModelConfig) -> IntArray:
@@ -54,10 +54,10 @@ def duration_bin(articulation: FloatArray, config: ModelConfig) -> IntArray:
 
 
 def duration_centres(config: ModelConfig) -> FloatArray:
-    """(16,) the middle of each articulation bin; the open ones reach as far past their edge as their neighbour."""
-    edges = np.array(config.duration_edges)
-    middle = (edges[:-1] + edges[1:]) / 2
-    return np.concatenate([[2 * edges[0] - middle[0]], middle, [2 * edges[-1] - middle[-1]]])
+    """(16,) the middle of each articulation bin."""
+    edges = np.array(config.closed_duration_edges)
+    centres: FloatArray = (edges[:-1] + edges[1:]) / 2
+    return centres
 
 
 def decode_velocity(
@@ -97,8 +97,7 @@ def decode_velocity(
         velocity = velocity if company is None else in_company(velocity, company)
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
-        edges = np.append(8.0 * np.arange(VELOCITY_BINS), 128.0)
-        drawn = inverse_cdf(said.velocity_probabilities, edges, uniform) + said.louder_by
+        drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), uniform) + said.louder_by
         velocity = (1 - variation) * velocity + variation * drawn
     velocity = velocity + louder
     return np.clip(velocity, 1.0, 127.0), spread
@@ -112,9 +111,7 @@ def decode_articulation(
     The expected articulation lies between the median of the bins, where the error is least on parts like those trained
     on, and the regression, where the correlation is highest; ``config.median_share`` says where.
     """
-    centres = duration_centres(config)
-    edges = np.concatenate([[2 * centres[0] - config.duration_edges[0]], config.duration_edges])
-    edges = np.append(edges, 2 * centres[-1] - config.duration_edges[-1])
+    edges = np.array(config.closed_duration_edges)
     median = inverse_cdf(said.duration_probabilities, edges, np.full(len(said.articulation), 0.5))
     expected = config.median_share * median + (1 - config.median_share) * said.articulation
     middle = local_mean(expected)
@@ -222,9 +219,14 @@ def is_staccato(score: Score) -> BoolArray:
     return short
 
 
+def most_growth(score: Score) -> FloatArray:
+    """(N,) how many times its length a note may last: a written staccato stays one, others as long as they like."""
+    return np.where(is_staccato(score), STACCATO_GROWTH, np.inf)
+
+
 def limit_durations(score: Score, duration_beats: FloatArray) -> FloatArray:
-    """Keep a written staccato short, so that it grows by at most a tenth of its length, and end every note before its
-    pitch begins again; notes of one pitch that begin together do not bound each other.
+    """Let no note grow more than `most_growth`, and end every note before its pitch begins again; notes of one pitch
+    that begin together do not bound each other.
     """
-    longest = np.where(is_staccato(score), STACCATO_GROWTH * score.nominal_beats, np.inf)
-    return np.minimum(duration_beats, np.minimum(longest, gap_to_later_same_pitch(score)))
+    longest = np.minimum(most_growth(score) * score.nominal_beats, gap_to_later_same_pitch(score))
+    return np.minimum(duration_beats, longest)

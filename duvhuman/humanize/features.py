@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.errors import ModelError
 from duvhuman.humanize.score import (
     UNKNOWN_PROGRAM,
     FloatArray,
@@ -23,6 +24,7 @@ from duvhuman.humanize.score import (
     separate_segments,
     window_mean,
 )
+from duvhuman.models.config import VELOCITY_CENTRE, VELOCITY_SCALE, ModelConfig
 
 VOICE_SEMITONES = 5
 VOICE_LOOKAHEAD = 12
@@ -31,6 +33,15 @@ LOCAL_NOTES = 12
 REST_SECONDS = 0.7
 CONTEXT_NOTES = 32
 """Notes on either side of a phrase, or of a window, that its features are computed with; none beyond them are seen."""
+
+
+def check_features(config: ModelConfig, source: object) -> None:
+    """ModelError that names `source` if its network was made for other features than those of this version."""
+    if config.feature_names != feature_names():
+        raise ModelError(
+            f"{source}: made for other features than this version of duvhuman computes; train it anew, or use the "
+            "version it was made with"
+        )
 
 
 def feature_names() -> tuple[str, ...]:
@@ -150,8 +161,8 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
     columns["off_triplet"] = distance[6] * grid
 
     for name, value, centre, scale in (
-        ("level", hints.level, 72, 18), ("range", hints.range, 14, 8), ("swell", hints.swell, 0, 12),
-        ("accent", hints.accent, 0, 1),
+        ("level", hints.level, VELOCITY_CENTRE, VELOCITY_SCALE), ("range", hints.range, 14, 8),
+        ("swell", hints.swell, 0, 12), ("accent", hints.accent, 0, 1),
     ):  # fmt: skip
         given = np.isfinite(value)
         columns[f"{name}_given"] = given

@@ -21,11 +21,11 @@ from duvhuman.humanize.score import FloatArray, IntArray
 from duvhuman.instruments import INSTRUMENTS, instrument_of_program
 from duvhuman.midi.notes import NoteTable, Part
 from duvhuman.models.company import load_company
+from duvhuman.rhythm.metre import CHORD_SECONDS
 
 LEAST_NOTES, LEAST_SD, LEAST_DISTINCT = 32, 3.0, 5
 """A part is played with dynamics if it has so many notes, of velocities that vary so much."""
-TOGETHER = 0.035
-REACHES = (TOGETHER, 0.12, 0.3, 1.0, 4.0, 16.0)
+REACHES = (CHORD_SECONDS, 0.12, 0.3, 1.0, 4.0, 16.0)
 """So many seconds around a note others are heard: what begins with it, a beat, a bar, a passage, a section."""
 LOUDNESS = (*(f"within {reach} s" for reach in REACHES), "same pitch", "any drum")
 """How loud another part is: the mean over what it begins, over notes of the same pitch in any octave that begin with a
@@ -78,7 +78,7 @@ def _one_part(part: Part, seconds: FloatArray, pitch: IntArray) -> NDArray[np.fl
     loud = _from_own_means(struck, notes.pitch) if part.is_drums else struck
     around = [_around(notes.onset_seconds, loud, seconds, reach) for reach in REACHES]
     same = nothing if part.is_drums else _of_same_pitch(notes, loud, seconds, pitch)
-    any_drum = _around(notes.onset_seconds, struck, seconds, TOGETHER) if part.is_drums else nothing
+    any_drum = _around(notes.onset_seconds, struck, seconds, CHORD_SECONDS) if part.is_drums else nothing
     loudness = np.stack([*around, same, any_drum], axis=1)
     known = np.isfinite(loudness)
     relation = [
@@ -109,7 +109,7 @@ def _share_together(onset: FloatArray, seconds: FloatArray) -> float:
     nearest = np.minimum(
         np.abs(own[np.minimum(after, len(own) - 1)] - onset), np.abs(own[np.maximum(after - 1, 0)] - onset)
     )
-    return float((nearest <= TOGETHER).mean()) if len(onset) else 0.0
+    return float((nearest <= CHORD_SECONDS).mean()) if len(onset) else 0.0
 
 
 def _of_same_pitch(notes: NoteTable, loud: FloatArray, seconds: FloatArray, pitch: IntArray) -> FloatArray:
@@ -117,7 +117,7 @@ def _of_same_pitch(notes: NoteTable, loud: FloatArray, seconds: FloatArray, pitc
     found = np.full(len(seconds), np.nan)
     for tone in np.unique(pitch % 12):
         mine, theirs = pitch % 12 == tone, notes.pitch % 12 == tone
-        found[mine] = _around(notes.onset_seconds[theirs], loud[theirs], seconds[mine], TOGETHER)
+        found[mine] = _around(notes.onset_seconds[theirs], loud[theirs], seconds[mine], CHORD_SECONDS)
     return found
 
 

@@ -30,8 +30,8 @@ from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument
 from duvhuman.midi.interop import Source, open_midi
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
+from duvhuman.models.files import SECOND_FOLDER
 from duvhuman.models.personal import read_personal
-from duvhuman.models.store import SECOND_FOLDER
 
 CACHE_VARIABLE = "DUVHUMAN_CACHE"
 SEAL_FILE = "sha256.json"

@@ -7,12 +7,12 @@ import threading
 from pathlib import Path
 
 from duvhuman.errors import ModelError, OptionError
-from duvhuman.humanize.features import feature_names
+from duvhuman.humanize.features import check_features
 from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.files import SECOND_FOLDER
 from duvhuman.models.lora import instrument_of_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
-from duvhuman.models.store import SECOND_FOLDER
 
 KEPT_NETWORKS = 8
 _networks: dict[tuple[str, str, str, tuple[tuple[int, int], ...]], PhraseTransformer] = {}
@@ -56,11 +56,7 @@ def load_network(folder: Path, adapter: Path | None, device: str, instrument: st
     with _networks_lock:
         if key not in _networks:
             network = read_player(folder, adapter)
-            if network.config.feature_names != feature_names():
-                raise ModelError(
-                    f"{folder}: made for other features than this version of duvhuman computes; "
-                    "train it anew, or use the version it was made with"
-                )
+            check_features(network.config, folder)
             while len(_networks) >= KEPT_NETWORKS:
                 _networks.pop(next(iter(_networks)))
             _networks[key] = network.to(device).eval()

@@ -54,13 +54,14 @@ class Options:
             values = getattr(self, name)
             if values is None:
                 continue
-            single = isinstance(values, (str, bytes)) or getattr(values, "ndim", 1) == 0  # an array of no dimension
-            if single or not isinstance(values, Collection):
+            listed = isinstance(values, Collection) and not isinstance(values, (str, bytes))
+            if not listed or getattr(values, "ndim", 1) != 1:  # an array of another shape
                 raise OptionError(f"{name} must be a list of whole numbers, not {values!r}")
             for value in values:
                 if not _is_integer(value) or value < 0 or (highest is not None and value > highest):
                     limit = "0 and up" if highest is None else f"0 to {highest}"
                     raise OptionError(f"{name} must hold whole numbers, {limit}, not {value!r}")
+            object.__setattr__(self, name, tuple(map(int, values)))  # frozen; an array has no truth value
 
     def drawn_seed(self) -> int:
         """The seed, or a new one."""

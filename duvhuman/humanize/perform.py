@@ -216,7 +216,7 @@ def perform(
     written_velocity: FloatArray,
     *,
     keep_dynamics: bool = True,
-    to_the_letter: bool = True,
+    by_contour: bool = False,
     hand: IntArray | None = None,
     company: FloatArray | None = None,
     variation: float = 0.0,
@@ -224,7 +224,7 @@ def perform(
 ) -> Played:
     """Play a part of N >= 1 notes.
 
-    Written dynamics are kept to the letter. To them is added a share of what would set each note apart from those
+    Written dynamics stay. To them is added a share of what would set each note apart from those
     around it that are written as loud if the part were flat. Where much is written that is ``config.passage_detail``,
     or half of it beside accents, which leave the swells of the whole part to guess; where little is, it is all, but of
     notes that stand out.
@@ -232,7 +232,7 @@ def perform(
     Parameters
     ----------
     written_velocity : (N,) as the user wrote them; without `keep_dynamics` their mean alone is used.
-    to_the_letter : False plays by the contour of written velocities, which is coarse, not by themselves: where they are
+    by_contour : play by the contour of the written velocities, which is coarse, in place of themselves: where they are
         the player's, what is judged must not be what was given.
     hand : (N,) which hand plays a note, if that is known.
     company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.following`); heeded if
@@ -240,14 +240,14 @@ def perform(
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
     """
     flat = is_flat(written_velocity) or not keep_dynamics
-    contour_given = not flat and not to_the_letter
+    contour_given = not flat and by_contour
     said = listen(model, score, written_velocity, keep=contour_given)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
         said, model.config, variation=variation, uniform=draws[0], company=company if flat else None,
         contour_given=contour_given, level=float(written_velocity.mean()),
     )  # fmt: skip
-    if keep_dynamics and to_the_letter and tells_dynamics(written_velocity):
+    if keep_dynamics and not by_contour and tells_dynamics(written_velocity):
         least, little = model.config.passage_detail, how_little(written_velocity, velocity)
         detail = detail_of(velocity, written_velocity, score, np.inf)
         if tells_accents(score, written_velocity, hand):

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features
 from duvhuman.humanize.score import FloatArray, Hints, IntArray, Score, concatenated_ranges
-from duvhuman.models.config import VELOCITY_BIN_WIDTH, VELOCITY_BINS
-from duvhuman.models.phrase_transformer import VELOCITY_CENTRE, VELOCITY_SCALE, PhraseTransformer
+from duvhuman.models.config import DURATION_BINS, VELOCITY_BIN_CENTRES, VELOCITY_BIN_WIDTH, VELOCITY_BINS
+from duvhuman.models.phrase_transformer import PhraseTransformer
 
 WINDOWS_PER_BATCH = 16
 
@@ -31,13 +31,11 @@ class Distribution:
     ----------
     velocity_probabilities, duration_probabilities : (N, 16), rows sum to 1. The former are as the network said, at the
         level that it was told; `moved_velocity_probabilities` are those of MIDI velocities.
-    velocity : (N,) regressed MIDI velocity, not clipped.
     articulation : (N,) regressed log2(performed / written duration).
     louder_by : MIDI velocities, one number or (N,), that the velocity bins are to be moved up by.
     """
 
     velocity_probabilities: FloatArray
-    velocity: FloatArray
     duration_probabilities: FloatArray
     articulation: FloatArray
     louder_by: float | FloatArray = 0.0
@@ -45,19 +43,20 @@ class Distribution:
     @property
     def expected_velocity(self) -> FloatArray:
         """(N,) the mean of the velocity bins, MIDI, not clipped."""
-        expected: FloatArray = self.velocity_probabilities @ velocity_centres() + self.louder_by
+        expected: FloatArray = self.velocity_probabilities @ np.array(VELOCITY_BIN_CENTRES) + self.louder_by
         return expected
 
     @property
     def spread(self) -> FloatArray:
         """(N,) SD of the velocity bins, MIDI."""
-        centres = velocity_centres()
+        centres = np.array(VELOCITY_BIN_CENTRES)
         mean = self.velocity_probabilities @ centres
-        return np.sqrt(np.maximum(self.velocity_probabilities @ centres**2 - mean**2, 0.0))
+        spread: FloatArray = np.sqrt(np.maximum(self.velocity_probabilities @ centres**2 - mean**2, 0.0))
+        return spread
 
     def louder(self, velocities: float | FloatArray) -> Distribution:
         """The same, louder by so many MIDI velocities (softer if negative), one number or (N,)."""
-        return replace(self, louder_by=self.louder_by + velocities, velocity=self.velocity + velocities)
+        return replace(self, louder_by=self.louder_by + velocities)
 
     def moved_velocity_probabilities(self) -> FloatArray:
         """(N, 16) the probability of each bin of MIDI velocities.
@@ -65,7 +64,7 @@ class Distribution:
         Of a bin that has been moved by a fraction of its width each of the two that it lies on takes its share; what
         would leave stays in the end bin.
         """
-        moved, notes = np.zeros_like(self.velocity_probabilities), np.arange(len(self.velocity))
+        moved, notes = np.zeros_like(self.velocity_probabilities), np.arange(len(self.articulation))
         for source, probability in enumerate(self.velocity_probabilities.T):
             target = np.clip(source + np.asarray(self.louder_by) / VELOCITY_BIN_WIDTH, 0, VELOCITY_BINS - 1)
             target = np.broadcast_to(target, notes.shape)
@@ -73,12 +72,6 @@ class Distribution:
             moved[notes, low] += probability * (1 - (target - low))
             moved[notes, np.minimum(low + 1, VELOCITY_BINS - 1)] += probability * (target - low)
         return moved
-
-
-def velocity_centres() -> FloatArray:
-    """(16,) the middle of each velocity bin."""
-    centres: FloatArray = VELOCITY_BIN_WIDTH * np.arange(VELOCITY_BINS, dtype=np.float64) + (VELOCITY_BIN_WIDTH - 1) / 2
-    return centres
 
 
 def window_starts(score: Score, width: int, most: int) -> IntArray:
@@ -131,7 +124,7 @@ def predict_distribution(
     low, high, _ = asked.indices(len(score))
     starts = starts[(starts + width > low) & (starts < high)]
     weight = _window_weight(width)
-    sums = [np.zeros((len(score), 16)), np.zeros(len(score)), np.zeros((len(score), 16)), np.zeros(len(score))]
+    sums = [np.zeros((len(score), k)) for k in (VELOCITY_BINS, DURATION_BINS)] + [np.zeros(len(score))]
     total = np.zeros(len(score))
     for first in range(0, len(starts), WINDOWS_PER_BATCH):
         chosen = starts[first : first + WINDOWS_PER_BATCH]
@@ -142,17 +135,17 @@ def predict_distribution(
                 *(torch.from_numpy(values).to(device) for values in (score.pitch[rows], score.program[rows], features))
             )
             predicted = (
-                out.velocity_logits.float().softmax(-1), out.velocity_value.float(),
-                out.duration_logits.float().softmax(-1), out.duration_value.float(),
+                out.velocity_logits.float().softmax(-1), out.duration_logits.float().softmax(-1),
+                out.duration_value.float(),
             )  # fmt: skip
         total += np.bincount(rows.ravel(), np.tile(weight, len(rows)), len(score))
         for column, values in zip(sums, predicted, strict=True):
             said = values.cpu().numpy().astype(np.float64)
             np.add.at(column, rows, said * (weight[:, None] if said.ndim == 3 else weight))
-    velocity_p, velocity, duration_p, articulation = (
+    velocity_probabilities, duration_probabilities, articulation = (
         column[asked] / (total[asked, None] if column.ndim == 2 else total[asked]) for column in sums
     )
-    return Distribution(velocity_p, VELOCITY_CENTRE + VELOCITY_SCALE * velocity, duration_p, articulation)
+    return Distribution(velocity_probabilities, duration_probabilities, articulation)
 
 
 def window_features(score: Score, hints: Hints, starts: IntArray, width: int) -> NDArray[np.float32]:

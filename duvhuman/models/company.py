@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from duvhuman.errors import ModelError
 from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.files import read_tensors, write_tensors
 
 COMPANY_FOLDER = Path(__file__).parent / "weights" / "company"
 COMPANY_FILE = "company.safetensors"
@@ -74,21 +75,16 @@ class CompanyNetwork(nn.Module):
 @lru_cache(maxsize=1)
 def load_company(folder: Path = COMPANY_FOLDER) -> CompanyNetwork:
     """The network whose weights lie in `folder`; ModelError if these cannot be read."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+    weights = read_tensors(folder / COMPANY_FILE, "install duvhuman anew")
     try:
-        weights = load_file(folder / COMPANY_FILE)
         network = CompanyNetwork(weights["other.0.weight"].shape[1] - len(INSTRUMENTS))
         network.load_state_dict(weights)
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise ModelError(f"{folder / COMPANY_FILE}: cannot be read ({error}); install duvhuman anew") from None
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(f"{folder / COMPANY_FILE}: cannot be used ({error}); install duvhuman anew") from None
     return network.eval()
 
 
 def save_company(network: CompanyNetwork, folder: Path) -> None:
     """Write the weights of a network, in float16, to a folder that is made if need be."""
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, folder / COMPANY_FILE)
+    write_tensors(folder / COMPANY_FILE, {name: value.half() for name, value in network.state_dict().items()})

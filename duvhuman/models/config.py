@@ -18,7 +18,13 @@ from typing import Any
 from duvhuman.errors import ModelError
 
 VELOCITY_BINS = 16
-VELOCITY_BIN_WIDTH = 8
+VELOCITY_BIN_WIDTH = 128 // VELOCITY_BINS
+VELOCITY_BIN_EDGES = tuple(float(VELOCITY_BIN_WIDTH * k) for k in range(VELOCITY_BINS + 1))
+VELOCITY_BIN_CENTRES = tuple(edge + (VELOCITY_BIN_WIDTH - 1) / 2 for edge in VELOCITY_BIN_EDGES[:-1])
+"""The mean of the MIDI velocities in each bin."""
+VELOCITY_CENTRE = 72.0
+VELOCITY_SCALE = 18.0
+"""The regression of velocity, and the level hint, are in units of ``(velocity - VELOCITY_CENTRE) / VELOCITY_SCALE``."""
 EXPECTED_LEVEL = -1.0
 """A `ModelConfig.typical_level` that is found for each part (`duvhuman.humanize.perform.expected_level`)."""
 DURATION_BINS = 16
@@ -111,6 +117,12 @@ class ModelConfig:
         numbers = all(isinstance(edge, (int, float)) for edge in self.duration_edges)
         if not numbers or any(not low < high for low, high in pairwise(self.duration_edges)):
             raise ModelError(f"duration_edges must be numbers that rise, not {self.duration_edges!r}")
+
+    @property
+    def closed_duration_edges(self) -> tuple[float, ...]:
+        """The 17 edges of the articulation bins: the outer two are as wide as those beside them."""
+        edges = self.duration_edges
+        return (2 * edges[0] - edges[1], *edges, 2 * edges[-1] - edges[-2])
 
     def to_dict(self) -> dict[str, Any]:
         """A dictionary that ``json.dump`` takes."""

@@ -25,11 +25,10 @@ from torch import Tensor, nn
 
 from duvhuman.errors import ModelError
 from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.files import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, read_tensors
 from duvhuman.models.personal import make_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
-ADAPTER_CONFIG_FILE = "adapter_config.json"
-ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 UNSUPPORTED = (
     "fan_in_fan_out", "use_dora", "use_qalora", "use_bdlora", "lora_bias", "layer_replication", "target_parameters",
@@ -169,15 +168,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     """The adapter's tensors, on the CPU; ModelError if the file is missing, corrupt or empty."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: not there; name a folder that holds an adapter in PEFT's format") from None
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); get or train the adapter anew") from None
+    tensors = read_tensors(path, "get or train the adapter anew, in PEFT's format")
     if not tensors:
         raise ModelError(f"{path}: holds no tensors; get or train the adapter anew")
     return tensors

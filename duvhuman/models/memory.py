@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from duvhuman.errors import ModelError
-from duvhuman.models.config import VELOCITY_BINS, ModelConfig
-from duvhuman.models.phrase_transformer import VELOCITY_SCALE, PhraseOutput, PhraseTransformer
+from duvhuman.models.config import VELOCITY_BIN_EDGES, VELOCITY_SCALE, ModelConfig
+from duvhuman.models.files import read_tensors, write_tensors
+from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 
 MEMORY_FILE = "memory.safetensors"
 RIDGE = 0.04
@@ -68,10 +69,8 @@ class Memory(nn.Module):
         given = (columns, middle, scale, importance, notes, weights, offset)
         for name, tensor in zip(_NAMES, given, strict=True):
             self.register_buffer(name, tensor, persistent=False)  # no part of the network's own weights
-        edges = torch.tensor(config.duration_edges)
-        outer = 2 * edges[[0, -1]] - edges[[1, -2]]
-        self.register_buffer("velocity_edges", 8.0 * torch.arange(VELOCITY_BINS + 1), persistent=False)
-        self.register_buffer("duration_edges", torch.cat([outer[:1], edges, outer[1:]]), persistent=False)
+        self.register_buffer("velocity_edges", torch.tensor(VELOCITY_BIN_EDGES), persistent=False)
+        self.register_buffer("duration_edges", torch.tensor(config.closed_duration_edges), persistent=False)
 
     @classmethod
     def fit(
@@ -129,22 +128,13 @@ class Memory(nn.Module):
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Write `MEMORY_FILE` into the adapter's folder."""
-        from safetensors.torch import save_file
-
-        tensors = {name: getattr(self, name).cpu().contiguous() for name in _NAMES}
-        save_file(tensors, Path(folder) / MEMORY_FILE)
+        write_tensors(Path(folder) / MEMORY_FILE, {name: getattr(self, name) for name in _NAMES})
 
     @classmethod
     def load(cls, folder: str | PathLike[str], config: ModelConfig) -> Memory:
         """Read what `save` wrote for a network with this config; ModelError if it is damaged or does not fit."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         path = Path(folder) / MEMORY_FILE
-        try:
-            tensors = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path}: cannot be read ({error}); get or train the adapter anew") from None
+        tensors = read_tensors(path, "get or train the adapter anew")
         if set(tensors) != set(_NAMES) or not _fits(tensors, len(config.feature_names)):
             raise ModelError(f"{path}: does not fit this version's features; train the adapter anew")
         return cls(**tensors, config=config)

@@ -3,8 +3,7 @@
 Conventions
 -----------
 B phrases of T <= ``max_len`` notes, F numeric features, d = ``d_model``. Padding is marked by ``mask``, which is True
-for real notes. Velocity regression is in units of ``(velocity - VELOCITY_CENTRE) / VELOCITY_SCALE``, duration
-regression is articulation (see `duvhuman.models.config`).
+for real notes. The units of the regressions are told by `duvhuman.models.config`.
 
 Attention is written with separate Linears and `scaled_dot_product_attention`: the fast path of
 ``nn.MultiheadAttention`` and ``nn.TransformerEncoderLayer`` ignores adapters in ``eval()``.
@@ -23,11 +22,8 @@ from torch import Tensor, nn
 
 from duvhuman.errors import ModelError
 from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS, ModelConfig
+from duvhuman.models.files import CONFIG_FILE, WEIGHTS_FILE, read_tensors, write_tensors
 
-VELOCITY_CENTRE = 72.0
-VELOCITY_SCALE = 18.0
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 N_PITCHES = 128
 N_PROGRAMS = 129
 """General MIDI's 128 programs and one more, the last, for "unknown"."""
@@ -189,12 +185,9 @@ class PhraseTransformer(nn.Module):
 
     def save_pretrained(self, folder: str | PathLike[str]) -> None:
         """Write ``config.json`` and ``model.safetensors`` (float16) into `folder`, which is made if missing."""
-        from safetensors.torch import save_file
-
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        tensors = {name: value.detach().cpu().half().contiguous() for name, value in self.state_dict().items()}
-        save_file(tensors, target / WEIGHTS_FILE, metadata={"format": "pt"})
+        write_tensors(target / WEIGHTS_FILE, {name: value.half() for name, value in self.state_dict().items()})
         write_config(self.config, target / CONFIG_FILE)
 
     @classmethod
@@ -206,18 +199,9 @@ class PhraseTransformer(nn.Module):
         ModelError
             If a file is missing or corrupt, or if the weights have another shape than the config says.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         source = Path(folder)
         config = read_config(source)
-        try:
-            tensors = load_file(source / WEIGHTS_FILE)
-        except FileNotFoundError:
-            raise ModelError(f"{source}: no {WEIGHTS_FILE} there; name a folder written by save_pretrained") from None
-        except (SafetensorError, OSError) as error:
-            message = f"{source / WEIGHTS_FILE}: cannot be read ({error}); get or train the model anew"
-            raise ModelError(message) from None
+        tensors = read_tensors(source / WEIGHTS_FILE, "get or train the model anew")
         try:
             # Not on the meta device: random draws there import torch's compiler, which takes longer than all the rest.
             with torch.random.fork_rng(devices=[]):

@@ -13,9 +13,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from duvhuman.errors import ModelError
+from duvhuman.models.files import SECOND_FOLDER
 from duvhuman.models.lora import merge_adapter
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
-from duvhuman.models.store import SECOND_FOLDER
 
 
 def read_player(folder: str | PathLike[str], adapter: str | PathLike[str] | None = None) -> PhraseTransformer:

@@ -21,13 +21,10 @@ from pathlib import Path
 from duvhuman.errors import ModelError, OptionError
 from duvhuman.files import user_path
 from duvhuman.instruments import INSTRUMENTS, get_instrument
+from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, CARD_FILE, MODEL_FILES, SECOND_FOLDER
 
 MODELS_VARIABLE = "DUVHUMAN_MODELS"
 BUNDLED = Path(__file__).parent / "weights"
-MODEL_FILES = ("config.json", "model.safetensors")
-SECOND_FOLDER = "second"
-"""The sub-folder of a model in which its second network lies, if it has one (`duvhuman.models.player`)."""
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 DEFAULT_ADAPTER = "default"
 _REPOSITORY = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s]+))?")
 
@@ -117,7 +114,8 @@ def find_adapter(
     if not isinstance(adapter, (str, PathLike)):
         raise OptionError(f"adapter must be a name or a path, not {adapter!r}")
     if adapter == DEFAULT_ADAPTER:
-        return _checked(base / "adapter", ADAPTER_FILES, "adapter") if (base / "adapter").is_dir() else None
+        own = base / ADAPTER_FOLDER
+        return _checked(own, ADAPTER_FILES, "adapter") if own.is_dir() else None
     named = [folder / adapter for folder in (base, *(root / name for _, root in _roots()))]
     for folder in (user_path(adapter), *named):
         if folder.is_dir():
@@ -142,7 +140,7 @@ def list_models() -> list[ModelRow]:
                 files += [file for file in (folder / SECOND_FOLDER / name for name in MODEL_FILES) if file.is_file()]
                 size = sum(file.stat().st_size for file in files)
                 used = folder == _default_folder(name)
-                rows.append(ModelRow(name, source, folder, used, adapters, size, _headline(folder / "README.md")))
+                rows.append(ModelRow(name, source, folder, used, adapters, size, _headline(folder / CARD_FILE)))
     return rows
 
 
@@ -193,6 +191,11 @@ def _headline(card: Path) -> str:
     return next((line.strip() for line in lines if line.strip() and line[0] not in "#|<!-"), "")
 
 
+def hub_is_off() -> bool:
+    """Whether ``HF_HUB_OFFLINE`` says that the Hugging Face hub is not to be asked, in its own words for yes."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
 def _model_from_hub(repo: str, revision: str | None, instrument: str) -> Path:
     """The model in a Hugging Face repository: from the cache, or downloaded where a revision pins what is run."""
     from huggingface_hub import snapshot_download
@@ -200,7 +203,7 @@ def _model_from_hub(repo: str, revision: str | None, instrument: str) -> Path:
     # Safetensors and text only; a repository holds one model, or one sub-folder per instrument. The base comes last:
     # where it is in the cache, all is.
     wanted = [[f"{place}{name}" for place in ("", f"{instrument}/") for name in names]
-              for names in (("README.md", "adapter/*", f"{SECOND_FOLDER}/*"), MODEL_FILES)]
+              for names in ((CARD_FILE, f"{ADAPTER_FOLDER}/*", f"{SECOND_FOLDER}/*"), MODEL_FILES)]
     try:
         return _model_in(Path(snapshot_download(repo, revision=revision, local_files_only=True)), instrument)
     except (OSError, ValueError, ModelError):
@@ -208,7 +211,7 @@ def _model_from_hub(repo: str, revision: str | None, instrument: str) -> Path:
     name = f"{repo}@{revision}" if revision else repo
     if revision is None:
         raise ModelError(f"{name}: neither a folder nor in the Hugging Face cache; to download it, say {repo}@revision")
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+    if hub_is_off():
         raise ModelError(f"{name}: not in the Hugging Face cache, and HF_HUB_OFFLINE is set; unset it to download")
     try:
         for files in wanted:

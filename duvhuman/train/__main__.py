@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
-    except DuvhumanError as error:
+    except (DuvhumanError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

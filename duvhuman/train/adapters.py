@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from duvhuman.errors import ModelError
+from duvhuman.models.files import ADAPTER_CONFIG_FILE, CARD_FILE, failing_as_files_do
 from duvhuman.models.lora import read_adapter
 from duvhuman.models.memory import MEMORY_FILE
 from duvhuman.models.phrase_transformer import PhraseTransformer
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 LORA_TARGETS = ("q_proj", "v_proj", "out_proj", "ff_in", "ff_out")
 HEAD_TARGETS = ("velocity_head", "duration_head")
 """What a personal adapter adapts beside them."""
-ADAPTER_CONFIG_FILE = "adapter_config.json"
 
 
 def add_adapter(network: PhraseTransformer, config: TrainConfig) -> PeftModel:
@@ -80,10 +80,11 @@ def continue_adapter(network: PhraseTransformer, start: Path | None, config: Tra
 
 def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
     """Write the adapter in PEFT's format, naming its base and without a path of this machine."""
-    model.save_pretrained(str(folder))
+    with failing_as_files_do(folder):
+        model.save_pretrained(str(folder))
     path = folder / ADAPTER_CONFIG_FILE
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base_name
     config["target_modules"] = sorted(config["target_modules"])
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    (folder / "README.md").unlink(missing_ok=True)
+    (folder / CARD_FILE).unlink(missing_ok=True)

@@ -186,7 +186,7 @@ def load_config(name: str, stage: str, settings: Sequence[str] = ()) -> TrainCon
 
     Parameters
     ----------
-    name : a packaged configuration ("cpu", "v3") or the path of a TOML file.
+    name : a packaged configuration ("cpu", "v3", "shipped") or the path of a TOML file.
     stage : one of `STAGES`; if the file has no table for it, the defaults are taken.
     settings : ``key=value`` pairs that win over the file; ``stage.key=value`` is for that stage alone.
 

@@ -116,9 +116,9 @@ class LocalPool(Generic[Group, Done]):
 
     def __init__(self, work: Callable[[Group], Done], jobs: int) -> None:
         self._work, self._jobs = work, jobs
-        with _no_interrupt():
+        with no_interrupt():
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
+            self._pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=begin_worker)
 
     def __enter__(self) -> Self:
         return self
@@ -132,7 +132,7 @@ class LocalPool(Generic[Group, Done]):
 
     def submit(self, group: Group) -> tuple[Group, Future[Done]]:
         """Have a group done by whoever is free; DataError if a process died."""
-        with _no_interrupt():  # a process that is started here must not be interrupted before `_begin`
+        with no_interrupt():  # a process that is started here must not be interrupted before `begin_worker`
             try:
                 return group, self._pool.submit(self._work, group)
             except BrokenProcessPool:
@@ -154,8 +154,8 @@ def _killed(group: Labelled) -> DataError:
     )
 
 
-def _begin() -> None:
-    """What each process of the pool does first."""
+def begin_worker() -> None:
+    """What each process of a pool does first: it leaves Ctrl-C to its parent, and ends when that does, however."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -168,7 +168,7 @@ def _end_with(parent: BaseProcess) -> None:
 
 
 @contextmanager
-def _no_interrupt() -> Iterator[None]:
+def no_interrupt() -> Iterator[None]:
     """Hold Ctrl-C back until the end, in this thread and in the processes and threads that it starts.
 
     Blocking the signal is not enough: another thread may take it, and Python then raises KeyboardInterrupt here, where

@@ -9,7 +9,6 @@ repository, so that ``model="org/name@revision"`` plays them.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,15 +17,14 @@ from typing import TYPE_CHECKING
 
 from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
+from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, CARD_FILE, MODEL_FILES, SECOND_FOLDER
 from duvhuman.models.memory import MEMORY_FILE
 from duvhuman.models.personal import PERSONAL_FILE
-from duvhuman.models.store import ADAPTER_FILES, MODEL_FILES, SECOND_FOLDER, find_adapter, find_model
+from duvhuman.models.store import find_adapter, find_model, hub_is_off
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-CARD_FILE = "README.md"
-ADAPTER_FOLDER = "adapter"
 EXPORTED = (
     *MODEL_FILES, CARD_FILE, "training.json", "metrics.csv", "curves.png",
     *(f"{ADAPTER_FOLDER}/{name}" for name in (*ADAPTER_FILES, PERSONAL_FILE, MEMORY_FILE, CARD_FILE)),
@@ -120,7 +118,7 @@ def push(
     if api is None:
         from huggingface_hub import HfApi, get_token
 
-        if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        if hub_is_off():
             raise FileError(f"{repo}: HF_HUB_OFFLINE is set; unset it to upload")
         if get_token() is None:
             raise FileError(
@@ -160,7 +158,7 @@ def _models_in(folder: Path, instrument: str | None) -> dict[str, str]:
 
 def _check_model(folder: Path, instrument: str) -> None:
     """Read the model as it would be read to play; ModelError if that fails."""
-    from duvhuman.humanize.features import feature_names
+    from duvhuman.humanize.features import check_features
     from duvhuman.models.player import read_player
 
     if instrument not in INSTRUMENTS:
@@ -169,8 +167,7 @@ def _check_model(folder: Path, instrument: str) -> None:
     network = read_player(find_model(instrument, folder), adapter)
     if network.config.instrument != instrument:
         raise ModelError(f"{folder}: its config.json says {network.config.instrument!r}, not {instrument!r}")
-    if network.config.feature_names != feature_names():
-        raise ModelError(f"{folder}: made for other features than this version of duvhuman computes; train it anew")
+    check_features(network.config, folder)
     try:
         card = (folder / CARD_FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -9,13 +9,11 @@ Phrases of about the same length share a batch, which is padded to a multiple of
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 
 import numpy as np
 import torch
@@ -28,7 +26,8 @@ from duvhuman.train.config import TrainConfig, fold_in, fold_of
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.distributed import ALONE, World
 from duvhuman.train.encode import Batch
-from duvhuman.train.memory import keep_freed_memory
+from duvhuman.train.engines import begin_worker, no_interrupt
+from duvhuman.train.malloc import keep_freed_memory
 from duvhuman.train.storage import PartRow
 from duvhuman.train.teachers import TAUGHT, Teachers
 from duvhuman.train.validate import no_phrase
@@ -247,7 +246,8 @@ class Feed:
             for later in range(min(self._config.versions, self._config.epochs)):
                 number = (version + later) % self._config.versions
                 pieces = _pieces(self._phrases(number))
-                self._encoded[number] = [self._pool.submit(_encode_in_worker, number, piece) for piece in pieces]
+                with no_interrupt():  # a process that is started here must not be interrupted before `begin_worker`
+                    self._encoded[number] = [self._pool.submit(_encode_in_worker, number, piece) for piece in pieces]
         encoded = [future.result() for future in self._encoded.pop(version)]
         if not self._encoded:
             self.close()
@@ -300,17 +300,9 @@ def _begin_worker(job: _EncodeJob) -> None:
     global _job  # noqa: PLW0603 - a worker's one job
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run itself is asked to end, and ends its workers
+    begin_worker()
     keep_freed_memory()
-    threading.Thread(target=_end_with_the_run, daemon=True).start()
     _job = job
-
-
-def _end_with_the_run() -> None:
-    """End this worker when the run is gone, however it went: one that is killed cannot end its workers."""
-    if (run := parent_process()) is not None:
-        run.join()
-        os._exit(1)
 
 
 def _encode_in_worker(version: int, phrases: IntArray) -> Columns:

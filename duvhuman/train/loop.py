@@ -202,7 +202,9 @@ class _Fit:
                 self.line.clear()
             if self.world.is_main:
                 self.events.close()
-        if self.at.best_epoch < 0:
+        if self.at.best_epoch >= 0:
+            self.log(f"best epoch {self.at.best_epoch + 1}")
+        else:
             raise DataError("every epoch's predictions were constant; the weights are of no use and were not kept")
         if self.at.epoch == self.last_epoch < self.config.epochs and self.world.is_main:
             self.save_best()  # the next stage goes on from the last weights: the best are of a schedule not yet ended
@@ -259,7 +261,7 @@ class _Fit:
             try:
                 batch = next(self.feed.batches(Plan(plan.phrases, [plan.batches[0][:size]]), self.at.epoch, 0))
                 self.stepper.gradients(batch)
-            except (torch.OutOfMemoryError, RuntimeError):
+            except RuntimeError:
                 return False
             return True
 
@@ -271,7 +273,7 @@ class _Fit:
         return time.monotonic() - self.last_saved > CHECKPOINT_SECONDS
 
     def _end_epoch(self) -> None:
-        at, config = self.at, self.config
+        at = self.at
         judged = [0.0, 0.0]
         if self.world.is_main:
             metrics = self.validator(self.network)
@@ -289,8 +291,6 @@ class _Fit:
         at.epoch, at.batch, at.epoch_notes = at.epoch + 1, 0, 0
         self.stepper.totals.zero_()
         self._checkpoint()
-        if self.world.is_main and at.epoch == min(config.epochs, self.last_epoch):
-            self.log(f"best epoch {at.best_epoch + 1}" if at.best_epoch >= 0 else "no epoch was of any use")
 
     def _common_precision(self) -> str:
         """What rank 0 computes in, on all ranks: weights that are updated in different precisions drift apart."""

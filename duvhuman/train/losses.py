@@ -14,8 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS
-from duvhuman.models.phrase_transformer import VELOCITY_CENTRE, VELOCITY_SCALE, PhraseOutput
+from duvhuman.models.config import (
+    DURATION_BINS,
+    VELOCITY_BIN_CENTRES,
+    VELOCITY_BIN_WIDTH,
+    VELOCITY_BINS,
+    VELOCITY_CENTRE,
+    VELOCITY_SCALE,
+)
+from duvhuman.models.phrase_transformer import PhraseOutput
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.encode import Batch
 
@@ -24,7 +31,7 @@ TERMS = (
     "taught_vel_value", "taught_dur_value", "taught_vel_bins", "taught_dur_bins", "total",
 )  # fmt: skip
 FINAL_LR = 0.05
-FLAT_SD = 2.0
+SHAPE_SD = 2.0
 """Phrases whose velocities vary by less than about this tell little of their shape, and weigh less in ``vel_shape``."""
 
 
@@ -48,11 +55,11 @@ def loss_terms(
     def mean(values: Tensor) -> Tensor:
         return (values * weight).sum() / divisor
 
-    velocity_bin = (batch.velocity.long() * 16) // 128
+    velocity_bin = batch.velocity.long() // VELOCITY_BIN_WIDTH
     known = batch.articulation.isfinite()
     articulation = torch.where(known, batch.articulation, 0.0)
     duration_bin = torch.bucketize(articulation, duration_edges, right=True)
-    velocity_edges = 8.0 * torch.arange(1, 16, device=weight.device)
+    velocity_edges = VELOCITY_BIN_WIDTH * torch.arange(1.0, VELOCITY_BINS, device=weight.device)
     velocity = (batch.velocity - VELOCITY_CENTRE) / VELOCITY_SCALE
     terms = {
         "boundary": mean(F.binary_cross_entropy_with_logits(out.boundary_logits, batch.boundary, reduction="none")),
@@ -130,7 +137,9 @@ def _centred(values: Tensor, weight: Tensor) -> Tensor:
 
 def expected_velocity(out: PhraseOutput) -> Tensor:
     """(B, T) the MIDI velocity that is decoded, but for its stretching: the mean of the bins."""
-    centres = 8.0 * torch.arange(out.velocity_logits.shape[-1], device=out.velocity_logits.device) + 3.5
+    # Computed, not a constant: that would be copied to the GPU, which a CUDA graph cannot do.
+    bins = torch.arange(VELOCITY_BINS, device=out.velocity_logits.device)
+    centres = VELOCITY_BIN_WIDTH * bins + VELOCITY_BIN_CENTRES[0]
     return (out.velocity_logits.softmax(-1) * centres).sum(-1)  # not @, which autocast takes to bf16
 
 
@@ -143,7 +152,7 @@ def phrase_correlation(predicted: Tensor, played: Tensor, weight: Tensor) -> Ten
     a, b = (_centred(values, weight) * weight for values in (predicted, played))
     variance_a, variance_b = (a * a).sum(1) / total, (b * b).sum(1) / total
     covariance = (a * b).sum(1) / total
-    return covariance / torch.sqrt((variance_a + 1e-2) * (variance_b + FLAT_SD**2))
+    return covariance / torch.sqrt((variance_a + 1e-2) * (variance_b + SHAPE_SD**2))
 
 
 def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:

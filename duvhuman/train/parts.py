@@ -29,6 +29,8 @@ BAR_OCCURRENCES = 2
 """A bar that repeats (pitch, time and velocity) counts this often."""
 SHARED_BAR_NOTES = 8
 """A bar tells a song by if it has this many notes."""
+VALID_SHARE = 0.06
+"""Of all songs so many are held out, unless another share is asked for."""
 SHORTEST_PHRASE, FEWEST_WANTED = 32, 16
 """A phrase is trained on if it has this many notes, and this many of them count in the loss."""
 
@@ -86,7 +88,7 @@ def not_alive(velocity: IntArray) -> str:
     return ""
 
 
-def is_flat(velocity: IntArray) -> bool:
+def teaches_nothing(velocity: IntArray) -> bool:
     """Whether velocities (N,) hold no dynamics at all: such a part teaches nothing."""
     return len(np.unique(velocity)) < HEARD_DISTINCT or float(velocity.std()) < HEARD_SD
 

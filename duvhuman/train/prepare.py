@@ -26,7 +26,7 @@ from duvhuman.humanize.keyed import KeyArray
 from duvhuman.humanize.score import BoolArray, IntArray
 from duvhuman.train.engines import Engine, LocalPool, ThisProcess, in_order
 from duvhuman.train.parquet import require_pyarrow, write_parquet
-from duvhuman.train.parts import fraction_of
+from duvhuman.train.parts import VALID_SHARE, fraction_of
 from duvhuman.train.read_midi import FileGroup, Pack, ReadGroup, find_files, read_group
 from duvhuman.train.songs import group_songs
 from duvhuman.train.spool import Spool
@@ -36,7 +36,6 @@ __all__ = ["Pack", "Summary", "prepare"]
 
 GROUP_FILES = 32
 """So many files are read in one go."""
-VALID_SHARE = 0.06
 PARQUET_FOLDER, PARQUET_FILES = "parquet", "notes-*.parquet"
 WORK_FOLDER = ".prepare"
 DUPLICATE = "duplicate of another part"

@@ -30,14 +30,13 @@ class ProgressLine:
     ----------
     total_steps : of all epochs.
     stream : where it is drawn: a line that redraws itself on a terminal, else a plain line now and then.
-    wanted : False keeps it silent.
     label : what is trained, such as ``"guitar base"``.
     epochs : number of epochs that `total_steps` are; 0 leaves the epoch out.
     clock : the time in seconds, from any beginning.
     """
 
     def __init__(
-        self, total_steps: int, stream: TextIO, wanted: bool = True, *, label: str = "", epochs: int = 0,
+        self, total_steps: int, stream: TextIO, *, label: str = "", epochs: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._total, self._stream, self._label, self._epochs = max(total_steps, 1), stream, label, epochs
@@ -47,7 +46,7 @@ class ProgressLine:
         self._started = clock()
         self._first: tuple[float, int] | None = None
         self._recent: deque[tuple[float, int]] = deque()
-        self._next = _UNSEEN if wanted and self._live else self._started + PLAIN_SECONDS if wanted else float("inf")
+        self._next = _UNSEEN if self._live else self._started + PLAIN_SECONDS
         self._drawn = 0
 
     def update(self, done_steps: int, notes: int) -> None:

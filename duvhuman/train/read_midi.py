@@ -21,12 +21,13 @@ from pathlib import Path
 import numpy as np
 
 from duvhuman.errors import FileError, MidiError
+from duvhuman.files import is_midi_name
 from duvhuman.humanize.keyed import KeyArray
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
 from duvhuman.instruments import Instrument, get_instrument, instrument_of_program, instrument_of_track_name
 from duvhuman.midi.notes import NoteTable, Part, read_parts
 from duvhuman.midi.smf import parse_smf
-from duvhuman.train.parts import ALIVE_NOTES, PerformedNotes, RawPart, is_flat, not_alive, raw_part
+from duvhuman.train.parts import ALIVE_NOTES, PerformedNotes, RawPart, not_alive, raw_part, teaches_nothing
 from duvhuman.train.releases import keys_released
 from duvhuman.train.songs import song_name
 from duvhuman.train.spool import to_bytes
@@ -35,7 +36,6 @@ from duvhuman.train.storage import TICKS_PER_BEAT, PartRow
 EARLY_BEATS = 0.02
 LONGEST_BEATS = (2**31 - 1) // TICKS_PER_BEAT
 """A part that lasts longer (a month at 100 beats per minute) comes from a damaged file."""
-MIDI_SUFFIXES = (".mid", ".midi")
 MISSING_FILE = "missing file"
 OTHER = Instrument("other", frozenset((*range(8, 16), 46, *range(52, 112))), 0, 127, 80, (), ())
 """Instruments with pitches that are none of ours: mallets, harp, choirs, winds, synthesizers, folk instruments."""
@@ -120,7 +120,7 @@ def find_files(folder: Path) -> list[str]:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(f"{below}{entry.name}/")
-                    elif entry.name.lower().endswith(MIDI_SUFFIXES) and entry.is_file():
+                    elif is_midi_name(entry.name) and entry.is_file():
                         found.append(below + entry.name)
         except OSError as error:
             reason = f"cannot be listed ({error.strerror}); allow it, or move it out"
@@ -177,7 +177,7 @@ def read_file(pack: Pack, file: str) -> tuple[list[RawPart], Counter[str]]:
         notes = part.notes if beats is None else _on_beats(part.notes, beats)
         reason = not_alive(notes.velocity)
         extra = instrument is OTHER or bool(reason)
-        if reason and len(notes) >= ALIVE_NOTES and not is_flat(notes.velocity):
+        if reason and len(notes) >= ALIVE_NOTES and not teaches_nothing(notes.velocity):
             reason = ""
         if not reason and notes.onset_beats[-1] - notes.onset_beats[0] > LONGEST_BEATS:
             reason = "impossible times"

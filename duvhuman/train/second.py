@@ -8,9 +8,9 @@ from pathlib import Path
 from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.files import written_whole
 from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.files import CONFIG_FILE, SECOND_FOLDER
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config, write_config
 from duvhuman.models.player import listen_to
-from duvhuman.models.store import SECOND_FOLDER
 from duvhuman.train.record import SECOND, earlier_stages, read_record, write_record
 
 
@@ -43,7 +43,7 @@ def add_second(folder: Path, network: Path, share: float) -> None:
         second.save_pretrained(folder / SECOND_FOLDER)
         write_record(folder / SECOND_FOLDER, history)
         write_record(folder, read_record(folder) | {SECOND: earlier_stages(folder / SECOND_FOLDER)})
-        with written_whole(folder / "config.json") as unfinished:
+        with written_whole(folder / CONFIG_FILE) as unfinished:
             write_config(replace(read_config(folder), second_share=share), unfinished)
     except OSError as error:
         raise FileError(f"{folder}: cannot be written ({error.strerror}); name a model that can be") from None

@@ -22,13 +22,13 @@ import torch
 from torch import Tensor
 
 from duvhuman.errors import ModelError, OptionError
-from duvhuman.humanize.features import feature_names
+from duvhuman.humanize.features import check_features, feature_names
 from duvhuman.humanize.score import FloatArray
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
+from duvhuman.models.files import ADAPTER_FOLDER, SECOND_FOLDER, WEIGHTS_FILE
 from duvhuman.models.personal import PERSONAL_FILE, write_personal
-from duvhuman.models.phrase_transformer import WEIGHTS_FILE, PhraseTransformer
+from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
-from duvhuman.models.store import SECOND_FOLDER
 from duvhuman.train.adapters import add_adapter, save_adapter
 from duvhuman.train.checkpoint import STATE_FILE, load_state, stage_in_progress
 from duvhuman.train.config import TrainConfig
@@ -190,12 +190,12 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
     if _begins(run, "lora"):
         _forget_stage(run, "lora")
         if run.around.world.is_main:  # gains of the adapter before are not those of the one that takes its place
-            (run.folder / "adapter" / PERSONAL_FILE).unlink(missing_ok=True)
+            (run.folder / ADAPTER_FOLDER / PERSONAL_FILE).unlink(missing_ok=True)
     task = _task(run, instrument, config, network)
     result = fit(
         model, network, task, config, run.around, stage="lora",
         resume=_in_progress(run, "lora"),
-        save_best=lambda: save_adapter(model, run.folder / "adapter", f"duvhuman/{instrument}"),
+        save_best=lambda: save_adapter(model, run.folder / ADAPTER_FOLDER, f"duvhuman/{instrument}"),
     )  # fmt: skip
     if run.around.world.is_main:
         _calibrate_adapter(run, instrument)
@@ -204,7 +204,7 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
 
 def _calibrate_adapter(run: Run, instrument: str) -> None:
     """Measure gains for the adapter in the run's folder, with which velocities may vary more than without, or less."""
-    folder = run.folder / "adapter"
+    folder = run.folder / ADAPTER_FOLDER
     network = read_player(run.folder, folder)
     config = calibrated(network.to(run.around.device), run.data, instrument).config
     write_personal(folder, {"config": {name: getattr(config, name) for name in (*GAINS, "spread_share")}})
@@ -267,12 +267,14 @@ def _network(
     torch.manual_seed(config.seed)
     state = load_state(run.folder) if _in_progress(run, stage) else {}
     if "network" in state:
-        network = PhraseTransformer(_checked(ModelConfig.from_dict(state["network"]), run.folder / STATE_FILE))
+        stored = ModelConfig.from_dict(state["network"])
+        check_features(stored, run.folder / STATE_FILE)
+        network = PhraseTransformer(stored)
         network.set_dropout(config.dropout, config.channel_dropout)
         return network
     before = None if start is None else PhraseTransformer.from_pretrained(start)
     if before is not None:
-        _checked(before.config, start)
+        check_features(before.config, start)
         if (deeper := before.config.n_layers) > config.n_layers:
             raise OptionError(
                 f"{start}: has {deeper} layers, and n_layers={config.n_layers} would cut it; "
@@ -290,12 +292,6 @@ def _network(
     if before is not None:
         network.load_state_dict(grown(before.state_dict(), config.n_layers))
     return network
-
-
-def _checked(config: ModelConfig, source: Path | None) -> ModelConfig:
-    if config.feature_names != feature_names():
-        raise ModelError(f"{source}: made for other features than this version of duvhuman computes; train it anew")
-    return config
 
 
 def _fit(
@@ -376,7 +372,7 @@ def _begin_model(run: Run, start: Path | None) -> None:
     """Forget the model that the folder held, with what was made for it, and keep the history of `start`."""
     if run.around.world.is_main:
         write_record(run.folder, _history(start))
-        for made_for_it in ("adapter", SECOND_FOLDER):
+        for made_for_it in (ADAPTER_FOLDER, SECOND_FOLDER):
             shutil.rmtree(run.folder / made_for_it, ignore_errors=True)
 
 

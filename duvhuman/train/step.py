@@ -133,7 +133,7 @@ def speaking_of_memory(config: TrainConfig, fits: Callable[[int], bool]) -> Iter
     try:
         yield
         return
-    except (torch.OutOfMemoryError, RuntimeError) as error:
+    except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
         message = f"batch_size {config.batch_size} does not fit into memory"

@@ -87,7 +87,7 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
             Passage(_performance(table, named, keys_released(smf, table), beats), number)
             for table, reason in zip(tables, reasons, strict=True) if not reason
         ]  # fmt: skip
-        if not any(not reason for reason in reasons):
+        if all(reasons):
             nothing = "holds drums only" if parts else "holds no notes"
             refused.append(f"{take.name} {reasons[0] if reasons else nothing}")
     notes = sum(len(passage.played) for passage in passages)

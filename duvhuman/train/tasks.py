@@ -22,7 +22,7 @@ from duvhuman.train.storage import PartRow
 from duvhuman.train.teachers import Teachers
 from duvhuman.train.validate import Task
 
-PAIRS_PER_INSTRUMENT, PAIR_NOTES = 24, 384
+MOST_PAIRS, PAIR_NOTES = 24, 384
 
 
 def task_of(data: PhraseData, instrument: str, config: TrainConfig, teachers: Teachers | None = None) -> Task:
@@ -79,5 +79,5 @@ def _sample_pairs(data: PhraseData, valid: Sequence[PartRow]) -> list[Pair]:
     names = [name for name in INSTRUMENTS if any(part.instrument == name for part in valid)]
     for name in names:
         parts = [part for part in valid if part.instrument == name]
-        chosen += [parts[i] for i in rng.permutation(len(parts))[: PAIRS_PER_INSTRUMENT // len(names)]]
+        chosen += [parts[i] for i in rng.permutation(len(parts))[: MOST_PAIRS // len(names)]]
     return flat_pairs(data, chosen, max_notes=PAIR_NOTES)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from duvhuman.errors import ModelError
-from duvhuman.humanize.features import feature_names
+from duvhuman.humanize.features import check_features
 from duvhuman.humanize.score import IntArray
 from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
@@ -56,8 +56,7 @@ class Teachers:
         self._left_out = [fold_left_out(folder) for folder in folders]
         self.duration_edges = self._networks[0].config.duration_edges
         for folder, network in zip(folders, self._networks, strict=True):
-            if network.config.feature_names != feature_names():
-                raise ModelError(f"{folder}: made for other features than this version of duvhuman computes")
+            check_features(network.config, folder)
             if network.config.duration_edges != self.duration_edges:
                 raise ModelError(f"{folder}: has other articulation bins than {folders[0]}")
         counts = {fold[1] for fold in self._left_out if fold is not None}

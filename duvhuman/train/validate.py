@@ -76,7 +76,7 @@ class Validator:
             network.train(training)
 
     def loss(self, network: PhraseTransformer) -> float:
-        """The mean loss per phrase."""
+        """The mean of the batches' losses per note, each weighing as many phrases as it has."""
         total = torch.zeros((), device=self._edges.device)
         with torch.inference_mode():
             for batch in self._batches:

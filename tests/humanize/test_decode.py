@@ -20,8 +20,8 @@ from duvhuman.humanize.decode import (
     stretched,
     velocity_bin,
 )
-from duvhuman.humanize.windows import Distribution, velocity_centres
-from duvhuman.models.config import DURATION_EDGES, ModelConfig
+from duvhuman.humanize.windows import Distribution
+from duvhuman.models.config import DURATION_EDGES, VELOCITY_BIN_CENTRES, ModelConfig
 
 CONFIG = ModelConfig()
 
@@ -30,7 +30,7 @@ def certain(velocity_bins: list[int], duration_bins: list[int] | None = None) ->
     """A network that is sure of its bins, and whose regressions agree with the middle of them."""
     v = np.array(velocity_bins)
     d = np.array(duration_bins or [8] * len(v))
-    return Distribution(np.eye(16)[v], velocity_centres()[v], np.eye(16)[d], duration_centres(CONFIG)[d])
+    return Distribution(np.eye(16)[v], np.eye(16)[d], duration_centres(CONFIG)[d])
 
 
 # Bins
@@ -38,8 +38,8 @@ def certain(velocity_bins: list[int], duration_bins: list[int] | None = None) ->
 
 def test_velocity_bins() -> None:
     assert velocity_bin(np.array([0, 1, 7, 8, 64, 119, 120, 127])).tolist() == [0, 0, 0, 1, 8, 14, 15, 15]
-    assert velocity_centres()[[0, 8, 15]].tolist() == [3.5, 67.5, 123.5]
-    assert velocity_bin(velocity_centres()).tolist() == list(range(16))
+    assert [VELOCITY_BIN_CENTRES[k] for k in (0, 8, 15)] == [3.5, 67.5, 123.5]
+    assert velocity_bin(np.array(VELOCITY_BIN_CENTRES)).tolist() == list(range(16))
 
 
 def test_duration_bins() -> None:
@@ -58,7 +58,7 @@ def test_duration_bins() -> None:
 
 
 def test_velocity_is_the_mean_of_the_bins_and_length_between_their_median_and_the_regression() -> None:
-    said = Distribution(np.eye(16)[[8, 8]], np.array([73.5, 73.5]), np.eye(16)[[9, 9]], np.array([0.2, 0.2]))
+    said = Distribution(np.eye(16)[[8, 8]], np.eye(16)[[9, 9]], np.array([0.2, 0.2]))
     velocity, spread = decode_velocity(said, CONFIG)
     assert velocity == pytest.approx([67.5, 67.5])
     assert spread == pytest.approx([0, 0], abs=1e-6)
@@ -67,14 +67,14 @@ def test_velocity_is_the_mean_of_the_bins_and_length_between_their_median_and_th
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0.2), (0.25, 0.15), (1.0, 0.0)])
 def test_lengths_lie_between_median_and_regression_where_the_config_says(share: float, expected: float) -> None:
-    said = Distribution(np.eye(16)[[8]], np.array([73.5]), np.eye(16)[[9]], np.array([0.2]))
+    said = Distribution(np.eye(16)[[8]], np.eye(16)[[9]], np.array([0.2]))
     assert decode_articulation(said, ModelConfig(median_share=share)) == pytest.approx([expected])
 
 
 def test_spread_is_the_sd_of_the_bins() -> None:
     half = np.zeros((1, 16))
     half[0, [4, 6]] = 0.5  # 35.5 or 51.5
-    _, spread = decode_velocity(Distribution(half, np.array([43.5]), half, np.zeros(1)), CONFIG)
+    _, spread = decode_velocity(Distribution(half, half, np.zeros(1)), CONFIG)
     assert spread == pytest.approx([8])
 
 
@@ -195,7 +195,7 @@ def test_what_does_not_vary_is_not_made_to() -> None:
 def test_the_spread_of_the_bins_has_no_say_where_the_users_dynamics_are_kept() -> None:
     blurred = np.zeros((40, 16))
     blurred[::2, [5, 7]] = blurred[1::2, [7, 9]] = 0.5
-    said = Distribution(blurred, np.full(40, 60.0), blurred, np.zeros(40))
+    said = Distribution(blurred, blurred, np.zeros(40))
     flat, kept = (
         decode_velocity(said, ModelConfig(spread_share=1.0), contour_given=given)[0] for given in (False, True)
     )

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("tiny")
 def longer(monkeypatch: pytest.MonkeyPatch, octaves: float) -> None:
     """Let the network want every note 2**octaves times as long."""
     monkeypatch.setattr(
-        "duvhuman.humanize.perform.decode_articulation", lambda said, *_, **__: np.full(len(said.velocity), octaves)
+        "duvhuman.humanize.perform.decode_articulation", lambda said, *_, **__: np.full(len(said.articulation), octaves)
     )
 
 

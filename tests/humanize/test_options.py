@@ -44,7 +44,6 @@ def test_another_seed_is_an_error_that_names_the_range(seed: object) -> None:
 
 def test_without_a_seed_one_is_drawn() -> None:
     assert len({Options().drawn_seed() for _ in range(20)}) > 15
-    assert all(0 <= Options().drawn_seed() <= LARGEST_SEED for _ in range(20))
 
 
 @pytest.mark.parametrize("dynamics", ["loud", None, 1])
@@ -56,11 +55,11 @@ def test_dynamics_are_kept_or_replaced(dynamics: object) -> None:
 @pytest.mark.parametrize("values", [[], (), [0, 127], {3}, range(24, 36), np.array([1, 2])])
 def test_tracks_and_pitches_come_in_any_collection(values: object) -> None:
     options = Options(tracks=values, protect=values)
-    assert options.tracks is options.protect is values
+    assert options.tracks == options.protect == tuple(values)
 
 
 @pytest.mark.parametrize("name", ["tracks", "protect"])
-@pytest.mark.parametrize("values", ["12", b"12", 3, iter([1])])
+@pytest.mark.parametrize("values", ["12", b"12", 3, iter([1]), np.array(3), np.array([[1, 2]])], ids=repr)
 def test_tracks_and_pitches_that_are_no_list(name: str, values: object) -> None:
     with pytest.raises(OptionError, match=f"{name} must be a list of whole numbers"):
         Options(**{name: values})

@@ -21,8 +21,8 @@ from duvhuman.humanize.perform import (
     tilted,
 )
 from duvhuman.humanize.score import Score
-from duvhuman.humanize.windows import Distribution, velocity_centres
-from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
+from duvhuman.humanize.windows import Distribution
+from duvhuman.models.config import EXPECTED_LEVEL, VELOCITY_BIN_CENTRES, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_model
 
@@ -204,11 +204,11 @@ def test_the_less_is_expected_the_more_a_part_is_a_recital(level: float, tilt: f
 def _rising(n: int = 200) -> tuple[Distribution, np.ndarray]:
     """What is expected of notes that wander: half a velocity more for each semitone, and something beside it."""
     pitch = 60 + np.random.default_rng(1).integers(-12, 13, n)
-    bins = (64 + 0.5 * (pitch - 60) + 3 * np.sin(np.arange(n)) - velocity_centres()[0]) / 8
+    bins = (64 + 0.5 * (pitch - 60) + 3 * np.sin(np.arange(n)) - VELOCITY_BIN_CENTRES[0]) / 8
     low = np.floor(bins).astype(int)
     probabilities = np.zeros((n, 16))
     probabilities[np.arange(n), low], probabilities[np.arange(n), low + 1] = 1 - (bins - low), bins - low
-    return Distribution(probabilities, np.full(n, 64.0), np.full((n, 16), 1 / 16), np.zeros(n)), pitch
+    return Distribution(probabilities, np.full((n, 16), 1 / 16), np.zeros(n)), pitch
 
 
 def test_a_tilted_part_rises_less_with_pitch_and_is_as_lively() -> None:

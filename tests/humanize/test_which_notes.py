@@ -53,6 +53,7 @@ def test_auto_plays_each_part_as_its_instrument_would() -> None:
 
 def test_tracks_win() -> None:
     assert changed(band(), played(band(), tracks=[4])) == [False] * 4 + [True, False, False]
+    assert played(band(), tracks=np.array([4, 2])) == played(band(), tracks={2, 4})
     with pytest.raises(OptionError, match="no track 7; this file has tracks 0 to 6"):
         humanize(band(), "guitar", tracks=[7])
     with pytest.warns(DuvhumanWarning, match="nothing to play"):

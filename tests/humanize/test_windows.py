@@ -12,8 +12,8 @@ from builders import random_score, score
 from duvhuman.humanize import windows
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.score import Hints, Score
-from duvhuman.humanize.windows import Distribution, blocks, predict_distribution, velocity_centres, window_starts
-from duvhuman.models.config import ModelConfig
+from duvhuman.humanize.windows import Distribution, blocks, predict_distribution, window_starts
+from duvhuman.models.config import VELOCITY_BIN_CENTRES, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 LENGTHS = [1, 2, 63, 64, 65, 127, 128, 129, 192, 193, 1000]
@@ -69,9 +69,10 @@ def test_what_is_louder_by_whole_bins_stands_in_other_bins_up_to_the_last(networ
 def test_what_is_louder_by_parts_of_a_bin_lies_between_two(velocities: float | np.ndarray) -> None:
     probabilities = np.zeros((5, 16))
     probabilities[:, 6:9] = 0.2, 0.5, 0.3  # nothing near an end
-    moved = Distribution(probabilities, np.full(5, 60.0), probabilities, np.zeros(5)).louder(velocities)
-    assert moved.moved_velocity_probabilities().sum(axis=1) == pytest.approx(np.ones(5))
-    assert moved.moved_velocity_probabilities() @ velocity_centres() == pytest.approx(moved.expected_velocity)
+    moved = Distribution(probabilities, probabilities, np.zeros(5)).louder(velocities)
+    bins = moved.moved_velocity_probabilities()
+    assert bins.sum(axis=1) == pytest.approx(np.ones(5))
+    assert bins @ np.array(VELOCITY_BIN_CENTRES) == pytest.approx(moved.expected_velocity)
 
 
 def test_blocks_begin_at_the_bars_whose_number_holds_the_highest_power_of_two() -> None:

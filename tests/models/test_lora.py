@@ -197,7 +197,7 @@ def test_settings_that_are_not_merged_are_refused_by_name(settings: dict[str, An
 @pytest.mark.parametrize("file", ["adapter_config.json", "adapter_model.safetensors"])
 def test_a_missing_file_is_named(file: str, plain: Path) -> None:
     (plain / file).unlink()
-    with pytest.raises(ModelError, match=f"{file}: not there; name a folder"):
+    with pytest.raises(ModelError, match=f"{file}.*(get or train|name a folder)"):
         merge_adapter(tiny_model(), plain)
 
 

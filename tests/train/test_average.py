@@ -10,7 +10,7 @@ import pytest
 import torch
 from toys import tiny_network
 
-from duvhuman.errors import ModelError, OptionError
+from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.__main__ import main
 from duvhuman.train.average import average
@@ -107,3 +107,10 @@ def test_a_file_where_the_folder_should_be_is_told_without_a_traceback(
     assert main(["average", *folders, "--out", str(tmp_path / "notes.txt")]) == 1
     assert "notes.txt: cannot be written" in capsys.readouterr().err
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    folders = [model(tmp_path / str(seed), seed) for seed in (1, 2)]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="file.*: cannot be written .*; choose another --out"):
+        average(folders, tmp_path / "file" / "mean")

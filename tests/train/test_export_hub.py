@@ -15,9 +15,10 @@ from safetensors.torch import load_file, save_file
 from toys import same_weights, tiny_network, weights
 
 from duvhuman.errors import DuvhumanError, FileError, ModelError, OptionError
+from duvhuman.models.files import ADAPTER_FILES, MODEL_FILES
 from duvhuman.models.personal import write_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.models.store import ADAPTER_FILES, MODEL_FILES, find_adapter, find_model
+from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.__main__ import main
 from duvhuman.train.export_hub import check_repo, plan_export, push
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from toys import tiny_network
 
-from duvhuman.models.config import DURATION_EDGES
-from duvhuman.models.phrase_transformer import VELOCITY_SCALE, PhraseOutput
+from duvhuman.models.config import DURATION_EDGES, VELOCITY_SCALE
+from duvhuman.models.phrase_transformer import PhraseOutput
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.encode import Batch

@@ -148,16 +148,6 @@ def test_off_a_terminal_there_is_a_plain_line_a_minute() -> None:
     )
 
 
-@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()], ids=["terminal", "file"])
-def test_an_unwanted_line_is_silent(stream: io.StringIO) -> None:
-    clock = Clock()
-    line = ProgressLine(10, stream, False, clock=clock)
-    for step in range(10):
-        line.update(step, step)
-        clock.now += 100.0
-    line.clear()
-    assert stream.getvalue() == ""
-
 
 
 def test_more_steps_than_expected_and_none_at_all_are_shown_without_complaint() -> None:

@@ -17,7 +17,7 @@ from duvhuman.train.spool import NOTE_BYTES, from_bytes
 
 
 def test_files_are_found_folder_by_folder(tmp_path: Path) -> None:
-    names = ["b.mid", "a/z.mid", "a.mid", "a/b/c.MIDI", "a/a.Mid", "note.txt", "mid", "x.mid.bak"]
+    names = ["b.mid", "a/z.mid", "a.mid", "a/b/c.MIDI", "a/a.Mid", "note.txt", "mid", "x.mid.bak", "._b.mid"]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

@@ -126,6 +126,6 @@ def _default_folder(instrument: str, name: str) -> Path:
 
 
 def _is_adapter(folder: Path) -> bool:
-    from duvhuman.models.store import ADAPTER_FILES
+    from duvhuman.models.files import ADAPTER_FILES
 
     return all((folder / file).is_file() for file in ADAPTER_FILES)

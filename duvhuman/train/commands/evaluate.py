@@ -43,8 +43,9 @@ def run(arguments: list[str]) -> None:
     from duvhuman.models.player import read_player
     from duvhuman.train.commands.common import open_data
     from duvhuman.train.evaluation.card import write_card
-    from duvhuman.train.evaluation.plots import can_draw, draw_evaluation
+    from duvhuman.train.evaluation.plots import draw_evaluation
     from duvhuman.train.evaluation.report import ADAPTER, BASE, evaluate_instrument, format_report, format_summary
+    from duvhuman.train.history import can_draw
 
     data = open_data(args.data, print)
     _check_parts(data, names)

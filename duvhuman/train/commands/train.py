@@ -61,7 +61,7 @@ def run(arguments: list[str]) -> None:
         raise OptionError("--resume goes on in the run's folder as configured there: without --config, --out, --force")
     from duvhuman.train.commands.common import choose_device
     from duvhuman.train.distributed import joined_world
-    from duvhuman.train.memory import keep_freed_memory
+    from duvhuman.train.malloc import keep_freed_memory
 
     keep_freed_memory()
     with joined_world(choose_device(args.device)) as (world, device), _asked_to_stop(alone=world.size == 1) as stop:

@@ -13,6 +13,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from duvhuman.errors import FileError
+from duvhuman.models.files import ADAPTER_FOLDER, CARD_FILE
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.train.evaluation.report import FLAT, RIDGE, Report, format_report, shipped_row
 from duvhuman.train.record import AVERAGE, EARLIER, SECOND, packs_heard, read_record
@@ -57,11 +59,13 @@ def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None
     ------
     DataError, ModelError
         If the record or the configuration in `folder` cannot be read.
+    FileError
+        If the card cannot be written.
     """
     instrument = report.instrument
     record, shape = read_record(folder), read_config(folder)
     packs = packs_heard(record, judged_by)
-    adapter = ", and a LoRA adapter in PEFT's format" if (folder / "adapter").is_dir() else ""
+    adapter = ", and a LoRA adapter in PEFT's format" if (folder / ADAPTER_FOLDER).is_dir() else ""
     second = (
         f"A second, smaller network beside it says {shape.second_share:.0%} of the expected velocities. "
         if shape.second_share else ""
@@ -95,7 +99,11 @@ def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None
             "What remains to a player's own habits no base can know. Not for drums."
         ), "",
     ]  # fmt: skip
-    (folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+    try:
+        (folder / CARD_FILE).write_text("\n".join(lines), encoding="utf-8")
+    except OSError as error:
+        what = f"{error.filename}: the model's card cannot be written ({error.strerror})"
+        raise FileError(f"{what}; make it writable, or leave --cards out") from None
 
 
 def _headline(report: Report) -> str:

@@ -7,7 +7,6 @@ Needs matplotlib (the extra ``train``). Pictures are PNG files named after the i
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,11 +26,6 @@ OCTAVES = 3
 """Lengths are shown up to so many octaves from the written ones: further off are those that `Pair` cuts off at 4, too.
 The legend tells the share of those beyond."""
 LENGTH_LABEL = "log2(performed / written length)"
-
-
-def can_draw() -> bool:
-    """Whether matplotlib is there."""
-    return find_spec("matplotlib") is not None
 
 
 def draw_evaluation(report: Report, config: ModelConfig, folder: Path) -> list[Path]:

@@ -105,13 +105,13 @@ def score_pairs(
     return [metrics_of(pair, said) for pair, said in zip(pairs, play_pairs(pairs, predict, written), strict=True)]
 
 
-def model_predictor(model: PhraseTransformer, *, variation: float = 0.0, seed: int = 0) -> Predictor:
+def model_predictor(model: PhraseTransformer) -> Predictor:
     """A model as users meet it: rounded velocities, and a written staccato stays one. Of velocities that are not flat
     it is told the contour alone, never the velocities of passages themselves: they may be those it is judged by.
     """
 
     def predict(score: Score, velocity: FloatArray) -> Prediction:
-        played = perform(model, score, velocity, to_the_letter=False, variation=variation, seed=seed)
+        played = perform(model, score, velocity, by_contour=True)
         articulation = np.log2(played.duration_beats / score.nominal_beats)
         return Prediction(np.round(played.velocity), articulation, played.said)
 
@@ -123,9 +123,9 @@ def flat_predictor(score: Score, velocity: FloatArray) -> Prediction:
     return Prediction(velocity, np.zeros(len(score)))
 
 
-def jitter_predictor(seed: int = 0) -> Predictor:
+def jitter_predictor() -> Predictor:
     """What most humanizers do: normal noise of SD 10 on velocities, of a tenth on lengths."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
 
     def predict(score: Score, velocity: FloatArray) -> Prediction:
         jittered = np.clip(np.round(velocity + rng.normal(0, 10, len(score))), 1, 127)

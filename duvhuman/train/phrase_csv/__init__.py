@@ -25,6 +25,7 @@ from pathlib import Path
 
 from duvhuman.errors import DataError, OptionError
 from duvhuman.train.dataset import PhraseData
+from duvhuman.train.parts import VALID_SHARE
 from duvhuman.train.phrase_csv.rows import Log, read_table
 from duvhuman.train.phrase_csv.splits import split_parts
 from duvhuman.train.phrase_csv.table_parts import TablePart, counted, read_parts
@@ -34,7 +35,7 @@ __all__ = ["read_phrase_csv"]
 VALIDATION_WORDS = frozenset({"valid", "val", "validation", "test", "dev"})
 
 
-def read_phrase_csv(paths: Sequence[Path], *, valid_share: float = 0.06, log: Log) -> PhraseData:
+def read_phrase_csv(paths: Sequence[Path], *, valid_share: float = VALID_SHARE, log: Log) -> PhraseData:
     """Read phrase CSVs into a data set with the splits "train" and "valid".
 
     Of several files those named as validation data (``guitar_valid.csv``; also val, validation, test, dev) are it.

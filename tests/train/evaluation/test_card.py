@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from toys import tiny_network
 
-from duvhuman.errors import ModelError
+from duvhuman.errors import FileError, ModelError
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.store import BUNDLED
 from duvhuman.train.config import TrainConfig
@@ -202,3 +202,9 @@ def test_a_model_without_a_record_has_a_card_without_stages(folder: Path) -> Non
 def test_a_card_needs_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         write_card(tmp_path, report(), OURS)
+
+
+def test_a_card_that_cannot_be_written_is_named(folder: Path) -> None:
+    (folder / "README.md").mkdir()
+    with pytest.raises(FileError, match="README.md: the model's card cannot be written"):
+        write_card(folder, report(), ["lakh"])

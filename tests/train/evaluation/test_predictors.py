@@ -94,7 +94,6 @@ def told(velocity: np.ndarray, articulation: float = -1.0) -> Distribution:
     n = len(velocity)
     return Distribution(
         velocity_probabilities=np.eye(16)[velocity_bin(velocity)],
-        velocity=velocity.astype(np.float64),
         duration_probabilities=np.eye(16)[np.full(n, 4)],
         articulation=np.full(n, articulation),
     )
@@ -200,5 +199,5 @@ def test_constant_velocities_and_what_is_no_number_are_failures(
 def test_of_velocities_that_it_is_judged_by_a_model_is_told_the_contour_alone() -> None:
     line, network, velocity = random_score(192), tiny_network(std=0.3), np.repeat([50.0, 91.0, 70.0], 64)
     said = model_predictor(network)(line, velocity).velocity
-    assert np.array_equal(said, np.round(perform(network, line, velocity, to_the_letter=False).velocity))
+    assert np.array_equal(said, np.round(perform(network, line, velocity, by_contour=True).velocity))
     assert not np.array_equal(said, np.round(perform(network, line, velocity).velocity))

@@ -15,7 +15,7 @@ from toys import tiny_network, toy_performance, write_data
 from duvhuman.errors import DataError
 from duvhuman.models.config import ModelConfig
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluation.plots import can_draw, draw_evaluation
+from duvhuman.train.evaluation.plots import draw_evaluation
 from duvhuman.train.evaluation.report import (
     Report,
     evaluate_instrument,
@@ -23,6 +23,7 @@ from duvhuman.train.evaluation.report import (
     format_summary,
     sample_parts,
 )
+from duvhuman.train.history import can_draw
 
 ROWS = ["flat", "jitter", "ridge floor", "base", "base and adapter", "contour alone", "with contour hint"]
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from duvhuman.train import memory
+from duvhuman.train import malloc
 
 
 class FakeLibrary:
@@ -30,7 +30,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
 
 def test_glibc_is_told_to_keep_large_blocks(library: FakeLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    memory.keep_freed_memory()
+    malloc.keep_freed_memory()
     assert library.told == [(-4, 0), (-1, 2**31 - 1)]
 
 
@@ -39,7 +39,7 @@ def test_on_other_systems_nothing_is_told(
     library: FakeLibrary, monkeypatch: pytest.MonkeyPatch, platform: str
 ) -> None:  # fmt: skip
     monkeypatch.setattr(sys, "platform", platform)
-    memory.keep_freed_memory()
+    malloc.keep_freed_memory()
     assert library.told == []
 
 
@@ -53,5 +53,5 @@ def test_a_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPat
             raise AttributeError(name)
 
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Bare())
-    memory.keep_freed_memory()
+    malloc.keep_freed_memory()
     assert asked == ["mallopt"]

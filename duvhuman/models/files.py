@@ -1,0 +1,75 @@
+"""The files of models and adapters: how they are named, and how tensors are read and written.
+
+Conventions
+-----------
+Importing this imports neither torch nor safetensors: what looks for files does not need them.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from duvhuman.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE)
+ADAPTER_CONFIG_FILE = "adapter_config.json"
+ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
+ADAPTER_FILES = (ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE)
+ADAPTER_FOLDER = "adapter"
+"""The sub-folder of a model in which its default adapter lies."""
+SECOND_FOLDER = "second"
+"""The sub-folder of a model in which its second network lies, if it has one (`duvhuman.models.player`)."""
+CARD_FILE = "README.md"
+
+
+def read_tensors(path: Path, advice: str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU.
+
+    Parameters
+    ----------
+    advice : what to do if they cannot be read.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except FileNotFoundError:
+        raise ModelError(f"{path.parent}: no {path.name} there; {advice}") from None
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); {advice}") from None
+    return tensors
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors, as they are, to a safetensors file; OSError if that cannot be done."""
+    from safetensors.torch import save_file
+
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with failing_as_files_do(path):
+        save_file(stored, path, metadata={"format": "pt"})
+
+
+@contextmanager
+def failing_as_files_do(path: Path) -> Iterator[None]:
+    """OSError where safetensors cannot write, which is an error of its own to it."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error), str(path)) from None
