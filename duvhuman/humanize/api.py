@@ -257,7 +257,8 @@ class Humanizer:
         if options.duration and options.intensity > 0:
             growth = (played.duration_beats / score.nominal_beats) ** float(options.intensity)
             wanted = np.round(seen.duration_ticks * growth)
-            duration[free] = np.minimum(wanted, np.floor(most_growth(score) * seen.duration_ticks)).astype(np.int64)
+            longest = np.floor(most_growth(score, hand) * seen.duration_ticks)
+            duration[free] = np.minimum(wanted, longest).astype(np.int64)
             duration = fit_lengths(notes, duration, room)
         if options.tracks is not None:  # the other hand is heard, but not changed
             kept = ~np.isin(notes.track, list(options.tracks))

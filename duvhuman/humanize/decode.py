@@ -22,6 +22,7 @@ from duvhuman.humanize.score import (
     chord_starts,
     gap_to_later_same_pitch,
     gap_to_next_onset,
+    longest_written,
 )
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import VELOCITY_BIN_EDGES, VELOCITY_BIN_WIDTH, ModelConfig
@@ -39,6 +40,8 @@ STACCATO_SHARE = 0.75
 """A note written shorter than this share of the gap to the next onset is staccato ..."""
 STACCATO_GROWTH = 1.1
 """... and grows by at most a tenth."""
+MOST_DRIFT = 2.0
+"""What is drawn moves the mean of a part by no more MIDI velocities: a loop of one bar draws alike each time."""
 CHORD_SHARE = 0.8
 """How much of the variance of the random draw is shared by the notes of a chord."""
 
@@ -77,9 +80,9 @@ def decode_velocity(
     uniform : (N,) the draws in 0..1, needed if `variation` is not 0.
     company : (N,) by how many SDs notes are louder in company (`duvhuman.humanize.following`); None: played alone.
     contour_given : whether the network was given the contour hint; then the company is not heeded.
-    level : where the mean of all lies that is expected, give or take half a velocity: it is moved there by a whole
-        number, so that an edit elsewhere hardly ever moves a note; then what lies beyond 1 and 127 is clipped. None:
-        wherever the network says.
+    level : where the mean of all lies that is expected, give or take half a velocity, or a draw's `MOST_DRIFT`: it is
+        moved there by a whole number, so that an edit elsewhere hardly ever moves a note; then what lies beyond 1 and
+        127 is clipped. None: wherever the network says.
 
     Returns
     -------
@@ -98,7 +101,10 @@ def decode_velocity(
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), uniform) + said.louder_by
-        velocity = (1 - variation) * velocity + variation * drawn
+        varied = (1 - variation) * velocity + variation * drawn
+        away = varied.mean() - velocity.mean()
+        louder -= 0.0 if level is None else np.sign(away) * np.round(max(abs(away) - MOST_DRIFT, 0.0))
+        velocity = varied
     velocity = velocity + louder
     return np.clip(velocity, 1.0, 127.0), spread
 
@@ -210,23 +216,51 @@ def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
     return normal_cdf(np.sqrt(CHORD_SHARE) * chord_draw[chord] + np.sqrt(1 - CHORD_SHARE) * own)
 
 
-def is_staccato(score: Score) -> BoolArray:
-    """(N,) whether a note is written shorter than `STACCATO_SHARE` of the gap to the next onset."""
+def performed_beats(score: Score, articulation: FloatArray) -> FloatArray:
+    """(N,) how long notes last that are played with this articulation.
+
+    A note written longer than `longest_written`, which networks were never shown, ends as much earlier as one of that
+    length would, and no later: a pad holds until the next chord, a drone under a melody goes on.
+    """
+    shown = np.minimum(score.nominal_beats, longest_written(score))
+    played = shown * 2.0**articulation
+    return np.where(score.nominal_beats > shown, score.nominal_beats + np.minimum(played - shown, 0.0), played)
+
+
+def is_staccato(score: Score, hand: IntArray | None = None) -> BoolArray:
+    """(N,) whether a note is written shorter than `STACCATO_SHARE` of the gap to the next onset.
+
+    The gap of the last chord, which nothing follows, is that before it.
+
+    Parameters
+    ----------
+    hand : (N,) which hand plays a note, from 0: of two, each has gaps of its own. More are strings, or fingers.
+    """
+    if hand is not None and hand.max(initial=0) == 1:
+        short = np.zeros(len(score), dtype=np.bool_)
+        for one in (hand == 0, hand == 1):
+            short[one] = is_staccato(score.select(one))
+        return short
     gap = gap_to_next_onset(score)
-    short: BoolArray = score.nominal_beats < STACCATO_SHARE * np.where(
-        np.isnan(gap), 0.0, np.maximum(gap, SHORTEST_BEATS)
-    )
-    return short
+    known = gap[np.isfinite(gap)]
+    gap = np.where(np.isfinite(gap), np.maximum(gap, SHORTEST_BEATS), known[-1] if len(known) else 0.0)
+    written_short: BoolArray = score.nominal_beats < STACCATO_SHARE * gap
+    return written_short
 
 
-def most_growth(score: Score) -> FloatArray:
-    """(N,) how many times its length a note may last: a written staccato stays one, others as long as they like."""
-    return np.where(is_staccato(score), STACCATO_GROWTH, np.inf)
+def most_growth(score: Score, hand: IntArray | None = None) -> FloatArray:
+    """(N,) how many times its length a note may last: a written staccato stays one, others as long as they like.
+
+    Parameters
+    ----------
+    hand : as in `is_staccato`.
+    """
+    return np.where(is_staccato(score, hand), STACCATO_GROWTH, np.inf)
 
 
-def limit_durations(score: Score, duration_beats: FloatArray) -> FloatArray:
+def limit_durations(score: Score, duration_beats: FloatArray, hand: IntArray | None = None) -> FloatArray:
     """Let no note grow more than `most_growth`, and end every note before its pitch begins again; notes of one pitch
     that begin together do not bound each other.
     """
-    longest = np.minimum(most_growth(score) * score.nominal_beats, gap_to_later_same_pitch(score))
+    longest = np.minimum(most_growth(score, hand) * score.nominal_beats, gap_to_later_same_pitch(score))
     return np.minimum(duration_beats, longest)

@@ -1,4 +1,4 @@
-"""How long a note may get: until its pitch is played again, until its channel is bent, and never nothing.
+"""How long a note may get: until its pitch is played again, its channel is bent or a pedal catches it; never nothing.
 
 Conventions
 -----------
@@ -15,7 +15,7 @@ import numpy as np
 from duvhuman.humanize.score import IntArray
 from duvhuman.midi.notes import NoteTable
 from duvhuman.midi.programs import port_of
-from duvhuman.midi.smf import PITCH_BEND, SmfFile
+from duvhuman.midi.smf import CONTROL_CHANGE, PEDAL_DOWN, PITCH_BEND, SOSTENUTO, SUSTAIN, SmfFile
 
 NEVER = int(np.iinfo(np.int64).max)
 CHANNELS, PITCHES = 16, 128
@@ -25,10 +25,10 @@ UNBENT = 64 << 7
 def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[IntArray]:
     """For every note of every table the most ticks that it may last, at least 1.
 
-    A synthesizer hears one stream: a note-off of the left hand would end the right hand's note, and a bend sounds on
-    all notes of its channel. So a note ends when its pitch is played again (a tick earlier where that is on an earlier
-    track, whose events come first), and none that ends before a bend is made to ring into it. Notes that begin together
-    do not bound each other.
+    A synthesizer hears one stream: a note-off of the left hand would end the right hand's note, a bend sounds on all
+    notes of its channel, and a pedal holds all that sound when it goes down. So a note ends when its pitch is played
+    again (a tick earlier where that is on an earlier track, whose events come first), and none that ends before a bend
+    or a pedal is made to ring into it. Notes that begin together do not bound each other.
 
     Parameters
     ----------
@@ -49,7 +49,8 @@ def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[IntArray]:
     again, row = _next(stream[order] * PITCHES + pitch[order], onset[order], stream * PITCHES + pitch, onset + 1)
     again -= (again < NEVER) & (track[order][row] < track)
     bent, _ = _next(*_bends(smf), stream, onset + duration)
-    until = np.minimum(again, bent)
+    caught, _ = _next(*_presses(smf), stream, onset + duration)
+    until = np.minimum(again, np.minimum(bent, caught))
     room = np.where(until < NEVER, np.maximum(until - onset, 1), NEVER)
     return np.split(room, np.cumsum([len(table) for table in tables])[:-1])
 
@@ -61,16 +62,40 @@ def _stream_of_track(smf: SmfFile) -> IntArray:
 
 def _bends(smf: SmfFile) -> tuple[IntArray, IntArray]:
     """(B,) stream and tick of all changes of a pitch bend, sorted; one that repeats what is in force is none."""
-    found: list[IntArray] = [np.zeros((3, 0), dtype=np.int64)]
-    for number, track in zip(_stream_of_track(smf), smf.tracks, strict=True):
-        rows = np.flatnonzero((track.statuses & 0xF0) == PITCH_BEND)
-        bend = (track.last_data(rows) << 7) + track.first_data(rows)
-        found.append(np.stack([number * CHANNELS + (track.statuses[rows] & 0x0F), track.ticks[rows], bend]))
-    bends = np.concatenate(found, axis=1)
-    stream, tick, bend = bends[:, np.lexsort((bends[1], bends[0]))]
-    first = np.append(True, np.diff(stream) != 0)[: len(stream)]
-    changed = bend != np.where(first, UNBENT, np.append(UNBENT, bend)[:-1])
+    stream, tick, low, high = _messages(smf, PITCH_BEND)
+    bend = (high << 7) + low
+    changed = bend != _in_force_before(bend, stream, UNBENT)
     return stream[changed], tick[changed]
+
+
+def _presses(smf: SmfFile) -> tuple[IntArray, IntArray]:
+    """(B,) stream and tick of every time that a pedal goes down which holds what sounds then, sorted."""
+    messages = _messages(smf, CONTROL_CHANGE)
+    found = []
+    for pedal in (SUSTAIN, SOSTENUTO):
+        stream, tick, _, value = messages[:, messages[2] == pedal]
+        down = (value >= PEDAL_DOWN).astype(np.int64)
+        found.append(np.stack([stream, tick])[:, down > _in_force_before(down, stream, 0)])
+    stream, tick = np.concatenate(found, axis=1)
+    order = np.lexsort((tick, stream))
+    return stream[order], tick[order]
+
+
+def _messages(smf: SmfFile, kind: int) -> IntArray:
+    """(4, E) stream, tick, first and last data byte of all channel messages of a kind, sorted by stream and tick."""
+    found: list[IntArray] = [np.zeros((4, 0), dtype=np.int64)]
+    for number, track in zip(_stream_of_track(smf), smf.tracks, strict=True):
+        rows = np.flatnonzero((track.statuses & 0xF0) == kind)
+        stream = number * CHANNELS + (track.statuses[rows] & 0x0F)
+        found.append(np.stack([stream, track.ticks[rows], track.first_data(rows), track.last_data(rows)]))
+    messages = np.concatenate(found, axis=1)
+    return messages[:, np.lexsort((messages[1], messages[0]))]
+
+
+def _in_force_before(value: IntArray, stream: IntArray, at_first: int) -> IntArray:
+    """(E,) the value before each event of a stream (E,); events are sorted by stream, then by tick."""
+    before = np.append(at_first, value)[:-1]
+    return np.where(np.append(True, np.diff(stream) != 0)[: len(stream)], at_first, before)
 
 
 def _next(keys: IntArray, ticks: IntArray, key: IntArray, since: IntArray) -> tuple[IntArray, IntArray]:

@@ -125,11 +125,15 @@ def _last_passage(score: Score) -> _Passage:
 
 
 def _end(score: Score, stop: int) -> float:
-    """When the last chord of the first `stop` notes is written to end, in beats."""
+    """When the last chord of the first `stop` notes ends, in beats, as it is written; a stab, as far behind the chord
+    as that is behind the one before.
+    """
     onset = score.onset_beats[:stop]
     chord = onset >= onset[-1] - CHORD_BEATS
     length = np.nan_to_num(score.nominal_beats[:stop][chord], nan=UNKNOWN_LENGTH_BEATS)
-    return float((onset[chord] + np.maximum(length, SHORTEST_BEATS)).max())
+    before = onset[onset <= onset[-1] - SHORTEST_BEATS]
+    gap = onset[-1] - before[-1] if len(before) else 0.0
+    return float(max((onset[chord] + np.maximum(length, SHORTEST_BEATS)).max(), onset[chord].min() + gap))
 
 
 def _stand_at(score: Score, notes: IntArray, place: float, bar_beats: float) -> BoolArray:

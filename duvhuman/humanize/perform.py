@@ -23,6 +23,7 @@ from duvhuman.humanize.decode import (
     limit_durations,
     local_mean,
     local_sd,
+    performed_beats,
 )
 from duvhuman.humanize.loop import looped
 from duvhuman.humanize.score import (
@@ -33,6 +34,7 @@ from duvhuman.humanize.score import (
     Score,
     chord_starts,
     contour,
+    longest_written,
     neighbours,
 )
 from duvhuman.humanize.windows import Distribution, predict_distribution
@@ -241,7 +243,8 @@ def perform(
     """
     flat = is_flat(written_velocity) or not keep_dynamics
     contour_given = not flat and by_contour
-    said = listen(model, score, written_velocity, keep=contour_given)
+    shown = score.replace(nominal_beats=np.minimum(score.nominal_beats, longest_written(score)))
+    said = listen(model, shown, written_velocity, keep=contour_given)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
         said, model.config, variation=variation, uniform=draws[0], company=company if flat else None,
@@ -255,8 +258,14 @@ def perform(
         else:
             near = detail_of(velocity, written_velocity, score, PASSAGE_BEATS)
             detail = near + little * (detail - near)
-        share = np.where(stands_out(written_velocity), least, least + (1 - least) * little)
-        velocity = np.clip(written_velocity + share * detail, 1.0, 127.0)
+        apart = stands_out(written_velocity)
+        share = np.where(apart, least, least + (1 - least) * little)
+        kept, usual = written_velocity + share * detail, float(np.median(written_velocity))
+        if little > 0:  # an accent is not softer than the note would be without it, nor louder one that is softer
+            plain = usual + (least + (1 - least) * little) * (velocity - velocity[~apart].mean())
+            beyond = np.where(written_velocity > usual, np.maximum(plain - kept, 0), np.minimum(plain - kept, 0))
+            kept = kept + little * np.where(apart, beyond, 0)
+        velocity = np.clip(kept, 1.0, 127.0)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
-    duration = limit_durations(score, score.nominal_beats * 2.0**articulation)
+    duration = limit_durations(score, performed_beats(score, articulation), hand)
     return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)

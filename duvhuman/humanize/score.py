@@ -33,6 +33,7 @@ SWELL_STEP = 4.0
 ACCENT_STEP = 8.0
 SHORTEST_BEATS = 1 / 8
 """Onsets nearer than this count as one (strums, rolled chords)."""
+GRIDLESS_BAR_BEATS = 4.0
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,11 @@ def gap_to_next_onset(score: Score) -> FloatArray:
     exists = (following < len(time)) & (score.segment[inside] == score.segment)
     gap: FloatArray = np.where(exists, time[inside] - time, np.nan)
     return gap
+
+
+def longest_written(score: Score) -> FloatArray:
+    """(N,) beats, a bar: no longer note has been shown to a network, however late the next onset."""
+    return np.where(score.grid_known, score.bar_beats, GRIDLESS_BAR_BEATS)
 
 
 def gap_to_same_pitch(score: Score, direction: int) -> FloatArray:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 IntArray = NDArray[np.int64]
 
 NOTE_OFF, NOTE_ON, CONTROL_CHANGE, PROGRAM_CHANGE, PITCH_BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
+SUSTAIN, SOSTENUTO, PEDAL_DOWN = 64, 66, 64
+"""The controllers of two pedals, and the least value at which these are down."""
 SYSEX, ESCAPE, META = 0xF0, 0xF7, 0xFF
 TRACK_NAME, PORT, END_OF_TRACK, TEMPO, TIME_SIGNATURE = 0x03, 0x21, 0x2F, 0x51, 0x58
 

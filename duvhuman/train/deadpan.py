@@ -19,6 +19,7 @@ from duvhuman.humanize.score import (
     IntArray,
     Score,
     gap_to_next_onset,
+    longest_written,
     separate_segments,
 )
 from duvhuman.train.draws import Draws
@@ -27,7 +28,6 @@ from duvhuman.train.straighten import Straightening, straighten
 
 VOICE_SEMITONES = 7
 VOICE_LOOKAHEAD = 16
-GRIDLESS_BAR_BEATS = 4.0
 TEMPO_OCTAVES = 0.3
 """How far the tempo of half of the phrases with a beat is changed at most, up or down."""
 
@@ -49,7 +49,7 @@ def gap_to_next_in_voice(score: Score) -> FloatArray:
 
 def write_lengths(score: Score, gap_beats: FloatArray) -> Score:
     """`score` with every note written up to `gap_beats` later, at most a bar; a last note lasts a bar."""
-    bar = np.where(score.grid_known, score.bar_beats, GRIDLESS_BAR_BEATS)
+    bar = longest_written(score)
     nominal = np.minimum(np.where(np.isnan(gap_beats), bar, gap_beats), bar)
     return score.replace(nominal_beats=np.maximum(nominal, SHORTEST_BEATS / 2))
 

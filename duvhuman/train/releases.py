@@ -13,10 +13,8 @@ import numpy as np
 
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray, window_mean
 from duvhuman.midi.notes import NoteTable, read_timeline
-from duvhuman.midi.smf import CONTROL_CHANGE, SmfFile
+from duvhuman.midi.smf import CONTROL_CHANGE, PEDAL_DOWN, SUSTAIN, SmfFile
 
-SUSTAIN, PEDAL_DOWN = 64, 64
-"""The controller of the sustain pedal, and the least value at which it is down."""
 AT_LIFT_SECONDS = 0.02
 """A note that ends so near to a lifting of the pedal ends with it."""
 FEWEST_HELD = 16

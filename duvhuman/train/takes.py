@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from duvhuman.errors import DataError, warn
-from duvhuman.humanize.score import BoolArray, FloatArray, IntArray, Score, score_of
+from duvhuman.humanize.score import GRIDLESS_BAR_BEATS, BoolArray, FloatArray, IntArray, Score, score_of
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import AUTO, Instrument, get_instrument
 from duvhuman.midi.damage import damage
@@ -24,7 +24,6 @@ from duvhuman.midi.interop import Source
 from duvhuman.midi.notes import NoteTable, read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.rhythm.band import Beats, find_beats
-from duvhuman.train.deadpan import GRIDLESS_BAR_BEATS
 from duvhuman.train.performance import Performance
 from duvhuman.train.releases import keys_released
 

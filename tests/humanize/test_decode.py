@@ -7,6 +7,7 @@ import pytest
 from builders import random_score, score
 
 from duvhuman.humanize.decode import (
+    MOST_DRIFT,
     STRETCH_NOTES,
     decode_articulation,
     decode_velocity,
@@ -17,6 +18,7 @@ from duvhuman.humanize.decode import (
     keyed_uniform,
     limit_durations,
     local_mean,
+    performed_beats,
     stretched,
     velocity_bin,
 )
@@ -334,12 +336,67 @@ def test_where_in_the_bar_a_note_is_does_not_matter_without_a_grid() -> None:
     assert not np.array_equal(keyed_uniform(kept, 1, 1), keyed_uniform(free, 1, 1))
 
 
+@pytest.mark.parametrize("variation", [0.5, 1.0])
+def test_draws_of_a_loop_leave_its_level(variation: float) -> None:
+    blurred = np.zeros((64, 16))
+    blurred[:, 4:14] = 0.1
+    said = Distribution(blurred, blurred, np.zeros(64))
+    for seed in range(8):
+        loop = keyed_uniform(score(np.arange(64) * 4.0), seed, 1)  # a chord to a bar, drawn alike each time
+        velocity = decode_velocity(said, CONFIG, variation=variation, uniform=loop, level=80.0)[0]
+        assert abs(velocity.mean() - 80) <= MOST_DRIFT + 1
+
+
+def test_small_drifts_of_the_level_stay_so_that_an_edit_moves_nothing_elsewhere() -> None:
+    blurred = np.zeros((400, 16))
+    blurred[:, 6:10] = 0.25
+    said = Distribution(blurred, blurred, np.zeros(400))
+    part = random_score(400, seed=2)
+    pitch = part.pitch.copy()
+    pitch[200] += 1
+    before, after = (
+        decode_velocity(said, CONFIG, variation=1.0, uniform=keyed_uniform(one, 1, 1), level=80.0)[0]
+        for one in (part, part.replace(pitch=pitch))
+    )
+    assert 0 < np.count_nonzero(before != after) < 12
+
+
 # A written staccato
 
 
 def test_a_written_staccato_grows_by_at_most_a_tenth() -> None:
-    part = score([0, 1, 2, 3], [60, 61, 62, 63], length=[0.5, 0.74, 0.76, 0.5])
-    assert limit_durations(part, np.full(4, 3.0)) == pytest.approx([0.55, 0.814, 3, 3])  # nothing follows the last
+    part = score([0, 1, 2, 3], [60, 61, 62, 63], length=[0.5, 0.74, 0.76, 0.76])
+    assert limit_durations(part, np.full(4, 3.0)) == pytest.approx([0.55, 0.814, 3, 3])
+
+
+def test_a_last_stab_is_staccato_beside_the_gap_before_it() -> None:
+    part = score([0, 1, 2, 2], [60, 61, 62, 65], length=[1.0, 1.0, 0.2, 0.2])
+    assert limit_durations(part, np.full(4, 3.0)) == pytest.approx([3, 3, 0.22, 0.22])
+    assert limit_durations(score([5.0], length=0.2), np.array([3.0])) == pytest.approx([3])  # beside what?
+
+
+def test_a_hand_that_plays_staccato_over_a_busy_one_does() -> None:
+    right, left = np.arange(8.0), np.arange(32) / 4
+    onset = np.concatenate([right, left])
+    order = np.argsort(onset, kind="stable")
+    hand = np.repeat([0, 1], [8, 32])[order]
+    part = score(onset[order], np.where(hand == 0, 76, 40 + np.arange(40) % 5), length=0.25)
+    wanted = np.full(40, 0.9)
+    alone = limit_durations(part, wanted, hand)
+    assert alone[hand == 0] == pytest.approx([0.275] * 8)
+    assert (alone[hand == 1] > 0.275).any()
+    assert (limit_durations(part, wanted)[hand == 0] == 0.9).all()  # in one hand they may be held
+    assert np.array_equal(limit_durations(part, wanted, hand + np.arange(40) % 4), limit_durations(part, wanted))
+
+
+def test_a_note_longer_than_a_bar_ends_as_much_earlier_as_one_of_a_bar_and_never_later() -> None:
+    part = score([0, 4, 20, 40], length=[4.0, 4.0, 16.0, 16.0])
+    articulation = np.log2([0.75, 1.5, 0.75, 1.5])
+    assert performed_beats(part, articulation) == pytest.approx([3, 6, 15, 16])
+    waltz = score([0, 4], length=[3.0, 16.0], bar=3.0)
+    assert performed_beats(waltz, np.log2([0.5, 0.5])) == pytest.approx([1.5, 14.5])
+    free = score([0, 4], length=[3.5, 16.0], bar=3.0, grid=False)  # whose bars mean nothing
+    assert performed_beats(free, np.log2([2.0, 0.5])) == pytest.approx([7, 14])
 
 
 def test_a_written_staccato_may_shrink() -> None:
@@ -352,7 +409,7 @@ def test_the_gap_of_a_strummed_note_is_that_of_its_chord() -> None:
 
 
 def test_a_note_ends_before_its_pitch_begins_again() -> None:
-    part = score([0, 1, 1.5, 3], [60, 62, 60, 62], length=[1, 0.5, 1.5, 1])
+    part = score([0, 1, 1.5, 3], [60, 62, 60, 62], length=[1, 0.5, 1.5, 1.2])
     assert limit_durations(part, np.full(4, 9.0)) == pytest.approx([1.5, 2, 9, 9])
     assert limit_durations(part, np.full(4, 0.3)) == pytest.approx([0.3] * 4)
 

@@ -86,3 +86,21 @@ def test_notes_of_one_pitch_that_begin_together_keep_their_lengths_but_not_if_th
         (unison,) = read_parts(parse_smf(smf(track(*(program(0, GUITAR, one) for one in set(channels)), *events))))
         lengths = fit_lengths(unison.notes, np.full(4, 300), np.full(4, NEVER))
         assert sorted(lengths.tolist(), reverse=True) == fitted
+
+
+def pedal(delta: int, value: int, controller: int = 64) -> bytes:
+    return number(delta) + bytes([0xB0, controller, value])
+
+
+def test_no_note_that_ended_before_a_pedal_goes_down_is_caught_by_it() -> None:
+    """Changed on the bar line, as pianists do: the old chord is let go, then the pedal catches the new one."""
+
+    def room(*presses: bytes) -> list[int]:
+        smf = parse_smf(song(part([LOW, HIGH]), part([], number=None, before=b"".join(presses))))
+        return room_to_ring(smf, [one.notes for one in read_parts(smf)])[0].tolist()
+
+    assert room(pedal(500, 127)) == [500, NEVER]
+    assert room(pedal(500, 127, 66)) == [500, NEVER]
+    assert room(pedal(100, 127), pedal(350, 0), pedal(50, 127)) == [500, NEVER]
+    assert room(pedal(100, 127), pedal(400, 90), pedal(100, 0)) == [960, NEVER]  # it was down, and goes up
+    assert room(pedal(500, 127, 67)) == [960, NEVER]  # soft

@@ -99,10 +99,16 @@ def test_the_repeat_takes_up_at_the_place_in_the_bar_where_it_begins() -> None:
     assert loop.score.beat_in_bar[loop.own.stop] == 2
 
 
+def test_behind_a_last_stab_the_repeat_waits_as_long_as_before_it() -> None:
+    loop = looped(score([0, 1, 2, 2], [60, 62, 64, 67], length=[1.0, 1.0, 0.1, 0.1]))
+    assert loop.score.onset_beats[loop.own.stop] == 3
+    assert loop.score.onset_beats[: loop.own.start].max() == -1
+
+
 def test_a_last_note_of_unknown_length_or_none_at_all_still_has_something_after_it() -> None:
-    for length, gap in ((np.nan, 1.0), (0.0, 0.125)):
-        loop = looped(score([0, 1], length=[1.0, length]))
-        assert loop.score.onset_beats[loop.own.stop] == 1 + gap
+    for length, gap in ((np.nan, 2.0), (0.0, 2.0)):
+        loop = looped(score([0, 2], length=[1.0, length]))
+        assert loop.score.onset_beats[loop.own.stop] == 2 + gap
 
 
 def test_the_last_chord_of_a_part_is_held_and_played_like_the_others() -> None:

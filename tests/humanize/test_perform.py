@@ -99,6 +99,17 @@ def test_where_hardly_anything_is_written_the_rest_is_played_as_on_a_flat_part(a
     assert 0.6 < played[others].std() / flat[others].std() <= 1.01
 
 
+@pytest.mark.parametrize(("accent", "softer"), [(12.0, False), (6.0, False), (-12.0, True)])
+def test_an_accent_is_no_softer_than_the_note_would_be_without_it(accent: float, softer: bool) -> None:
+    line, network = _line(150), _keys(passage_detail=0.5)
+    flat = perform(network, line, np.full(150, 80.0)).velocity
+    place = int(flat.argmin() if softer else flat.argmax())
+    played = perform(network, line, np.where(np.arange(150) == place, 80.0 + accent, 80.0)).velocity
+    further = -1 if softer else 1
+    assert further * (flat[place] - 80) > 8
+    assert further * (played[place] - flat[place]) > -3
+
+
 @pytest.mark.parametrize("share", [0.01, 0.03, 0.05])
 def test_accents_stand_out_from_what_is_played_around_them(share: float) -> None:
     line, network, rng = random_score(600, seed=3), _keys(passage_detail=0.5), np.random.default_rng(0)
