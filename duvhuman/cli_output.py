@@ -8,7 +8,6 @@ the terminal as it likes. Velocities are MIDI velocities, 1..127; tracks are num
 
 from __future__ import annotations
 
-import shutil
 import sys
 import warnings
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from duvhuman.errors import DuvhumanWarning
+from duvhuman.live_line import LiveLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -173,24 +173,16 @@ class ProgressBar:
 
     def __init__(self, total: int, *, stream: TextIO, wanted: bool = True) -> None:
         self._total = total
-        self._stream = stream
-        self._active = wanted and total > 1 and stream.isatty()
+        self._line = LiveLine(stream)
+        self._active = wanted and total > 1
 
     def draw(self, done: int, name: str) -> None:
         """Show that `done` files are finished and that `name` is being worked on."""
         if self._active:
-            self.clear()
             filled = _BAR_WIDTH * done // self._total
-            text = f"[{'#' * filled}{'-' * (_BAR_WIDTH - filled)}] {done}/{self._total} {printable(name)}"
-            self._stream.write(text[: self._width()])
-            self._stream.flush()
+            bar = f"[{'#' * filled}{'-' * (_BAR_WIDTH - filled)}]"
+            self._line.show(f"{bar} {done}/{self._total} {printable(name)}")
 
     def clear(self) -> None:
         """Wipe the line, so that something else can be printed."""
-        if self._active:
-            self._stream.write("\r" + " " * self._width() + "\r")
-            self._stream.flush()
-
-    @staticmethod
-    def _width() -> int:
-        return shutil.get_terminal_size().columns - 1  # the last column would wrap
+        self._line.clear()

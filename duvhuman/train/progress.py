@@ -8,11 +8,12 @@ Nothing here touches a tensor, so that a step never waits for the device.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import TextIO
+
+from duvhuman.live_line import LiveLine, clock_text
 
 REDRAW_SECONDS = 0.2
 PLAIN_SECONDS = 60.0
@@ -41,13 +42,12 @@ class ProgressLine:
     ) -> None:  # fmt: skip
         self._total, self._stream, self._label, self._epochs = max(total_steps, 1), stream, label, epochs
         self._clock = clock
-        self._live = stream.isatty()
-        self._every = REDRAW_SECONDS if self._live else PLAIN_SECONDS
+        self._line = LiveLine(stream)
+        self._every = REDRAW_SECONDS if self._line.is_live else PLAIN_SECONDS
         self._started = clock()
         self._first: tuple[float, int] | None = None
         self._recent: deque[tuple[float, int]] = deque()
-        self._next = _UNSEEN if self._live else self._started + PLAIN_SECONDS
-        self._drawn = 0
+        self._next = _UNSEEN if self._line.is_live else self._started + PLAIN_SECONDS
 
     def update(self, done_steps: int, notes: int) -> None:
         """Say that so many steps are done, which held so many notes; cheap enough for every step."""
@@ -62,20 +62,16 @@ class ProgressLine:
         while len(self._recent) > 2 and self._recent[1][0] <= now - WINDOW_SECONDS:
             self._recent.popleft()
         text = self._text(now, done_steps, notes)
-        if self._live:
-            text = text[: shutil.get_terminal_size().columns - 1]  # the last column would wrap
-            self._stream.write("\r" + text.ljust(self._drawn))
-            self._drawn = len(text)
+        if self._line.is_live:
+            self._line.show(text)
         else:
             self._stream.write(text + "\n")
-        self._stream.flush()
+            self._stream.flush()
 
     def clear(self) -> None:
         """Wipe the line, so that something else can be printed."""
-        if self._drawn:
-            self._stream.write("\r" + " " * self._drawn + "\r")
-            self._stream.flush()
-            self._drawn = 0
+        if self._line.is_live:
+            self._line.clear()
             self._next = _UNSEEN
 
     def _text(self, now: float, done: int, notes: int) -> str:
@@ -92,10 +88,3 @@ class ProgressLine:
         if done > first:  # the first step, which compiles and warms up, tells nothing of the others
             pieces.append(f"ETA {clock_text((now - begun) / (done - first) * max(self._total - done, 0))}")
         return "  ".join(pieces)
-
-
-def clock_text(seconds: float) -> str:
-    """A time as ``12:34`` or, from an hour on, ``1:23:45``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

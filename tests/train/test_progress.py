@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from duvhuman.train.progress import ProgressLine, clock_text
+from duvhuman.live_line import clock_text
+from duvhuman.train.progress import ProgressLine
 
 
 class Terminal(io.StringIO):

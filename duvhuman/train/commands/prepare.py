@@ -8,6 +8,7 @@ import sys
 import time
 
 from duvhuman.errors import OptionError
+from duvhuman.live_line import LiveLine, clock_text
 
 EPILOG = """\
 examples
@@ -29,19 +30,19 @@ def run(arguments: list[str]) -> None:
         raise OptionError("--jobs is for this machine, --ray for a cluster: give one of them")
     from duvhuman.train.prepare import Pack, prepare
 
-    line = _ProgressLine()
+    line = LiveLine(sys.stderr)
     try:
         summary = prepare(
             [Pack.parse(text) for text in args.folders], args.out, valid_share=args.valid,
             jobs=args.jobs or os.cpu_count() or 1, ray=args.ray, parquet=args.parquet, force=args.force,
-            progress=line.show if sys.stderr.isatty() else None,
+            progress=_Progress(line).show,
         )  # fmt: skip
     except KeyboardInterrupt:
-        line.end()
+        line.clear()
         print(f"interrupted; {args.out} is as it was", file=sys.stderr)
         raise
     finally:
-        line.end()
+        line.clear()
     print(f"{args.out}: {summary.parts} parts, {summary.notes:,} notes", end="")
     print(f" of {summary.songs} songs; {summary.files} files read")
     for instrument, notes in summary.kept.items():
@@ -75,31 +76,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _ProgressLine:
-    """A line on the terminal that is written over and over."""
+class _Progress:
+    """How many files are done, how fast, and how long it will take, on a live line."""
 
-    def __init__(self) -> None:
+    def __init__(self, line: LiveLine) -> None:
+        self._line = line
         self._began = self._shown = time.monotonic()
-        self._width = 0
 
     def show(self, done: int, total: int) -> None:
-        """Show how many files are done, how fast, and how long it will take."""
         now = time.monotonic()
-        if now - self._shown < SHOWN_SECONDS and done < total:
-            return
-        self._shown = now
-        speed = done / max(now - self._began, 1e-3)
-        minutes, seconds = divmod(round((total - done) / speed), 60)
-        text = f"{done:,}/{total:,} files, {speed:,.0f} files/s, {minutes}:{seconds:02} left"
         if done == total:
-            text = f"{total:,} files read; grouping songs and writing"
-        sys.stderr.write("\r" + text.ljust(self._width))
-        sys.stderr.flush()
-        self._width = len(text)
-
-    def end(self) -> None:
-        """Wipe the line."""
-        if self._width:
-            sys.stderr.write("\r" + " " * self._width + "\r")
-            sys.stderr.flush()
-            self._width = 0
+            self._line.show(f"{total:,} files read; grouping songs and writing")
+        elif now - self._shown >= SHOWN_SECONDS:
+            self._shown = now
+            speed = done / max(now - self._began, 1e-3)
+            left = clock_text((total - done) / max(speed, 1e-3))
+            self._line.show(f"{done:,}/{total:,} files, {speed:,.0f} files/s, {left} left")

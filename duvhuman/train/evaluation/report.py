@@ -153,7 +153,7 @@ def format_summary(reports: Sequence[Report]) -> str:
     """One row per instrument in Markdown: the model that is shipped beside floor and ceiling."""
     columns = (
         "instrument", "parts", "velocity r (95 %)", "ridge floor", "ceiling", "SD ratio", "articulation MAE (ln)",
-        "as written", "r with contour hint", "AUC", "flat",
+        "MAE of the input", "r with contour hint", "AUC", "AUC of the input",
     )  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for report in reports:
