@@ -21,6 +21,8 @@ from duvhuman.humanize.score import (
     chord_starts,
     gap_to_same_pitch,
     neighbours,
+    onset_seconds,
+    segment_bounds,
     separate_segments,
     window_mean,
 )
@@ -121,12 +123,11 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
 
     # Height in the neighbourhood, and how busy it is.
     index = np.arange(n)
-    start, stop = _segment_bounds(score.segment)
+    start, stop = segment_bounds(score.segment)
     low, high = np.maximum(index - LOCAL_NOTES, start), np.minimum(index + LOCAL_NOTES + 1, stop)
     columns["height"] = (pitch - window_mean(pitch, low, high)) / 12
     columns["pitch"] = (pitch - 60) / 24
-    steps = np.maximum(np.diff(score.onset_beats), 0.0) * seconds_per_beat[1:]
-    clock = separate_segments(np.append(0.0, np.cumsum(steps)), score.segment)
+    clock = separate_segments(onset_seconds(score), score.segment)
     for width in (1.0, 4.0):
         low, high = neighbours(clock, width)
         columns[f"height_{width:g}s"] = (pitch - window_mean(pitch, low, high)) / 12
@@ -168,11 +169,6 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
         columns[f"{name}_given"] = given
         columns[name] = np.where(given, (value - centre) / scale, 0.0)
     return columns
-
-
-def _segment_bounds(segment: IntArray) -> tuple[IntArray, IntArray]:
-    """For every note, where its segment starts and stops (stop exclusive)."""
-    return np.searchsorted(segment, segment, "left"), np.searchsorted(segment, segment, "right")
 
 
 def _log_time(value: FloatArray) -> FloatArray:

@@ -123,6 +123,17 @@ def contour(
     return swell, accent
 
 
+def onset_seconds(score: Score) -> FloatArray:
+    """(N,) when each note begins, in seconds since the first; between segments by the tempo of the later one."""
+    steps = np.maximum(np.diff(score.onset_beats), 0.0) * (60.0 / score.tempo_bpm[1:])
+    return np.append(0.0, np.cumsum(steps))
+
+
+def segment_bounds(segment: IntArray) -> tuple[IntArray, IntArray]:
+    """For every note, where its segment starts and stops (stop exclusive)."""
+    return np.searchsorted(segment, segment, "left"), np.searchsorted(segment, segment, "right")
+
+
 def separate_segments(time: FloatArray, segment: IntArray) -> FloatArray:
     """`time` with the segments moved so far apart that no distance across a border matters."""
     if not len(time):

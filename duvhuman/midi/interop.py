@@ -197,8 +197,9 @@ def _taken_over(midi: Any, before: SmfFile, after: SmfFile) -> bool:
         return False
     for instrument, old, new in zip(midi.instruments, before.tracks[1:], after.tracks[1:], strict=True):
         was, now = pair_notes(old), pair_notes(new)  # both by pitch, then by time
-        place = {id(note): (note.pitch, midi.time_to_tick(note.start), note.velocity) for note in instrument.notes}
-        notes = sorted(instrument.notes, key=lambda note: place[id(note)])
+        heard = [note for note in instrument.notes if note.velocity > 0]  # others are written as note-offs
+        place = {id(note): (note.pitch, midi.time_to_tick(note.start), note.velocity) for note in heard}
+        notes = sorted(heard, key=lambda note: place[id(note)])
         columns = (old.first_data(was.on), old.ticks[was.on], old.last_data(was.on))
         if [place[id(note)] for note in notes] != list(zip(*(column.tolist() for column in columns), strict=True)):
             return False

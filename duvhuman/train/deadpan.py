@@ -20,6 +20,7 @@ from duvhuman.humanize.score import (
     Score,
     gap_to_next_onset,
     longest_written,
+    segment_bounds,
     separate_segments,
 )
 from duvhuman.train.draws import Draws
@@ -142,8 +143,7 @@ def _articulation(played: Performance, nominal_beats: FloatArray) -> FloatArray:
 
 
 def _place_in_segment(segment: IntArray) -> FloatArray:
-    first = np.searchsorted(segment, segment, "left")
-    last = np.searchsorted(segment, segment, "right")
+    first, last = segment_bounds(segment)
     place: FloatArray = (np.arange(len(segment)) - first) / np.maximum(last - first, 1)
     return place
 

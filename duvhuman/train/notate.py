@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duvhuman.errors import DataError
-from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_starts
+from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_starts, onset_seconds
 from duvhuman.rhythm.cues import find_cues
 from duvhuman.rhythm.metre import UNITS, Metre
 from duvhuman.train.dataset import PhraseData
@@ -145,10 +145,8 @@ def count_cues(data: PhraseData, instrument: str) -> tuple[CueTable, int]:
 
 def chords_of(score: Score) -> tuple[FloatArray, IntArray]:
     """When the C chords of a part begin, in seconds, and the number of each of its N notes' chord."""
-    steps = np.maximum(np.diff(score.onset_beats), 0.0) * 60.0 / score.tempo_bpm[1:]
-    clock = np.append(0.0, np.cumsum(steps))
     starts = chord_starts(score)
-    return clock[starts], np.cumsum(starts) - 1
+    return onset_seconds(score)[starts], np.cumsum(starts) - 1
 
 
 def _score(data: PhraseData, row: PartRow) -> Score:

@@ -249,6 +249,13 @@ def test_of_a_pretty_midi_object_notes_that_overlap_one_of_their_pitch_keep_thei
     assert columns(result)[3] == [4.0, 1.5, pytest.approx(0.5, abs=0.003)]
 
 
+def test_a_pretty_midi_object_keeps_silent_notes():
+    midi = crowded()
+    midi.instruments[1].notes.append(type(midi.instruments[1].notes[0])(0, 50, 0.3004, 0.8005))
+    source = open_midi(midi)
+    assert columns(source.restore(source.data, None)) == columns(midi)
+
+
 def test_a_pretty_midi_object_that_cannot_be_copied_is_read_back():
     class Mine(type(crowded())):
         def __deepcopy__(self, memo):
