@@ -374,7 +374,7 @@ def test_training_ends_early_when_validation_gets_no_better(
     monkeypatch.setattr(validate.Validator, "loss", lambda *_: next(losses))
     run = train(data, tmp_path, replace(CONFIG, epochs=6, max_phrases=4, early_stopping=3))
     assert [row["val_loss"] for row in run.rows] == [3.0, 2.0, 2.5, 2.0, 2.1]
-    assert run.lines[-1] == "stopped early: no better validation loss for 3 epochs"
+    assert run.lines[-2:] == ["stopped early: no better validation loss for 3 epochs", "best epoch 2"]
     assert run.result is not None
     assert run.result.best_epoch == 2
     assert len(run.best) == 2
