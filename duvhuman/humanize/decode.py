@@ -230,7 +230,7 @@ def performed_beats(score: Score, articulation: FloatArray) -> FloatArray:
 def is_staccato(score: Score, hand: IntArray | None = None) -> BoolArray:
     """(N,) whether a note is written shorter than `STACCATO_SHARE` of the gap to the next onset.
 
-    The gap of the last chord, which nothing follows, is that before it.
+    The gap of the last chord, which nothing follows, is that before it, or a bar.
 
     Parameters
     ----------
@@ -243,7 +243,8 @@ def is_staccato(score: Score, hand: IntArray | None = None) -> BoolArray:
         return short
     gap = gap_to_next_onset(score)
     known = gap[np.isfinite(gap)]
-    gap = np.where(np.isfinite(gap), np.maximum(gap, SHORTEST_BEATS), known[-1] if len(known) else 0.0)
+    before = np.minimum(known[-1] if len(known) else 0.0, longest_written(score))
+    gap = np.where(np.isfinite(gap), np.maximum(gap, SHORTEST_BEATS), before)
     written_short: BoolArray = score.nominal_beats < STACCATO_SHARE * gap
     return written_short
 

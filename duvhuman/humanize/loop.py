@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from duvhuman.humanize.score import CHORD_BEATS, SHORTEST_BEATS, BoolArray, FloatArray, IntArray, Score
+from duvhuman.humanize.score import CHORD_BEATS, SHORTEST_BEATS, BoolArray, FloatArray, IntArray, Score, longest_written
 
 PASSAGE_NOTES = 32
 """A passage has at most so many notes."""
@@ -126,13 +126,13 @@ def _last_passage(score: Score) -> _Passage:
 
 def _end(score: Score, stop: int) -> float:
     """When the last chord of the first `stop` notes ends, in beats, as it is written; a stab, as far behind the chord
-    as that is behind the one before.
+    as that is behind the one before, or a bar.
     """
     onset = score.onset_beats[:stop]
     chord = onset >= onset[-1] - CHORD_BEATS
     length = np.nan_to_num(score.nominal_beats[:stop][chord], nan=UNKNOWN_LENGTH_BEATS)
     before = onset[onset <= onset[-1] - SHORTEST_BEATS]
-    gap = onset[-1] - before[-1] if len(before) else 0.0
+    gap = min(onset[-1] - before[-1], longest_written(score)[stop - 1]) if len(before) else 0.0
     return float(max((onset[chord] + np.maximum(length, SHORTEST_BEATS)).max(), onset[chord].min() + gap))
 
 

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features
 from duvhuman.humanize.score import FloatArray, Hints, IntArray, Score, concatenated_ranges
-from duvhuman.models.config import DURATION_BINS, VELOCITY_BIN_CENTRES, VELOCITY_BIN_WIDTH, VELOCITY_BINS
+from duvhuman.models.config import (
+    DURATION_BINS,
+    VELOCITY_BIN_CENTRES,
+    VELOCITY_BIN_WIDTH,
+    VELOCITY_BINS,
+    VELOCITY_CENTRE,
+    VELOCITY_SCALE,
+)
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 WINDOWS_PER_BATCH = 16
@@ -31,11 +38,13 @@ class Distribution:
     ----------
     velocity_probabilities, duration_probabilities : (N, 16), rows sum to 1. The former are as the network said, at the
         level that it was told; `moved_velocity_probabilities` are those of MIDI velocities.
+    velocity : (N,) regressed MIDI velocity, not clipped; what is played follows the bins.
     articulation : (N,) regressed log2(performed / written duration).
     louder_by : MIDI velocities, one number or (N,), that the velocity bins are to be moved up by.
     """
 
     velocity_probabilities: FloatArray
+    velocity: FloatArray
     duration_probabilities: FloatArray
     articulation: FloatArray
     louder_by: float | FloatArray = 0.0
@@ -56,7 +65,7 @@ class Distribution:
 
     def louder(self, velocities: float | FloatArray) -> Distribution:
         """The same, louder by so many MIDI velocities (softer if negative), one number or (N,)."""
-        return replace(self, louder_by=self.louder_by + velocities)
+        return replace(self, louder_by=self.louder_by + velocities, velocity=self.velocity + velocities)
 
     def moved_velocity_probabilities(self) -> FloatArray:
         """(N, 16) the probability of each bin of MIDI velocities.
@@ -124,7 +133,8 @@ def predict_distribution(
     low, high, _ = asked.indices(len(score))
     starts = starts[(starts + width > low) & (starts < high)]
     weight = _window_weight(width)
-    sums = [np.zeros((len(score), k)) for k in (VELOCITY_BINS, DURATION_BINS)] + [np.zeros(len(score))]
+    n = len(score)
+    sums = [np.zeros((n, VELOCITY_BINS)), np.zeros(n), np.zeros((n, DURATION_BINS)), np.zeros(n)]
     total = np.zeros(len(score))
     for first in range(0, len(starts), WINDOWS_PER_BATCH):
         chosen = starts[first : first + WINDOWS_PER_BATCH]
@@ -135,17 +145,17 @@ def predict_distribution(
                 *(torch.from_numpy(values).to(device) for values in (score.pitch[rows], score.program[rows], features))
             )
             predicted = (
-                out.velocity_logits.float().softmax(-1), out.duration_logits.float().softmax(-1),
-                out.duration_value.float(),
+                out.velocity_logits.float().softmax(-1), out.velocity_value.float(),
+                out.duration_logits.float().softmax(-1), out.duration_value.float(),
             )  # fmt: skip
         total += np.bincount(rows.ravel(), np.tile(weight, len(rows)), len(score))
         for column, values in zip(sums, predicted, strict=True):
             said = values.cpu().numpy().astype(np.float64)
             np.add.at(column, rows, said * (weight[:, None] if said.ndim == 3 else weight))
-    velocity_probabilities, duration_probabilities, articulation = (
+    velocity_bins, velocity, duration_bins, articulation = (
         column[asked] / (total[asked, None] if column.ndim == 2 else total[asked]) for column in sums
     )
-    return Distribution(velocity_probabilities, duration_probabilities, articulation)
+    return Distribution(velocity_bins, VELOCITY_CENTRE + VELOCITY_SCALE * velocity, duration_bins, articulation)
 
 
 def window_features(score: Score, hints: Hints, starts: IntArray, width: int) -> NDArray[np.float32]:

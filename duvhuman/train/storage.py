@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -199,6 +200,10 @@ def write_dataset(
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / DATASET_FILE).unlink(missing_ok=True)
+        for old in folder.glob(SHARDS):
+            if is_shard(old):
+                shutil.rmtree(old)
         held = 0
         for part in number_notes(parts):
             shard.append(part)

@@ -32,7 +32,7 @@ def certain(velocity_bins: list[int], duration_bins: list[int] | None = None) ->
     """A network that is sure of its bins, and whose regressions agree with the middle of them."""
     v = np.array(velocity_bins)
     d = np.array(duration_bins or [8] * len(v))
-    return Distribution(np.eye(16)[v], np.eye(16)[d], duration_centres(CONFIG)[d])
+    return Distribution(np.eye(16)[v], np.array(VELOCITY_BIN_CENTRES)[v], np.eye(16)[d], duration_centres(CONFIG)[d])
 
 
 # Bins
@@ -60,7 +60,7 @@ def test_duration_bins() -> None:
 
 
 def test_velocity_is_the_mean_of_the_bins_and_length_between_their_median_and_the_regression() -> None:
-    said = Distribution(np.eye(16)[[8, 8]], np.eye(16)[[9, 9]], np.array([0.2, 0.2]))
+    said = Distribution(np.eye(16)[[8, 8]], np.array([73.5, 73.5]), np.eye(16)[[9, 9]], np.array([0.2, 0.2]))
     velocity, spread = decode_velocity(said, CONFIG)
     assert velocity == pytest.approx([67.5, 67.5])
     assert spread == pytest.approx([0, 0], abs=1e-6)
@@ -69,14 +69,14 @@ def test_velocity_is_the_mean_of_the_bins_and_length_between_their_median_and_th
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0.2), (0.25, 0.15), (1.0, 0.0)])
 def test_lengths_lie_between_median_and_regression_where_the_config_says(share: float, expected: float) -> None:
-    said = Distribution(np.eye(16)[[8]], np.eye(16)[[9]], np.array([0.2]))
+    said = Distribution(np.eye(16)[[8]], np.array([73.5]), np.eye(16)[[9]], np.array([0.2]))
     assert decode_articulation(said, ModelConfig(median_share=share)) == pytest.approx([expected])
 
 
 def test_spread_is_the_sd_of_the_bins() -> None:
     half = np.zeros((1, 16))
     half[0, [4, 6]] = 0.5  # 35.5 or 51.5
-    _, spread = decode_velocity(Distribution(half, half, np.zeros(1)), CONFIG)
+    _, spread = decode_velocity(Distribution(half, np.array([43.5]), half, np.zeros(1)), CONFIG)
     assert spread == pytest.approx([8])
 
 
@@ -197,7 +197,7 @@ def test_what_does_not_vary_is_not_made_to() -> None:
 def test_the_spread_of_the_bins_has_no_say_where_the_users_dynamics_are_kept() -> None:
     blurred = np.zeros((40, 16))
     blurred[::2, [5, 7]] = blurred[1::2, [7, 9]] = 0.5
-    said = Distribution(blurred, blurred, np.zeros(40))
+    said = Distribution(blurred, np.full(40, 60.0), blurred, np.zeros(40))
     flat, kept = (
         decode_velocity(said, ModelConfig(spread_share=1.0), contour_given=given)[0] for given in (False, True)
     )
@@ -340,7 +340,7 @@ def test_where_in_the_bar_a_note_is_does_not_matter_without_a_grid() -> None:
 def test_draws_of_a_loop_leave_its_level(variation: float) -> None:
     blurred = np.zeros((64, 16))
     blurred[:, 4:14] = 0.1
-    said = Distribution(blurred, blurred, np.zeros(64))
+    said = Distribution(blurred, np.full(64, 72.0), blurred, np.zeros(64))
     for seed in range(8):
         loop = keyed_uniform(score(np.arange(64) * 4.0), seed, 1)  # a chord to a bar, drawn alike each time
         velocity = decode_velocity(said, CONFIG, variation=variation, uniform=loop, level=80.0)[0]
@@ -350,7 +350,7 @@ def test_draws_of_a_loop_leave_its_level(variation: float) -> None:
 def test_small_drifts_of_the_level_stay_so_that_an_edit_moves_nothing_elsewhere() -> None:
     blurred = np.zeros((400, 16))
     blurred[:, 6:10] = 0.25
-    said = Distribution(blurred, blurred, np.zeros(400))
+    said = Distribution(blurred, np.full(400, 64.0), blurred, np.zeros(400))
     part = random_score(400, seed=2)
     pitch = part.pitch.copy()
     pitch[200] += 1

@@ -219,7 +219,7 @@ def _rising(n: int = 200) -> tuple[Distribution, np.ndarray]:
     low = np.floor(bins).astype(int)
     probabilities = np.zeros((n, 16))
     probabilities[np.arange(n), low], probabilities[np.arange(n), low + 1] = 1 - (bins - low), bins - low
-    return Distribution(probabilities, np.full((n, 16), 1 / 16), np.zeros(n)), pitch
+    return Distribution(probabilities, np.full(n, 64.0), np.full((n, 16), 1 / 16), np.zeros(n)), pitch
 
 
 def test_a_tilted_part_rises_less_with_pitch_and_is_as_lively() -> None:

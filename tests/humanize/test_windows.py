@@ -69,7 +69,7 @@ def test_what_is_louder_by_whole_bins_stands_in_other_bins_up_to_the_last(networ
 def test_what_is_louder_by_parts_of_a_bin_lies_between_two(velocities: float | np.ndarray) -> None:
     probabilities = np.zeros((5, 16))
     probabilities[:, 6:9] = 0.2, 0.5, 0.3  # nothing near an end
-    moved = Distribution(probabilities, probabilities, np.zeros(5)).louder(velocities)
+    moved = Distribution(probabilities, np.full(5, 60.0), probabilities, np.zeros(5)).louder(velocities)
     bins = moved.moved_velocity_probabilities()
     assert bins.sum(axis=1) == pytest.approx(np.ones(5))
     assert bins @ np.array(VELOCITY_BIN_CENTRES) == pytest.approx(moved.expected_velocity)

@@ -119,7 +119,7 @@ def test_ctrl_c_is_held_back_while_the_processes_start_and_not_lost() -> None:
     after = []
 
     def start() -> None:
-        with engines._no_interrupt():
+        with engines.no_interrupt():
             os.kill(os.getpid(), signal.SIGINT)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # multiprocessing does so when it starts
             after.append("reached")

@@ -101,6 +101,14 @@ def test_the_index_tells_what_it_is_given_beside_the_shards(tmp_path: Path) -> N
     }  # fmt: skip
 
 
+def test_a_smaller_data_set_in_the_place_of_a_larger_leaves_no_old_shards(tmp_path: Path) -> None:
+    write_dataset(tmp_path, parts_of(40, 40, 40), shard_notes=40)
+    (tmp_path / "notes.txt").write_text("mine")
+    write_dataset(tmp_path, parts_of(50), shard_notes=40)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0000", "dataset.json", "notes.txt"]
+    assert read_dataset(tmp_path)[1].bounds.tolist() == [0, 50]
+
+
 # --- memory -------------------------------------------------------------------------------------------------------
 
 

@@ -94,6 +94,7 @@ def told(velocity: np.ndarray, articulation: float = -1.0) -> Distribution:
     n = len(velocity)
     return Distribution(
         velocity_probabilities=np.eye(16)[velocity_bin(velocity)],
+        velocity=velocity.astype(np.float64),
         duration_probabilities=np.eye(16)[np.full(n, 4)],
         articulation=np.full(n, articulation),
     )
