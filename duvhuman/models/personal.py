@@ -3,7 +3,8 @@
 Conventions
 -----------
 ``duvhuman.json`` holds ``config``, the keys of the model's config that are otherwise with this adapter (`PERSONAL`),
-and of a personal one ``held_out``, how well it plays bars it was not fitted to (for people to read).
+and of a personal one ``base``, the digest of the weights that it was fitted to, and ``held_out``, how well it plays
+bars it was not fitted to (for people to read).
 ``memory.safetensors`` is a `duvhuman.models.memory.Memory`. Either may be missing; PEFT itself reads neither.
 """
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from duvhuman.errors import ModelError
-from duvhuman.models.files import SECOND_FOLDER
+from duvhuman.errors import ModelError, warn
+from duvhuman.models.files import SECOND_FOLDER, weights_digest
 from duvhuman.models.lora import merge_adapter
+from duvhuman.models.personal import read_personal
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 
 
@@ -34,6 +35,9 @@ def read_player(folder: str | PathLike[str], adapter: str | PathLike[str] | None
     hear_second(network, folder)  # before a memory is attached, which corrects what is heard
     if adapter is not None:
         merge_adapter(network, adapter)
+        meant = read_personal(adapter).get("base")
+        if meant is not None and meant != weights_digest(Path(folder)):
+            warn(f"{adapter}: was fitted to other weights than those in {folder}; fit it anew for these")
     return network
 
 

@@ -39,8 +39,8 @@ class ModelRow:
     source : ``"$DUVHUMAN_MODELS"`` or ``"bundled"``.
     folder : where it is.
     used : whether it is the one that is taken by default (an earlier source hides a later one).
-    adapters : the names of its adapters.
-    size_bytes : of the base, a second network and the adapters together.
+    adapters : the names of its adapters, of the used one with those that ``$DUVHUMAN_MODELS`` holds for it.
+    size_bytes : of the base, a second network and its own adapters together.
     headline : the first plain line of its README.md, or "".
     """
 
@@ -116,14 +116,16 @@ def find_adapter(
     if adapter == DEFAULT_ADAPTER:
         own = base / ADAPTER_FOLDER
         return _checked(own, ADAPTER_FILES, "adapter") if own.is_dir() else None
-    named = [folder / adapter for folder in (base, *(root / name for _, root in _roots()))]
-    for folder in (user_path(adapter), *named):
-        if folder.is_dir():
+    places = (base, *(root / name for _, root in _roots()))
+    folders = [folder for folder in (user_path(adapter), *(place / adapter for place in places)) if folder.is_dir()]
+    for folder in folders:
+        if any((folder / file).is_file() for file in ADAPTER_FILES):  # others may but be called so
             return _checked(folder, ADAPTER_FILES, "adapter")
-    known = ", ".join((DEFAULT_ADAPTER, *_adapters(base)))
+    if folders:
+        return _checked(folders[0], ADAPTER_FILES, "adapter")
+    known = ", ".join(dict.fromkeys((DEFAULT_ADAPTER, *(one for place in places for one in _adapters(place)))))
     raise ModelError(
-        f"{adapter}: no such adapter for {name}; name a folder that PEFT's save_pretrained wrote, "
-        f"or one of those in {base}: {known}"
+        f"{adapter}: no such adapter for {name}; name a folder that PEFT's save_pretrained wrote, or one of {known}"
     )
 
 
@@ -131,6 +133,7 @@ def list_models() -> list[ModelRow]:
     """Every installed model, by instrument and then in search order; what is incomplete is left out."""
     rows: list[ModelRow] = []
     for name in INSTRUMENTS:
+        apart = [root / name for _, root in _roots() if _holds_adapters_alone(root / name)]
         for source, root in _roots():
             folder = root / name
             if all((folder / file).is_file() for file in MODEL_FILES):
@@ -140,6 +143,8 @@ def list_models() -> list[ModelRow]:
                 files += [file for file in (folder / SECOND_FOLDER / name for name in MODEL_FILES) if file.is_file()]
                 size = sum(file.stat().st_size for file in files)
                 used = folder == _default_folder(name)
+                more = tuple(adapter for place in apart if used for adapter in _adapters(place))
+                adapters = tuple(dict.fromkeys(adapters + more))
                 rows.append(ModelRow(name, source, folder, used, adapters, size, _headline(folder / CARD_FILE)))
     return rows
 
@@ -172,7 +177,7 @@ def _checked(folder: Path, files: tuple[str, ...], kind: str) -> Path:
 
 def _holds_adapters_alone(folder: Path) -> bool:
     """Whether a folder has adapters for a model that lies elsewhere: a user's own, on the one that is shipped."""
-    return bool(_adapters(folder)) and not any((folder / file).exists() for file in MODEL_FILES)
+    return bool(_adapters(folder)) and not any((folder / file).is_file() for file in MODEL_FILES)
 
 
 def _adapters(folder: Path) -> tuple[str, ...]:

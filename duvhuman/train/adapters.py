@@ -7,6 +7,7 @@ PEFT is imported inside the functions: it takes seconds, and only training needs
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from duvhuman.errors import ModelError
-from duvhuman.models.files import ADAPTER_CONFIG_FILE, CARD_FILE, failing_as_files_do
+from duvhuman.models.files import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, CARD_FILE
 from duvhuman.models.lora import read_adapter
 from duvhuman.models.memory import MEMORY_FILE
 from duvhuman.models.phrase_transformer import PhraseTransformer
@@ -79,9 +80,17 @@ def continue_adapter(network: PhraseTransformer, start: Path | None, config: Tra
 
 
 def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
-    """Write the adapter in PEFT's format, naming its base and without a path of this machine."""
-    with failing_as_files_do(folder):
+    """Write the adapter in PEFT's format, naming its base and without a path of this machine; OSError if that fails."""
+    from safetensors import SafetensorError
+
+    try:
         model.save_pretrained(str(folder))
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error), str(folder)) from None
+    weights = folder / ADAPTER_WEIGHTS_FILE
+    stored = weights.read_bytes()
+    weights.unlink()  # none but its owner may read what safetensors writes
+    weights.write_bytes(stored)
     path = folder / ADAPTER_CONFIG_FILE
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base_name

@@ -30,13 +30,15 @@ _RANGES = (
     (("epochs", "batch_size", "lora_r", "lora_alpha"), 1, math.inf),
     (("n_layers", "d_model", "n_heads", "d_ff"), 1, math.inf),
     (("max_len",), SHORTEST_PHRASE, math.inf),
-    (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions", "seed"), 0, math.inf),
+    (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions"), 0, math.inf),
+    (("seed",), 0, 2**63),
     (("lr", "weight_decay", "clip"), 0, math.inf),
     (("boundary_weight", "regression_weight", "classification_weight", "ordinal_weight"), 0, math.inf),
     (("shape_weight",), 0, math.inf),
     (("tempo_octaves",), 0, 4),
     (("dropout", "channel_dropout", "lora_dropout", "balance", "teacher_share"), 0, 1),
 )
+MOST_PASSES = 10_000
 PACK_KEYS = ("passes", "tilt")
 """Keys that give each pack a number."""
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -144,6 +146,8 @@ class TrainConfig:
     def pack_passes(self) -> dict[str, float]:
         """`passes` as a dictionary; OptionError if it cannot be read."""
         passes = packs_named(self.passes)
+        if max((passes or {}).values(), default=0) > MOST_PASSES:
+            raise OptionError(f"passes must be {MOST_PASSES:,} at most for each pack, not {self.passes!r}")
         if passes is None or min(passes.values(), default=0) < 0:
             raise OptionError(f"passes must look like 'lakh=1,giantmidi=0.1', not {self.passes!r}")
         return passes
@@ -240,6 +244,8 @@ def _tables(name: str) -> tuple[dict[str, dict[str, Any]], str]:
     except tomllib.TOMLDecodeError as error:
         raise OptionError(f"{where}: not valid TOML ({error})") from None
     for table, values in tables.items():
+        if not isinstance(values, dict) and table in TrainConfig.__dataclass_fields__:
+            raise OptionError(f"{where}: {table} must stand below a stage, one of [{'], ['.join(STAGES)}]")
         if table not in STAGES:
             near = difflib.get_close_matches(table, STAGES, n=1)
             hint = f"did you mean [{near[0]}]?" if near else f"there are {', '.join(STAGES)}"
@@ -254,7 +260,7 @@ def _read(name: str) -> tuple[str, str]:
         entry = resources.files("duvhuman.train") / "configs" / f"{name}.toml"
         return entry.read_text(encoding="utf-8"), f"config {name}"
     try:
-        return Path(name).read_text(encoding="utf-8"), name
+        return Path(name).read_text(encoding="utf-8-sig"), name  # editors on Windows begin a file with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(
             f"config {name!r} is neither one of {', '.join(packaged_configs())} nor a readable file ({error})"

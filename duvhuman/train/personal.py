@@ -38,6 +38,7 @@ from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_
 from duvhuman.humanize.perform import listen
 from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset
 from duvhuman.models.config import ModelConfig
+from duvhuman.models.files import weights_digest
 from duvhuman.models.memory import Memory
 from duvhuman.models.personal import PERSONAL, personal_config, write_personal
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
@@ -157,6 +158,7 @@ def fit_personal(
     judged = fit.judge(before, after)
     personal = {
         "recipe": RECIPE,
+        "base": weights_digest(model),
         "config": {name: getattr(after.config, name) for name in PERSONAL},
         "held_out": {
             "notes": judged.notes,

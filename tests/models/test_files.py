@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,10 @@ def test_a_place_that_cannot_be_written_is_an_error_of_files(tmp_path: Path) -> 
     with pytest.raises(OSError, match=r".") as raised:
         write_tensors(tmp_path / "gone" / "some.safetensors", {"one": torch.zeros(1)})
     assert raised.value.strerror
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such permissions")
+def test_others_may_read_what_is_written_if_they_may_read_other_files(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "some.safetensors", {"one": torch.zeros(1)})
+    (tmp_path / "text").write_text("")
+    assert (tmp_path / "some.safetensors").stat().st_mode == (tmp_path / "text").stat().st_mode

@@ -267,7 +267,22 @@ def test_the_list_calls_no_model_used_that_an_incomplete_one_hides(file: str, bu
 def test_adapters_alone_hide_no_model(bundled: Path, mine: Path) -> None:
     make_model(bundled / "guitar")
     make_adapter(mine / "guitar" / "me")
-    assert [(row.source, row.used) for row in list_models()] == [("bundled", True)]
+    assert [(row.source, row.used, row.adapters) for row in list_models()] == [("bundled", True, ("me",))]
+    with pytest.raises(ModelError, match="name a folder that PEFT's save_pretrained wrote, or one of default, me$"):
+        find_adapter("guitar", "you", find_model("guitar"))
+
+
+def test_a_folder_that_is_but_called_as_an_adapter_hides_none(
+    bundled: Path, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model(bundled / "guitar")
+    make_adapter(mine / "guitar" / "me")
+    (tmp_path / "work" / "me").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    assert find_adapter("guitar", "me", bundled / "guitar") == mine / "guitar" / "me"
+    (tmp_path / "work" / "you").mkdir()
+    with pytest.raises(ModelError, match="you: no adapter_config.json and no adapter_model.safetensors there"):
+        find_adapter("guitar", "you", bundled / "guitar")
 
 
 def test_a_home_that_is_nobodys_is_told_of(bundled: Path, tmp_path: Path) -> None:

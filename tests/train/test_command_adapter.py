@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from builders import GUITAR, part, song
+from toys import tiny_network
 
 import duvhuman
+from duvhuman.errors import DuvhumanWarning
+from duvhuman.models.player import read_player
 from duvhuman.train.__main__ import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -52,6 +56,8 @@ def test_an_adapter_is_fitted_judged_and_played(
     [
         (["--name", "a/b", "--base", "guitar", "x.mid"], 2, "--name takes letters, digits"),
         (["--name", "default", "--base", "guitar", "x.mid"], 2, "--name takes letters, digits"),
+        (["--name", "second", "--base", "guitar", "x.mid"], 2, "--name takes letters, digits"),
+        (["--name", "config.json", "--base", "guitar", "x.mid"], 2, "--name takes letters, digits"),
         (["--name", "mine", "--base", "oboe", "x.mid"], 2, "unknown instrument 'oboe'"),
         (["--name", "mine", "--base", "guitar", "x.mid"], 1, "x.mid"),
     ],
@@ -66,3 +72,20 @@ def test_slips_are_told_without_a_traceback(
     assert said.startswith("error: ")
     assert message in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_adapter_on_another_base_names_it_and_warns_beside_others(
+    take: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny_network(1, std=0.2, instrument="guitar").save_pretrained(tmp_path / "mine")
+    assert main(["adapter", "--name", "feel", "--base", "guitar", "--model", "mine", take, "--device", "cpu"]) == 0
+    assert "humanize IN.mid -i guitar --model mine --adapter feel/ -o OUT.mid" in capsys.readouterr().out
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_player("mine", "feel")
+    tiny_network(2, std=0.2, instrument="guitar").save_pretrained(tmp_path / "mine")
+    with pytest.warns(DuvhumanWarning, match="feel: was fitted to other weights than those in mine"):
+        read_player("mine", "feel")
+    assert main(["adapter", "--name", "low", "--base", "bass", "--model", "mine", take]) == 1
+    assert "mine: is a model for guitar, not for bass" in capsys.readouterr().err

@@ -90,6 +90,9 @@ def test_a_bad_setting_is_named(settings: list[str], message: str, file: Path) -
         ("[optimizer]\nlr = 3\n", "unknown table [optimizer]; there are shallow, trunk, base, lora"),
         ("base = 3\n", "base must be a table of keys, not 3"),
         ("[base\n", "not valid TOML"),
+        ("epochs = 3\n", "epochs must stand below a stage, one of [shallow], [trunk], [base], [lora]"),
+        ("[base]\nseed = 18446744073709551616\n", "seed must be from 0 to below"),
+        ('[base]\npasses = "lakh=1e9"\n', "passes must be 10,000 at most for each pack"),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong_in_it(text: str, message: str, tmp_path: Path) -> None:
@@ -148,3 +151,8 @@ def test_v3_is_the_schedule_of_version_3(stage: str) -> None:
     config = load_config("v3", stage)
     assert {key: asdict(config)[key] for key in V3[stage]} == V3[stage]
     assert choose_precision(config.precision, torch.device("cuda")) == "bf16"
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[base]\nepochs = 3\n", encoding="utf-8-sig")
+    assert load_config(str(tmp_path / "mine.toml"), "base").epochs == 3

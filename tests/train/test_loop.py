@@ -244,6 +244,14 @@ def test_a_fresh_run_begins_its_rows_anew(data: PhraseData, tmp_path: Path) -> N
     assert [row["epoch"] for row in train(data, tmp_path, short).rows] == [1]
 
 
+def test_resuming_says_where_and_refuses_fewer_epochs_than_are_done(data: PhraseData, tmp_path: Path) -> None:
+    short = replace(CONFIG, epochs=3, max_phrases=4, stop_after=2)
+    train(data, tmp_path, short)
+    with pytest.raises(OptionError, match="is through 2 epochs and cannot end after 1; give more"):
+        train(data, tmp_path, replace(short, epochs=1), resume=True)
+    assert "goes on in epoch 3, behind step 2" in train(data, tmp_path, replace(short, stop_after=0), resume=True).lines
+
+
 def test_a_stage_may_stop_before_its_schedule_does(data: PhraseData, whole: Trained, tmp_path: Path) -> None:
     run = train(data, tmp_path, replace(CONFIG, stop_after=2))
     assert [row["val_loss"] for row in run.rows] == [row["val_loss"] for row in whole.rows[:2]]

@@ -8,9 +8,10 @@ import re
 import tempfile
 from pathlib import Path
 
-from duvhuman.errors import FileError, OptionError
+from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.files import user_path
 from duvhuman.instruments import INSTRUMENTS, get_instrument
+from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, MODEL_FILES, SECOND_FOLDER
 
 EXAMPLES = """\
 examples:
@@ -21,7 +22,7 @@ The takes (of fewer than four: their bars) are dealt into four folds; each is he
 to the others.
 """
 NAME = re.compile(r"\w[\w.-]*")
-RESERVED = ("default", "adapter", "none")
+RESERVED = ("default", "none", ADAPTER_FOLDER, SECOND_FOLDER, *MODEL_FILES)
 """Names that mean something else to --adapter, or to a model's folder."""
 
 
@@ -40,7 +41,8 @@ def run(arguments: list[str]) -> None:
     args = _parser().parse_args(arguments)
     instrument = get_instrument(args.base)
     if not NAME.fullmatch(args.name) or args.name in RESERVED:
-        raise OptionError(f"--name takes letters, digits, '.', '_' and '-', and none of {RESERVED}; not {args.name!r}")
+        others = ", ".join(RESERVED)
+        raise OptionError(f"--name takes letters, digits, '.', '_' and '-', and none of {others}; not {args.name!r}")
     out = Path(args.out) if args.out else _default_folder(instrument.name, args.name)
     if out.exists() and not args.force:
         raise FileError(f"{out}: is there already; choose another --name or --out, or replace it with --force")
@@ -48,16 +50,19 @@ def run(arguments: list[str]) -> None:
         raise FileError(f"{out}: is no adapter, and is not replaced; choose another --name or --out")
 
     from duvhuman.midi.interop import open_midi
+    from duvhuman.models.phrase_transformer import read_config
     from duvhuman.models.store import find_adapter, find_model
     from duvhuman.train.commands.common import choose_device
     from duvhuman.train.personal import fit_personal
     from duvhuman.train.takes import read_takes
 
+    model = find_model(instrument.name, args.model)
+    if (meant := read_config(model).instrument) in INSTRUMENTS and meant != instrument.name:
+        raise ModelError(f"{model}: is a model for {meant}, not for {instrument.name}; name one for {instrument.name}")
     passages = read_takes([open_midi(take) for take in args.takes], instrument.name)
     notes = sum(len(passage.played) for passage in passages)
     print(f"{instrument.name}: {notes} notes in {len(passages)} parts of {len(args.takes)} takes", flush=True)
     device = choose_device(args.device)
-    model = find_model(instrument.name, args.model)
     start = find_adapter(instrument.name, "default", model)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -89,8 +94,8 @@ def run(arguments: list[str]) -> None:
     if after <= before:
         print("it plays the held-out notes no better than the adapter that comes with the model; more takes may help")
     print(f"{out} written in {fitted.seconds:.0f} s")
-    name = f"{out}{os.sep}"
-    print(f"use it: duvhuman humanize IN.mid -i {instrument.name} --adapter {name} -o OUT.mid")
+    base = f" --model {args.model}" if args.model else ""
+    print(f"use it: duvhuman humanize IN.mid -i {instrument.name}{base} --adapter {out}{os.sep} -o OUT.mid")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,6 +131,4 @@ def _default_folder(instrument: str, name: str) -> Path:
 
 
 def _is_adapter(folder: Path) -> bool:
-    from duvhuman.models.files import ADAPTER_FILES
-
     return all((folder / file).is_file() for file in ADAPTER_FILES)

@@ -7,11 +7,14 @@ Needs matplotlib (the extra ``train``). Pictures are PNG files named after the i
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from duvhuman.errors import FileError
+from duvhuman.files import written_whole
 from duvhuman.humanize.decode import duration_bin, velocity_bin
 from duvhuman.humanize.score import FloatArray, IntArray
 from duvhuman.models.config import ModelConfig
@@ -29,7 +32,7 @@ LENGTH_LABEL = "log2(performed / written length)"
 
 
 def draw_evaluation(report: Report, config: ModelConfig, folder: Path) -> list[Path]:
-    """Draw the four pictures of a report into `folder`, and return their paths."""
+    """Draw the four pictures of a report into `folder`, and return their paths; FileError if they cannot be written."""
     from matplotlib.figure import Figure
 
     paths = []
@@ -44,7 +47,14 @@ def draw_evaluation(report: Report, config: ModelConfig, folder: Path) -> list[P
         axes = list(np.ravel(figure.subplots(*grid)))
         figure.suptitle(draw(axes, report, config), fontsize=12)
         paths.append(folder / f"{report.instrument}_{name}.png")
-        figure.savefig(paths[-1])
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png")
+        try:
+            with written_whole(paths[-1]) as unfinished:
+                unfinished.write_bytes(picture.getvalue())
+        except OSError as error:
+            what = f"{paths[-1]}: the picture cannot be written there ({error.strerror})"
+            raise FileError(f"{what}; name another --out") from None
     return paths
 
 

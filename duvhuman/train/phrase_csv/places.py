@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.errors import DataError, warn
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
 from duvhuman.train.phrase_csv.rows import Table
 from duvhuman.train.storage import TICKS_PER_BEAT
@@ -76,7 +77,13 @@ def _falls(values: FloatArray) -> BoolArray:
 
 
 def read_pos(table: Table, take: IntArray) -> tuple[IntArray | None, str]:
-    """The number of the group of notes in which ``pos`` numbers each, None if it counts ticks; and why."""
+    """The number of the group of notes in which ``pos`` numbers each, None if it counts ticks; and why.
+
+    Raises
+    ------
+    DataError
+        If it can be neither: fractions of a beat.
+    """
     bar, pos = table.numbers["bar"], table.numbers["pos"]
     by_one, shared, ordinal_in = -1.0, 0.0, take
     for group in (numbered(take, bar, table.instrument), numbered(take, bar)):
@@ -88,8 +95,18 @@ def read_pos(table: Table, take: IntArray) -> tuple[IntArray | None, str]:
     ordinal = "pos is taken for a note's place in the order of its bar, whose notes are spread evenly over it"
     if by_one >= ORDINAL_SHARE:
         return ordinal_in, f"{ordinal} (it rises by 1 in {by_one:.0%} of its steps within a bar)"
+    if pos.max(initial=0) < SIXTEENTH and (pos != np.floor(pos)).any():
+        raise DataError(
+            f"{table.path}: pos holds fractions and never reaches {SIXTEENTH}, a sixteenth in ticks; if it counts "
+            f"beats, multiply it by {TICKS_PER_BEAT}"
+        )
     if shared < 0.5 and pos.max(initial=0) < SIXTEENTH:
         return ordinal_in, f"{ordinal} (it never reaches {SIXTEENTH}, a sixteenth in ticks)"
+    if 0 < pos.max(initial=0) < TICKS_PER_BEAT:
+        warn(
+            f"{table.path}: pos never reaches {TICKS_PER_BEAT}, so that all notes lie in the first beat of a bar; if "
+            f"a beat has fewer ticks there, multiply it so that it has {TICKS_PER_BEAT}"
+        )
     return None, (
         f"pos is taken for ticks within the bar, {TICKS_PER_BEAT} per beat "
         f"(it rises by 1 in {by_one:.0%} of its steps within a bar and reaches {pos.max(initial=0):g})"

@@ -25,6 +25,8 @@ from duvhuman.train.phrase_csv.columns import NUMBERS, Number
 INSTRUMENT_NAMES = tuple(INSTRUMENTS)
 MOST_BAD_SHARE = 0.1
 NAMED_LINES = 10
+FEWEST_TOGETHER = 4
+"""Songs that change after fewer rows than this, on average, tell that rows are not in the order of the music."""
 Log = Callable[[str], None]
 
 
@@ -58,7 +60,9 @@ class Table:
 
 
 def read_table(path: Path, *, label: str, log: Log) -> Table:
-    """Read one file, and log which rows are bad; FileError or DataError if that fails or too many are."""
+    """Read one file, and log which rows are bad; FileError or DataError if that fails, too many are, or
+    the rows are not in the order of the music.
+    """
     cells = read_cells(path)
     names = cells.columns["instrument"]
     instrument = _instruments(names)
@@ -80,6 +84,9 @@ def read_table(path: Path, *, label: str, log: Log) -> Table:
     placed = np.isfinite(numbers["bar"]) & np.isfinite(numbers["pos"])
     songs = [pair for pair, keep in zip(zip(*ids, strict=True), placed, strict=True) if keep]
     changes = [before != after for before, after in itertools.pairwise(songs)]
+    runs = sum(changes) + 1
+    if songs and runs > 2 * len(set(songs)) and len(songs) < FEWEST_TOGETHER * runs:
+        raise DataError(f"{path}: the rows of a song do not stand together; sort them by song, bar and pos")
     return Table(
         path, label, size,
         numbers={name: values[placed] for name, values in numbers.items()},

@@ -10,6 +10,7 @@ import pytest
 import torch
 from csv_songs import Part, Read, Row, song, tellings, text_of
 
+from duvhuman.errors import DataError, DuvhumanWarning
 from duvhuman.train.encode import HINT_CHANCES
 from duvhuman.train.phrase_csv import read_phrase_csv
 from duvhuman.train.storage import TEMPO_UNIT
@@ -102,6 +103,24 @@ def test_where_each_bar_has_one_note_at_its_start_no_grid_is_claimed(read_part: 
     assert not row.grid
     assert columns["onset"].tolist() == list(range(0, 40 * 1920, 1920))
     assert "it never reaches 120" in tellings(log, "one_train")
+
+
+def test_fractions_of_a_beat_are_refused(read_part: Part) -> None:
+    with pytest.raises(DataError, match="pos holds fractions.*if it counts beats, multiply it by 480"):
+        read_part([row | {"pos": row["pos"] / 480} for row in song(8)])
+
+
+def test_ticks_of_another_resolution_are_warned_of(read_part: Part) -> None:
+    with pytest.warns(DuvhumanWarning, match="pos never reaches 480, so that all notes lie in the first beat of a bar"):
+        read_part([row | {"pos": row["pos"] // 5} for row in song(8)])
+
+
+def test_rows_that_do_not_stand_in_the_order_of_the_music_are_refused(read: Read) -> None:
+    rows = [row for number in range(6) for row in song(8, seed=number, song_id=f"song {number}")]
+    shuffled = [rows[index] for index in np.random.default_rng(0).permutation(len(rows))]
+    with pytest.raises(DataError, match="the rows of a song do not stand together; sort them by song, bar and pos"):
+        read(shuffled)
+    assert len(read(rows).parts) == 6
 
 
 def test_chords_on_downbeats_alone_are_ticks(read_part: Part) -> None:
