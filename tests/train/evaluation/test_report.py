@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from toys import tiny_network, toy_performance, write_data
 
-from duvhuman.errors import DataError
+from duvhuman.errors import DataError, FileError
 from duvhuman.models.config import ModelConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.plots import draw_evaluation
@@ -131,7 +131,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     from matplotlib.figure import Figure
 
     saved: list[Any] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, path: saved.append(figure))
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: saved.append(figure))
     return saved
 
 
@@ -167,3 +167,10 @@ def test_the_counts_of_the_calibration_stand_above_the_axis(report: Report, figu
     figures[3].draw_without_rendering()
     for axis in figures[3].axes:
         assert min(text.get_window_extent().y0 for text in axis.texts) > axis.get_window_extent().y0
+
+
+def test_a_picture_that_cannot_be_written_is_named(report: Report, tmp_path: Path) -> None:
+    if not can_draw():
+        pytest.skip("needs matplotlib")
+    with pytest.raises(FileError, match=r"guitar_velocity\.png: the picture cannot be written there"):
+        draw_evaluation(report, ModelConfig(), tmp_path / "gone")
