@@ -40,6 +40,8 @@ STACCATO_SHARE = 0.75
 """A note written shorter than this share of the gap to the next onset is staccato ..."""
 STACCATO_GROWTH = 1.1
 """... and grows by at most a tenth."""
+MOST_GROWTH = 1e6
+"""No bound at all, but a number, of which a note without length has nothing."""
 MOST_DRIFT = 2.0
 """What is drawn moves the mean of a part by no more MIDI velocities: a loop of one bar draws alike each time."""
 CHORD_SHARE = 0.8
@@ -81,8 +83,8 @@ def decode_velocity(
     company : (N,) by how many SDs notes are louder in company (`duvhuman.humanize.following`); None: played alone.
     contour_given : whether the network was given the contour hint; then the company is not heeded.
     level : where the mean of all lies that is expected, give or take half a velocity, or a draw's `MOST_DRIFT`: it is
-        moved there by a whole number, so that an edit elsewhere hardly ever moves a note; then what lies beyond 1 and
-        127 is clipped. None: wherever the network says.
+        moved there by a whole number, so that an edit elsewhere hardly ever moves a note, but in short loops; then
+        what lies beyond 1 and 127 is clipped. None: wherever the network says.
 
     Returns
     -------
@@ -230,16 +232,17 @@ def performed_beats(score: Score, articulation: FloatArray) -> FloatArray:
 def is_staccato(score: Score, hand: IntArray | None = None) -> BoolArray:
     """(N,) whether a note is written shorter than `STACCATO_SHARE` of the gap to the next onset.
 
-    The gap of the last chord, which nothing follows, is that before it, or a bar.
+    The gap of the last chord, which nothing follows, is that before it, a bar at most. A lone chord has none.
 
     Parameters
     ----------
     hand : (N,) which hand plays a note, from 0: of two, each has gaps of its own. More are strings, or fingers.
     """
     if hand is not None and hand.max(initial=0) == 1:
-        short = np.zeros(len(score), dtype=np.bool_)
+        short = is_staccato(score)
         for one in (hand == 0, hand == 1):
-            short[one] = is_staccato(score.select(one))
+            if np.isfinite(gap_to_next_onset(score.select(one))).any():
+                short[one] = is_staccato(score.select(one))
         return short
     gap = gap_to_next_onset(score)
     known = gap[np.isfinite(gap)]
@@ -256,7 +259,7 @@ def most_growth(score: Score, hand: IntArray | None = None) -> FloatArray:
     ----------
     hand : as in `is_staccato`.
     """
-    return np.where(is_staccato(score, hand), STACCATO_GROWTH, np.inf)
+    return np.where(is_staccato(score, hand), STACCATO_GROWTH, MOST_GROWTH)
 
 
 def limit_durations(score: Score, duration_beats: FloatArray, hand: IntArray | None = None) -> FloatArray:

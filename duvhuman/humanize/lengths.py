@@ -50,6 +50,7 @@ def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[IntArray]:
     again -= (again < NEVER) & (track[order][row] < track)
     bent, _ = _next(*_bends(smf), stream, onset + duration)
     caught, _ = _next(*_presses(smf), stream, onset + duration)
+    caught -= (caught < NEVER) & (caught > onset + duration)  # its track may come first
     until = np.minimum(again, np.minimum(bent, caught))
     room = np.where(until < NEVER, np.maximum(until - onset, 1), NEVER)
     return np.split(room, np.cumsum([len(table) for table in tables])[:-1])

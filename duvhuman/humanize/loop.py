@@ -125,8 +125,8 @@ def _last_passage(score: Score) -> _Passage:
 
 
 def _end(score: Score, stop: int) -> float:
-    """When the last chord of the first `stop` notes ends, in beats, as it is written; a stab, as far behind the chord
-    as that is behind the one before, or a bar.
+    """When the last chord of the first `stop` notes ends, in beats: as it is written, but not before the gap before
+    that chord has passed again, a bar at most.
     """
     onset = score.onset_beats[:stop]
     chord = onset >= onset[-1] - CHORD_BEATS

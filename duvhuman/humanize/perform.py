@@ -261,7 +261,7 @@ def perform(
         apart = stands_out(written_velocity)
         share = np.where(apart, least, least + (1 - least) * little)
         kept, usual = written_velocity + share * detail, float(np.median(written_velocity))
-        if little > 0:  # an accent is not softer than the note would be without it, nor louder one that is softer
+        if little > 0:  # accents among hardly any are not softer than the notes would be without them
             plain = usual + (least + (1 - least) * little) * (velocity - velocity[~apart].mean())
             beyond = np.where(written_velocity > usual, np.maximum(plain - kept, 0), np.minimum(plain - kept, 0))
             kept = kept + little * np.where(apart, beyond, 0)

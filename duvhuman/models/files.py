@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duvhuman.errors import ModelError
+from duvhuman.files import written_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,8 +61,12 @@ def read_tensors(path: Path, advice: str) -> dict[str, Tensor]:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors, as they are, to a safetensors file; OSError if that cannot be done."""
+    """Write tensors, as they are, to a safetensors file, whole or not at all; OSError if that cannot be done.
+
+    Not by safetensors itself, whose files none but their owner may read.
+    """
     from safetensors.torch import save
 
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    path.write_bytes(save(stored, metadata={"format": "pt"}))  # its own files none but their owner may read
+    with written_whole(path) as unfinished:
+        unfinished.write_bytes(save(stored, metadata={"format": "pt"}))

@@ -87,10 +87,10 @@ def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
         model.save_pretrained(str(folder))
     except SafetensorError as error:
         raise OSError(errno.EIO, str(error), str(folder)) from None
-    weights = folder / ADAPTER_WEIGHTS_FILE
-    stored = weights.read_bytes()
-    weights.unlink()  # none but its owner may read what safetensors writes
-    weights.write_bytes(stored)
+    copy = folder / f".{ADAPTER_WEIGHTS_FILE}"
+    # What safetensors writes none but its owner may read.
+    copy.write_bytes((folder / ADAPTER_WEIGHTS_FILE).read_bytes())
+    copy.replace(folder / ADAPTER_WEIGHTS_FILE)
     path = folder / ADAPTER_CONFIG_FILE
     config = json.loads(path.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = base_name

@@ -146,10 +146,10 @@ class TrainConfig:
     def pack_passes(self) -> dict[str, float]:
         """`passes` as a dictionary; OptionError if it cannot be read."""
         passes = packs_named(self.passes)
-        if max((passes or {}).values(), default=0) > MOST_PASSES:
-            raise OptionError(f"passes must be {MOST_PASSES:,} at most for each pack, not {self.passes!r}")
         if passes is None or min(passes.values(), default=0) < 0:
             raise OptionError(f"passes must look like 'lakh=1,giantmidi=0.1', not {self.passes!r}")
+        if max(passes.values(), default=0) > MOST_PASSES:
+            raise OptionError(f"passes must be {MOST_PASSES:,} at most for each pack, not {self.passes!r}")
         return passes
 
     def pack_tilts(self) -> dict[str, float]:

@@ -163,7 +163,8 @@ class _Fit:
             self.stepper.optimizer.load_state_dict(state["optimizer"])
             self.at = Progress(**state["progress"])
             self.metrics_of_best = state["metrics"]
-            self.log(f"goes on in epoch {self.at.epoch + 1}, behind step {self.at.step:,}")
+            if self.at.epoch < self.last_epoch:
+                self.log(f"goes on in epoch {self.at.epoch + 1}, behind step {self.at.step:,}")
             if self.world.is_main:
                 self.stepper.totals += state["totals"].to(self.device)
                 self.history.drop_after(stage, self.at.epoch)
@@ -373,8 +374,9 @@ def check_goes_on(
             raise OptionError(
                 f"{run} began with {key}={began} and cannot go on with {key}={value}; give the same as then, {anew}"
             )
-    if (done := state["progress"]["epoch"]) > config.epochs:
-        raise OptionError(f"{run} is through {done} epochs and cannot end after {config.epochs}; give more, {anew}")
+    last = min(config.stop_after or config.epochs, config.epochs)
+    if (done := state["progress"]["epoch"]) > last:
+        raise OptionError(f"{run} is through {done} epochs and cannot end after {last}; give more, {anew}")
     if state.get("data", digests["data"]) != digests["data"]:
         raise DataError(
             f"{task.data.name} is not what {run} was trained on so far: prepared or written down anew; "

@@ -386,6 +386,9 @@ def test_a_hand_that_plays_staccato_over_a_busy_one_does() -> None:
     assert alone[hand == 0] == pytest.approx([0.275] * 8)
     assert (alone[hand == 1] > 0.275).any()
     assert (limit_durations(part, wanted)[hand == 0] == 0.9).all()  # in one hand they may be held
+    lone = score([0, 1, 2, 2, 3], [76, 76, 40, 76, 76], length=[1.0, 1.0, 0.2, 1.0, 1.0])
+    stab = limit_durations(lone, np.full(5, 3.0), np.array([0, 0, 1, 0, 0]))
+    assert stab[2] == pytest.approx(0.22)  # a hand of one chord goes by the other
     assert np.array_equal(limit_durations(part, wanted, hand + np.arange(40) % 4), limit_durations(part, wanted))
 
 

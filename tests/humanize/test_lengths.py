@@ -99,8 +99,9 @@ def test_no_note_that_ended_before_a_pedal_goes_down_is_caught_by_it() -> None:
         smf = parse_smf(song(part([LOW, HIGH]), part([], number=None, before=b"".join(presses))))
         return room_to_ring(smf, [one.notes for one in read_parts(smf)])[0].tolist()
 
-    assert room(pedal(500, 127)) == [500, NEVER]
-    assert room(pedal(500, 127, 66)) == [500, NEVER]
-    assert room(pedal(100, 127), pedal(350, 0), pedal(50, 127)) == [500, NEVER]
+    assert room(pedal(500, 127)) == [499, NEVER]
+    assert room(pedal(500, 127, 66)) == [499, NEVER]
+    assert room(pedal(100, 127), pedal(350, 0), pedal(50, 127)) == [499, NEVER]
+    assert room(pedal(400, 127)) == [400, NEVER]
     assert room(pedal(100, 127), pedal(400, 90), pedal(100, 0)) == [960, NEVER]  # it was down, and goes up
     assert room(pedal(500, 127, 67)) == [960, NEVER]  # soft

@@ -39,3 +39,17 @@ def test_others_may_read_what_is_written_if_they_may_read_other_files(tmp_path: 
     write_tensors(tmp_path / "some.safetensors", {"one": torch.zeros(1)})
     (tmp_path / "text").write_text("")
     assert (tmp_path / "some.safetensors").stat().st_mode == (tmp_path / "text").stat().st_mode
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    write_tensors(tmp_path / "some.safetensors", {"one": torch.zeros(1)})
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_tensors(tmp_path / "some.safetensors", {"one": torch.ones(1)})
+    assert read_tensors(tmp_path / "some.safetensors", "")["one"] == 0
+    assert len(list(tmp_path.iterdir())) == 1

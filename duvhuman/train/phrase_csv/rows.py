@@ -86,7 +86,7 @@ def read_table(path: Path, *, label: str, log: Log) -> Table:
     changes = [before != after for before, after in itertools.pairwise(songs)]
     runs = sum(changes) + 1
     if songs and runs > 2 * len(set(songs)) and len(songs) < FEWEST_TOGETHER * runs:
-        raise DataError(f"{path}: the rows of a song do not stand together; sort them by song, bar and pos")
+        raise DataError(f"{path}: the rows of a song do not stand together; sort them by song_id, file, bar and pos")
     return Table(
         path, label, size,
         numbers={name: values[placed] for name, values in numbers.items()},

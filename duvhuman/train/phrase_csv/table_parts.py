@@ -12,9 +12,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from duvhuman.humanize.perform import is_flat
 from duvhuman.humanize.score import IntArray
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.train.parts import SHORTEST_PHRASE, PerformedNotes, RawPart, raw_part, teaches_nothing
+from duvhuman.train.parts import SHORTEST_PHRASE, PerformedNotes, RawPart, raw_part
 from duvhuman.train.phrase_csv.columns import MOST_BEATS
 from duvhuman.train.phrase_csv.onsets import place_by_onset
 from duvhuman.train.phrase_csv.places import Places, find_takes, numbered, place_by_pos, read_pos
@@ -112,7 +113,7 @@ def useless(notes: PerformedNotes) -> str:
     """Why a part teaches nothing, or an empty string; its rows were chosen before, so little is asked of it."""
     if len(notes) < SHORTEST_PHRASE:
         return f"fewer than {SHORTEST_PHRASE} notes"
-    return "velocities all but flat" if teaches_nothing(notes.velocity) else ""
+    return "velocities all but flat" if is_flat(notes.velocity.astype(np.float64)) else ""
 
 
 def counted(reasons: Counter[str]) -> str:

@@ -118,7 +118,7 @@ def test_ticks_of_another_resolution_are_warned_of(read_part: Part) -> None:
 def test_rows_that_do_not_stand_in_the_order_of_the_music_are_refused(read: Read) -> None:
     rows = [row for number in range(6) for row in song(8, seed=number, song_id=f"song {number}")]
     shuffled = [rows[index] for index in np.random.default_rng(0).permutation(len(rows))]
-    with pytest.raises(DataError, match="the rows of a song do not stand together; sort them by song, bar and pos"):
+    with pytest.raises(DataError, match="do not stand together; sort them by song_id, file, bar and pos"):
         read(shuffled)
     assert len(read(rows).parts) == 6
 
