@@ -12,9 +12,10 @@ import duvhuman
 from duvhuman.humanize.features import feature_names
 from duvhuman.humanize.following import COLUMNS
 from duvhuman.models.company import COMPANY_FOLDER, load_company
+from duvhuman.models.files import TREES_FILE, TREES_FOLDER
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
-from duvhuman.models.player import read_player
 from duvhuman.models.store import BUNDLED
+from duvhuman.models.trees import read_trees
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "midi"
 INSTRUMENTS = list(duvhuman.INSTRUMENTS)
@@ -44,10 +45,14 @@ def test_each_instrument_has_a_base_an_adapter_a_record_and_a_card(instrument: s
     assert "Lakh MIDI Dataset" in card
 
 
-def test_strings_hear_a_second_smaller_network() -> None:
-    assert [name for name in INSTRUMENTS if read_config(BUNDLED / name).second_share] == ["strings"]
-    network = read_player(BUNDLED / "strings", BUNDLED / "strings" / "adapter")
-    assert sum(p.numel() for p in network.get_submodule("second").parameters()) < 600_000
+def test_every_instrument_hears_the_trees_which_have_a_card() -> None:
+    assert all(read_config(BUNDLED / name).trees_share == 0.3 for name in INSTRUMENTS)
+    assert not [path for name in INSTRUMENTS for path in (BUNDLED / name).glob(TREES_FILE)]
+    trees = read_trees(TREES_FOLDER / TREES_FILE, feature_names())
+    features = np.zeros((3, len(feature_names())), dtype=np.float32)
+    said = np.stack([trees(features, i) for i in INSTRUMENTS])
+    assert np.ptp(said[:, 0]) > 0.01  # they know what is played
+    assert "Lakh MIDI Dataset" in (TREES_FOLDER / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_network_that_follows_others_is_there_with_a_card() -> None:

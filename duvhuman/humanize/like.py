@@ -30,7 +30,7 @@ from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument
 from duvhuman.midi.interop import Source, open_midi
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
-from duvhuman.models.files import SECOND_FOLDER
+from duvhuman.models.files import trees_file
 from duvhuman.models.personal import read_personal
 
 CACHE_VARIABLE = "DUVHUMAN_CACHE"
@@ -120,7 +120,7 @@ def personal_adapter(
 
     # First of all: what it warns of holds for a cached adapter, too.
     passages = read_takes(takes, instrument.name, marked_only=marked_only)
-    weights = (model, model / SECOND_FOLDER, start)
+    weights = (model, trees_file(model).parent, start)
     name = f"{instrument.name}-{_digest(takes, instrument, weights, [RECIPE, marked_only])}"
     cached = cache_folder() / "like" / name
     if not _intact(cached):

@@ -9,7 +9,7 @@ from pathlib import Path
 from duvhuman.errors import ModelError, OptionError
 from duvhuman.humanize.features import check_features
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.models.files import SECOND_FOLDER
+from duvhuman.models.files import trees_file
 from duvhuman.models.lora import instrument_of_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
@@ -46,7 +46,7 @@ def load_network(folder: Path, adapter: Path | None, device: str, instrument: st
     """
     if adapter is not None and (meant := instrument_of_adapter(adapter)) not in (None, instrument):
         raise ModelError(f"{adapter}: is an adapter for {meant}, not for {instrument}; name one for {instrument}")
-    places = [folder, folder / SECOND_FOLDER, *([adapter] if adapter else [])]
+    places = [folder, trees_file(folder).parent, *([adapter] if adapter else [])]
     files = [file for place in places for kind in ("*.safetensors", "*.json") for file in place.glob(kind)]
     try:
         stamp = tuple(sorted((status.st_mtime_ns, status.st_size) for status in map(os.stat, files)))

@@ -56,8 +56,7 @@ class ModelConfig:
     spread_share : how far the gain grows where the network is less sure (`duvhuman.humanize.decode.stretched`): 0, not
         at all, to 1, until velocities vary as the network says they do, times `velocity_gain`.
     median_share : how much of a decoded articulation is the median of the bins, 0..1; the rest is the regression.
-    second_share : how much of the velocity bins is what the model's second network says, 0..1; 0 if it has none
-        (`duvhuman.models.player`).
+    trees_share : how much of the expected velocity is what trees say, 0..1 (`duvhuman.models.trees`).
     typical_range : velocity SD within a part, median over the training parts; what the range hint defaults to.
     typical_level : the mean velocity that the network is told of a part; 0: the part's own;
         `EXPECTED_LEVEL`: the one that the network expects of it.
@@ -86,7 +85,7 @@ class ModelConfig:
     passage_detail: float = 0.6
     spread_share: float = 0.0
     median_share: float = 0.5
-    second_share: float = 0.0
+    trees_share: float = 0.0
     typical_range: float = 14.0
     typical_level: float = 0.0
 
@@ -105,7 +104,7 @@ class ModelConfig:
             )
         if not math.isfinite(self.register_tilt):
             raise ModelError(f"register_tilt must be a number, not {self.register_tilt}")
-        for name in ("velocity_detail", "passage_detail", "spread_share", "median_share", "second_share"):
+        for name in ("velocity_detail", "passage_detail", "spread_share", "median_share", "trees_share"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise ModelError(f"{name} must be from 0 to 1, not {value}")
         if not all(isinstance(name, str) for name in self.feature_names):

@@ -26,14 +26,27 @@ ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
 ADAPTER_FILES = (ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE)
 ADAPTER_FOLDER = "adapter"
 """The sub-folder of a model in which its default adapter lies."""
-SECOND_FOLDER = "second"
-"""The sub-folder of a model in which its second network lies, if it has one (`duvhuman.models.player`)."""
+TREES_FILE = "trees.safetensors"
+TREES_FOLDER = Path(__file__).parent / "weights" / "trees"
+"""The trees that come with the package; a model hears its own instead that has some (`duvhuman.models.trees`)."""
 CARD_FILE = "README.md"
 
 
+def trees_file(folder: Path) -> Path:
+    """Where the trees of the model in `folder` are: there, or where those lie that come with the package."""
+    own = folder / TREES_FILE
+    return own if own.is_file() else TREES_FOLDER / TREES_FILE
+
+
 def weights_digest(folder: Path) -> str:
-    """What tells the weights of the model in `folder` from all others (SHA-256); OSError if they cannot be read."""
-    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    """What tells the weights of the model in `folder`, and its trees, from all others (SHA-256).
+
+    Raises
+    ------
+    OSError
+        If they cannot be read.
+    """
+    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes() + trees_file(folder).read_bytes()).hexdigest()
 
 
 def read_tensors(path: Path, advice: str) -> dict[str, Tensor]:

@@ -3,11 +3,10 @@
 Conventions
 -----------
 A model is a folder with ``config.json`` and ``model.safetensors``, an adapter one with ``adapter_config.json`` and
-``adapter_model.safetensors``. A model's adapters are its sub-folders; the one named ``adapter`` is its default, and
-``second`` is no adapter, but a model beside the first (`duvhuman.models.player`). A folder
-``$DUVHUMAN_MODELS/<instrument>`` may also hold adapters alone, for the model that is found further on. The search order
-is: the folder that was named, ``$DUVHUMAN_MODELS/<instrument>``, the models shipped with the package, the Hugging Face
-cache, and a download only where ``org/name@revision`` was asked for. ``HF_HUB_OFFLINE`` is respected.
+``adapter_model.safetensors``. A model's adapters are its sub-folders; the one named ``adapter`` is its default. A
+folder ``$DUVHUMAN_MODELS/<instrument>`` may also hold adapters alone, for the model that is found further on. The
+search order is: the folder that was named, ``$DUVHUMAN_MODELS/<instrument>``, the models shipped with the package, the
+Hugging Face cache, and a download only where ``org/name@revision`` was asked for. ``HF_HUB_OFFLINE`` is respected.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pathlib import Path
 from duvhuman.errors import ModelError, OptionError
 from duvhuman.files import user_path
 from duvhuman.instruments import INSTRUMENTS, get_instrument
-from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, CARD_FILE, MODEL_FILES, SECOND_FOLDER
+from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, CARD_FILE, MODEL_FILES, TREES_FILE
 
 MODELS_VARIABLE = "DUVHUMAN_MODELS"
 BUNDLED = Path(__file__).parent / "weights"
@@ -40,7 +39,7 @@ class ModelRow:
     folder : where it is.
     used : whether it is the one that is taken by default (an earlier source hides a later one).
     adapters : the names of its adapters, of the used one with those that ``$DUVHUMAN_MODELS`` holds for it.
-    size_bytes : of the base, a second network and its own adapters together.
+    size_bytes : of the base, its own trees and its own adapters together.
     headline : the first plain line of its README.md, or "".
     """
 
@@ -140,7 +139,8 @@ def list_models() -> list[ModelRow]:
                 adapters = _adapters(folder)
                 files = [folder / file for file in MODEL_FILES]
                 files += [folder / adapter / file for adapter in adapters for file in ADAPTER_FILES]
-                files += [file for file in (folder / SECOND_FOLDER / name for name in MODEL_FILES) if file.is_file()]
+                if (own := folder / TREES_FILE).is_file():
+                    files.append(own)
                 size = sum(file.stat().st_size for file in files)
                 used = folder == _default_folder(name)
                 more = tuple(adapter for place in apart if used for adapter in _adapters(place))
@@ -208,7 +208,7 @@ def _model_from_hub(repo: str, revision: str | None, instrument: str) -> Path:
     # Safetensors and text only; a repository holds one model, or one sub-folder per instrument. The base comes last:
     # where it is in the cache, all is.
     wanted = [[f"{place}{name}" for place in ("", f"{instrument}/") for name in names]
-              for names in ((CARD_FILE, f"{ADAPTER_FOLDER}/*", f"{SECOND_FOLDER}/*"), MODEL_FILES)]
+              for names in ((CARD_FILE, f"{ADAPTER_FOLDER}/*", TREES_FILE), MODEL_FILES)]
     try:
         return _model_in(Path(snapshot_download(repo, revision=revision, local_files_only=True)), instrument)
     except (OSError, ValueError, ModelError):

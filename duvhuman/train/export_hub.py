@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
-from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, CARD_FILE, MODEL_FILES, SECOND_FOLDER
+from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, CARD_FILE, MODEL_FILES, TREES_FILE
 from duvhuman.models.memory import MEMORY_FILE
 from duvhuman.models.personal import PERSONAL_FILE
 from duvhuman.models.store import find_adapter, find_model, hub_is_off
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 EXPORTED = (
-    *MODEL_FILES, CARD_FILE, "training.json", "metrics.csv", "curves.png",
+    *MODEL_FILES, TREES_FILE, CARD_FILE, "training.json", "metrics.csv", "curves.png",
     *(f"{ADAPTER_FOLDER}/{name}" for name in (*ADAPTER_FILES, PERSONAL_FILE, MEMORY_FILE, CARD_FILE)),
-    *(f"{SECOND_FOLDER}/{name}" for name in MODEL_FILES),
 )  # fmt: skip
 """What of a model's folder is uploaded, if it is there. Nothing pickled, and no state of a run."""
 MAIN = "main"

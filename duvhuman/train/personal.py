@@ -42,7 +42,7 @@ from duvhuman.models.files import weights_digest
 from duvhuman.models.memory import Memory
 from duvhuman.models.personal import PERSONAL, personal_config, write_personal
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
-from duvhuman.models.player import hear_second
+from duvhuman.models.trees import hear_trees
 from duvhuman.train.adapters import continue_adapter, save_adapter
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.deadpan import Pair, pair_as_written
@@ -55,7 +55,7 @@ from duvhuman.train.performance import Performance
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 from duvhuman.train.teachers import as_taught
 
-RECIPE = 15
+RECIPE = 16
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS = 10
 LORA_SHARE = 0.5
@@ -199,7 +199,7 @@ class _Fit:
         if start is not None:
             network.config = personal_config(network.config, start)
         model = continue_adapter(network, start, CONFIG).eval()
-        hear_second(network, folder)  # not before: LoRA is for the model's own network alone
+        hear_trees(network, folder)  # before the memory, which corrects what both say
         network.to(next(network.parameters()).device).set_dropout(0.0)  # LoRA's own dropout stays
         heard = self._heard(network)
         before = self._state(heard, np.zeros((self.notes, 2)), network.config.velocity_gain)

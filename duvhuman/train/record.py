@@ -17,8 +17,6 @@ EARLIER = "earlier"
 """Under this name a record lists the stages that made the weights its own training began with."""
 AVERAGE = "average"
 """Not a stage of training, but told among them: the mean of several models."""
-SECOND = "second"
-"""Under this name a record lists the stages that made the model's second network."""
 PACKS = "packs"
 """Under this name a stage lists the packs whose parts it was trained on."""
 
@@ -48,15 +46,13 @@ def earlier_stages(folder: Path) -> list[dict[str, Any]]:
 
 
 def packs_heard(record: Mapping[str, Any], unnamed: Collection[str]) -> set[str]:
-    """The packs that a model, those it was made from, their teachers and a second network were trained on.
+    """The packs that a model, those it was made from, and their teachers were trained on.
 
     Parameters
     ----------
     unnamed : the packs of stages that do not name theirs, and of models without a record.
     """
-    lists = (EARLIER, SECOND)
-    stages = [stage for name in lists for stage in record.get(name, ())]
-    stages += [entry for name, entry in record.items() if name not in lists]
+    stages = [*record.get(EARLIER, ()), *(entry for name, entry in record.items() if name != EARLIER)]
     heard = [set(stage.get(PACKS, unnamed)) for stage in _with_teachers(stages) if stage.get("stage") != AVERAGE]
     return set().union(*heard) if heard else set(unnamed)
 

@@ -25,10 +25,11 @@ from duvhuman.errors import ModelError, OptionError
 from duvhuman.humanize.features import check_features, feature_names
 from duvhuman.humanize.score import FloatArray
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
-from duvhuman.models.files import ADAPTER_FOLDER, SECOND_FOLDER, WEIGHTS_FILE
+from duvhuman.models.files import ADAPTER_FOLDER, WEIGHTS_FILE, trees_file
 from duvhuman.models.personal import PERSONAL_FILE, write_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
+from duvhuman.models.trees import hear_trees, read_trees
 from duvhuman.train.adapters import add_adapter, save_adapter
 from duvhuman.train.checkpoint import STATE_FILE, load_state, stage_in_progress
 from duvhuman.train.config import TrainConfig
@@ -68,6 +69,8 @@ that they are told (`benchmarks/decoding.py` tells of the last two). Recordings 
 SPREAD_SHARE = 0.5
 """`ModelConfig.spread_share` of all instruments: one gain for all parts makes some too lively and others too tame, and
 half of the way to what the bins say evens them out (`benchmarks/decoding.py`)."""
+TREES_SHARE = 0.3
+"""`ModelConfig.trees_share` of all instruments; from 0.2 to 0.4 it hardly matters (docs/research/trees.md)."""
 WANTED_SD_RATIO: Mapping[str, float] = {"guitar": 0.95}
 """For gains, on training parts, which networks know; 1 where nothing is said. Other parts are played a little tamer
 than these, but guitars a little livelier."""
@@ -109,7 +112,7 @@ def check(run: Run, instrument: str, stages: Mapping[str, TrainConfig], start: P
     DataError
         If there are no parts, or no phrase, to train on or to judge by; or a state is of other data or teachers.
     ModelError
-        If weights to begin with, or teachers, cannot be read or do not fit.
+        If weights to begin with, teachers, or trees that will be heard, cannot be read or do not fit.
     OptionError
         If a configuration leaves nothing to train on, wants teachers where there are none, or is not the state's.
     """
@@ -122,6 +125,8 @@ def check(run: Run, instrument: str, stages: Mapping[str, TrainConfig], start: P
     else:
         first = _shallow(run) if start is None and "shallow" in done else start
         network = _network(run, left[0], stages[left[0]], instrument, first)
+    if instrument != TRUNK:
+        read_trees(trees_file(run.folder), network.config.feature_names)
     for stage in left:
         config, max_len = stages[stage], network.config.max_len
         task = _task(run, "all" if instrument == TRUNK else instrument, config, network)
@@ -306,6 +311,8 @@ def _fit(
     )  # fmt: skip
     if stage == "base" and run.around.world.is_main:
         best = PhraseTransformer.from_pretrained(save).to(run.around.device)
+        best.config = replace(best.config, trees_share=TREES_SHARE)
+        hear_trees(best, save)
         calibrated(best, run.data, instrument).save_pretrained(save)
     _record(run, stage, config, task, result)
 
@@ -372,8 +379,7 @@ def _begin_model(run: Run, start: Path | None) -> None:
     """Forget the model that the folder held, with what was made for it, and keep the history of `start`."""
     if run.around.world.is_main:
         write_record(run.folder, _history(start))
-        for made_for_it in (ADAPTER_FOLDER, SECOND_FOLDER):
-            shutil.rmtree(run.folder / made_for_it, ignore_errors=True)
+        shutil.rmtree(run.folder / ADAPTER_FOLDER, ignore_errors=True)
 
 
 def _history(start: Path | None) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from toys import columns, same_weights, tiny_network, toy_performance, weights, 
 import duvhuman
 from duvhuman.errors import DataError, ModelError, OptionError
 from duvhuman.models.config import DURATION_EDGES, ModelConfig
-from duvhuman.models.lora import merge_adapter
 from duvhuman.models.personal import read_personal, write_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
+from duvhuman.models.player import read_player
 from duvhuman.train import stages
 from duvhuman.train.checkpoint import stage_in_progress
 from duvhuman.train.config import TrainConfig
@@ -185,14 +185,14 @@ def test_the_base_is_calibrated_to_its_players(trained: Trained) -> None:
     parts = trained.data.select(split="train", instrument="guitar")
     assert config.typical_range == pytest.approx(np.median([row.range for row in parts]))
     pairs = flat_pairs(trained.data, parts)
-    network = PhraseTransformer.from_pretrained(trained.guitar)
-    ratios = [row["vel_sd_ratio"] for row in score_pairs(pairs, model_predictor(network))]
+    ratios = [row["vel_sd_ratio"] for row in score_pairs(pairs, model_predictor(read_player(trained.guitar)))]
     assert np.mean(ratios) == pytest.approx(0.95, abs=0.04)
     assert config.velocity_gain > 1.0
+    assert config.trees_share == stages.TREES_SHARE
 
 
 def test_how_predictions_are_decoded_is_the_instruments(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = PhraseTransformer.from_pretrained(trained.guitar)
+    network = read_player(trained.guitar)
     assert (network.config.median_share, network.config.velocity_detail) == (0.5, 1.0)
     gain = network.config.velocity_gain
     told = {"median_share": 0.25, "velocity_detail": 0.75, "swell_gain": 1.5}
@@ -203,9 +203,8 @@ def test_how_predictions_are_decoded_is_the_instruments(trained: Trained, monkey
 
 
 def test_the_adapter_has_gains_of_its_own(trained: Trained) -> None:
-    network = PhraseTransformer.from_pretrained(trained.guitar)
-    base = network.config
-    merge_adapter(network, trained.guitar / "adapter")
+    base = read_config(trained.guitar)
+    network = read_player(trained.guitar, trained.guitar / "adapter")
     assert network.config.velocity_gain != base.velocity_gain
     assert network.config.contour_gain != base.contour_gain
     assert read_personal(trained.guitar / "adapter")["config"]["spread_share"] == base.spread_share

@@ -11,7 +11,7 @@ from pathlib import Path
 from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.files import user_path
 from duvhuman.instruments import INSTRUMENTS, get_instrument
-from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, MODEL_FILES, SECOND_FOLDER
+from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, MODEL_FILES, TREES_FILE
 
 EXAMPLES = """\
 examples:
@@ -22,7 +22,7 @@ The takes (of fewer than four: their bars) are dealt into four folds; each is he
 to the others.
 """
 NAME = re.compile(r"\w[\w.-]*")
-RESERVED = ("default", "none", ADAPTER_FOLDER, SECOND_FOLDER, *MODEL_FILES)
+RESERVED = ("default", "none", ADAPTER_FOLDER, *MODEL_FILES, TREES_FILE)
 """Names that mean something else to --adapter, or to a model's folder."""
 
 

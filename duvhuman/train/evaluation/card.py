@@ -17,7 +17,7 @@ from duvhuman.errors import FileError
 from duvhuman.models.files import ADAPTER_FOLDER, CARD_FILE
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.train.evaluation.report import FLAT, RIDGE, Report, format_report, shipped_row
-from duvhuman.train.record import AVERAGE, EARLIER, SECOND, packs_heard, read_record
+from duvhuman.train.record import AVERAGE, EARLIER, packs_heard, read_record
 
 CREDITS = {
     "lakh": """\
@@ -66,9 +66,9 @@ def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None
     record, shape = read_record(folder), read_config(folder)
     packs = packs_heard(record, judged_by)
     adapter = ", and a LoRA adapter in PEFT's format" if (folder / ADAPTER_FOLDER).is_dir() else ""
-    second = (
-        f"A second, smaller network beside it says {shape.second_share:.0%} of the expected velocities. "
-        if shape.second_share else ""
+    trees = (
+        f"Boosted trees, one set for all instruments, say {shape.trees_share:.0%} of the expected velocity. "
+        if shape.trees_share else ""
     )  # fmt: skip
     licence = ["license: apache-2.0"] if set(packs) <= CREDITS.keys() else []
     limits = f"{LIMITS[instrument]} " if set(packs) == CREDITS.keys() else ""
@@ -77,7 +77,7 @@ def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None
         "", f"# duvhuman {instrument}", "", _headline(report), "",
         (
             f"PhraseTransformer v3 ({shape.n_layers} layers, d_model {shape.d_model}) in float16{adapter}. "
-            f"It predicts the velocity and the articulation of every note of a written part. {second}".rstrip()
+            f"It predicts the velocity and the articulation of every note of a written part. {trees}".rstrip()
         ), "",
         "## Measured", "",
         (
@@ -90,8 +90,7 @@ def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None
         "| stage | notes seen | epochs (best) | batch | learning rate | seed | minutes | on |",
         "|---|---|---|---|---|---|---|---|",
         *(_stage_row(entry["stage"], entry) for entry in record.get(EARLIER, [])),
-        *(_stage_row(name, record[name]) for name in STAGE_NAMES if name in record),
-        *(_stage_row(entry["stage"], entry, network="the second network, ") for entry in record.get(SECOND, [])), "",
+        *(_stage_row(name, record[name]) for name in STAGE_NAMES if name in record), "",
         *_credits(packs),
         "## Limits", "",
         (
@@ -124,7 +123,7 @@ def _credits(packs: Collection[str]) -> list[str]:
     return lines
 
 
-def _stage_row(name: str, entry: Mapping[str, Any], network: str = "") -> str:
+def _stage_row(name: str, entry: Mapping[str, Any]) -> str:
     if name == AVERAGE:
         return f"| mean of the weights of {entry['models']} models |" + " - |" * 7
     config = entry["config"]
@@ -138,7 +137,7 @@ def _stage_row(name: str, entry: Mapping[str, Any], network: str = "") -> str:
     teachers = len(entry.get("teachers", ()))
     taught = f", taught by {teachers} other{'s' * (teachers > 1)}" * (teachers > 0)
     return (
-        f"| {network}{STAGE_NAMES[name]} ({heard}){extra}{balanced}{tilted}{trees}{taught} | {entry['notes_seen']:,} "
+        f"| {STAGE_NAMES[name]} ({heard}){extra}{balanced}{tilted}{trees}{taught} | {entry['notes_seen']:,} "
         f"| {config['epochs']} ({entry['best_epoch']}) | {config['batch_size']} | {rate} | {config['seed']} "
         f"| {entry['minutes']:.0f} | {entry['device']} |"
     )

@@ -126,6 +126,13 @@ def test_the_shape_is_that_of_the_model(folder: Path) -> None:
     assert "(2 layers, d_model 16) in float16. It predicts" in card(folder)
 
 
+def test_trees_are_told_of_where_they_are_heard(folder: Path) -> None:
+    assert "trees" not in card(folder)
+    tiny_network(instrument="bass", trees_share=0.25).save_pretrained(folder)
+    told = "of a written part. Boosted trees, one set for all instruments, say 25% of the expected velocity.\n"
+    assert told in card(folder)
+
+
 @pytest.mark.parametrize("instrument", INSTRUMENTS)
 def test_each_instrument_has_its_limits_credits_and_licence(instrument: str, folder: Path) -> None:
     text = card(folder, instrument)

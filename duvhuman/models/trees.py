@@ -1,0 +1,172 @@
+"""Boosted trees that tell how much louder than the rest of its part a note is, beside any model's network.
+
+Trees see one note at a time, through the features that the network sees of it, and no phrase. They know less of music
+than the network, but err otherwise: what the two expect of a note, averaged, is nearer to players than what either does
+(an ensemble; Hansen and Salamon 1990, "Neural Network Ensembles"). One set of trees (gradient boosting; Friedman 2001,
+"Greedy Function Approximation") knows all instruments. Lengths are the network's alone.
+
+Conventions
+-----------
+J trees of K nodes each, the root first; smaller trees are filled up with nodes that are never reached. At a node a note
+goes left if its feature is no more than the threshold. A leaf leads to itself. A note has F features, and one column
+behind them, the number of the instrument. What trees say is in SDs of the velocities of a part, about their mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from duvhuman.errors import ModelError
+from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.config import VELOCITY_BIN_CENTRES, VELOCITY_BIN_EDGES, VELOCITY_CENTRE, VELOCITY_SCALE
+from duvhuman.models.files import TREES_FILE, read_tensors, trees_file, write_tensors
+from duvhuman.models.memory import moved
+from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
+
+NODES = {
+    "feature": torch.int16, "threshold": torch.float32, "left": torch.int16, "right": torch.int16,
+    "value": torch.float32,
+}  # fmt: skip
+"""What is known of each node, and how it is stored: the column, the threshold, the children's numbers in their tree,
+and of leaves what is added to the sum over all trees."""
+GROWN_ON = "grown_on"
+"""Beside the nodes stands what tells the names of the columns from all others."""
+CONTOUR_FLAGS = ("swell_given", "accent_given")
+"""Where one of these features is not 0 the network is told dynamics, of which trees know nothing: they are silent."""
+
+
+def instrument_number(instrument: str) -> int:
+    """What trees know an instrument by: its number, or one that stands for all others."""
+    names = tuple(INSTRUMENTS)
+    return names.index(instrument) if instrument in names else len(names)
+
+
+def columns_digest(feature_names: tuple[str, ...]) -> Tensor:
+    """(32,) uint8, what tells these features and the instruments behind them from all others."""
+    names = json.dumps([*feature_names, *INSTRUMENTS])
+    return torch.tensor(list(hashlib.sha256(names.encode()).digest()), dtype=torch.uint8)
+
+
+class Trees:
+    """The trees; they are on the CPU, wherever the network is.
+
+    Parameters
+    ----------
+    nodes : `NODES` -> (J, K), each of its kind.
+
+    Raises
+    ------
+    ModelError
+        If they are no trees, or go round in circles.
+    """
+
+    def __init__(self, nodes: Mapping[str, Tensor]) -> None:
+        shapes = {values.shape for values in nodes.values()}
+        kinds = {name: values.dtype for name, values in nodes.items()}
+        if kinds != NODES or len(shapes) != 1 or nodes["feature"].ndim != 2 or not nodes["feature"].numel():
+            raise ModelError("are none of this version")
+        feature, threshold, left, right, value = (nodes[name].numpy() for name in NODES)
+        trees, size = feature.shape
+        first = np.arange(trees, dtype=np.int32)[:, None] * size  # nodes are numbered through all trees
+        children = np.stack([left, right], axis=2) + first[..., None]
+        here = np.arange(trees * size).reshape(trees, size, 1)
+        inside = (children >= here) & (children < first[..., None] + size)  # no way leads back
+        if not inside.all() or (feature < 0).any() or not np.isfinite([threshold, value]).all():
+            raise ModelError("are damaged")
+        self.columns = int(feature.max()) + 1
+        """How many columns a note needs at least."""
+        self._feature, self._children = feature.astype(np.int32).ravel(), children.astype(np.int32).ravel()
+        self._threshold, self._value = threshold.ravel(), value.ravel()
+        self._roots = first[:, 0]
+
+    def __call__(self, features: NDArray[np.float32], instrument: str) -> NDArray[np.float32]:
+        """(...) how much louder notes with `features` (..., F) are that are played on `instrument`."""
+        notes = features.reshape(-1, features.shape[-1])
+        played_on = np.full((len(notes), 1), instrument_number(instrument), dtype=np.float32)
+        notes = np.concatenate([notes, played_on], axis=1)
+        row = np.arange(len(notes), dtype=np.int32)[:, None] * notes.shape[1]
+        values, node = notes.ravel(), np.tile(self._roots, (len(notes), 1))  # (N, J)
+        while True:
+            right = values[row + self._feature[node]] > self._threshold[node]
+            before, node = node, self._children[2 * node + right]
+            if np.array_equal(before, node):
+                break
+        said: NDArray[np.float32] = self._value[node].sum(axis=1).reshape(features.shape[:-1])
+        return said
+
+
+def read_trees(path: Path, feature_names: tuple[str, ...]) -> Trees:
+    """The trees in a file, grown on these features; kept in memory until the file changes.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or holds no such trees.
+    """
+    status = path.stat() if path.exists() else None
+    return _read(path, feature_names, status and (status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, feature_names: tuple[str, ...], _stamp: tuple[int, int] | None) -> Trees:
+    tensors = read_tensors(path, "get or grow the trees anew")
+    grown_on = tensors.pop(GROWN_ON, torch.empty(0))
+    try:
+        trees = Trees(tensors)
+    except ModelError as error:
+        raise ModelError(f"{path}: the trees {error}; get or grow them anew") from None
+    if not torch.equal(grown_on, columns_digest(feature_names)) or trees.columns > len(feature_names) + 1:
+        raise ModelError(f"{path}: the trees were grown on other features than the network sees; grow them anew")
+    return trees
+
+
+def save_trees(nodes: Mapping[str, Tensor], feature_names: tuple[str, ...], folder: Path) -> None:
+    """Write nodes, grown on these features, into a folder, which is made if missing; OSError if that cannot be done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / TREES_FILE, {**nodes, GROWN_ON: columns_digest(feature_names)})
+
+
+def hear_trees(network: PhraseTransformer, folder: str | PathLike[str]) -> None:
+    """From now on a share, ``config.trees_share``, of the velocity that `network`, of the model in `folder`, expects is
+    what trees do.
+
+    Its velocity bins are moved, and about as wide as before. What trees say lies about the level that the network is
+    told, or without one about the mean of what it expects of a phrase, and is in SDs of ``config.typical_range``.
+
+    Raises
+    ------
+    ModelError
+        If the trees cannot be read, or do not fit.
+    """
+    if network.config.trees_share == 0:
+        return
+    names = network.config.feature_names
+    trees = read_trees(trees_file(Path(folder)), names)
+    edges, centres = torch.tensor(VELOCITY_BIN_EDGES), torch.tensor(VELOCITY_BIN_CENTRES)
+    flags, (told, level) = (
+        [names.index(name) for name in wanted] for wanted in (CONTOUR_FLAGS, ("level_given", "level"))
+    )
+
+    def louder(network: PhraseTransformer, arguments: tuple[Tensor, ...], out: PhraseOutput) -> PhraseOutput:
+        config, features = network.config, arguments[2]
+        sds = torch.from_numpy(trees(features.float().cpu().numpy(), config.instrument)).to(features.device)
+        expected = out.velocity_logits.float().softmax(-1) @ centres.to(features.device)  # (B, T)
+        mask = arguments[3] if len(arguments) > 3 else None
+        notes = torch.ones_like(expected) if mask is None else mask.to(expected.dtype)
+        mean = (expected * notes).sum(-1, keepdim=True) / notes.sum(-1, keepdim=True).clamp(min=1)  # not of padding
+        about = torch.where(features[..., told] > 0, VELOCITY_CENTRE + VELOCITY_SCALE * features[..., level], mean)
+        by = config.trees_share * (about + config.typical_range * sds - expected)
+        by = torch.where((features[..., flags] > 0).any(dim=-1), 0.0, by)
+        return out._replace(velocity_logits=moved(out.velocity_logits, edges.to(features.device), by))
+
+    network.register_forward_hook(louder)
