@@ -56,7 +56,7 @@ def test_an_adapter_is_fitted_judged_and_played(
     [
         (["--name", "a/b", "--base", "guitar", "x.mid"], 2, "--name takes letters, digits"),
         (["--name", "default", "--base", "guitar", "x.mid"], 2, "--name takes letters, digits"),
-        (["--name", "second", "--base", "guitar", "x.mid"], 2, "--name takes letters, digits"),
+        (["--name", "trees.safetensors", "--base", "guitar", "x.mid"], 2, "--name takes letters, digits"),
         (["--name", "config.json", "--base", "guitar", "x.mid"], 2, "--name takes letters, digits"),
         (["--name", "mine", "--base", "oboe", "x.mid"], 2, "unknown instrument 'oboe'"),
         (["--name", "mine", "--base", "guitar", "x.mid"], 1, "x.mid"),
