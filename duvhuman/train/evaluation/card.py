@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from duvhuman.errors import FileError
-from duvhuman.models.files import ADAPTER_FOLDER, CARD_FILE
+from duvhuman.models.files import ADAPTER_FOLDER, CARD_FILE, trees_file
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.train.evaluation.report import FLAT, RIDGE, Report, format_report, shipped_row
 from duvhuman.train.record import AVERAGE, EARLIER, packs_heard, read_record
@@ -65,6 +65,8 @@ def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None
     instrument = report.instrument
     record, shape = read_record(folder), read_config(folder)
     packs = packs_heard(record, judged_by)
+    if shape.trees_share:
+        packs |= packs_heard(read_record(trees_file(folder).parent), judged_by)
     adapter = ", and a LoRA adapter in PEFT's format" if (folder / ADAPTER_FOLDER).is_dir() else ""
     trees = (
         f"Boosted trees, one set for all instruments, say {shape.trees_share:.0%} of the expected velocity. "

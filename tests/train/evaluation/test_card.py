@@ -131,6 +131,10 @@ def test_trees_are_told_of_where_they_are_heard(folder: Path) -> None:
     tiny_network(instrument="bass", trees_share=0.25).save_pretrained(folder)
     told = "of a written part. Boosted trees, one set for all instruments, say 25% of the expected velocity.\n"
     assert told in card(folder)
+    (folder / "training.json").write_text(json.dumps({"base": entry() | {"packs": ["mine"]}}), encoding="utf-8")
+    text = card(folder)
+    assert "Colin Raffel" in text  # whose songs the trees know
+    assert "Data from elsewhere: mine." in text
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS)
