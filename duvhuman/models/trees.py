@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -41,6 +42,8 @@ NODES = {
 and of leaves what is added to the sum over all trees."""
 GROWN_ON = "grown_on"
 """Beside the nodes stands what tells the names of the columns from all others."""
+NOTES_AT_ONCE = 128
+"""As many notes as the caches of a core have room for, with what every tree knows."""
 CONTOUR_FLAGS = ("swell_given", "accent_given")
 """Where one of these features is not 0 the network is told dynamics, of which trees know nothing: they are silent."""
 
@@ -85,24 +88,31 @@ class Trees:
             raise ModelError("are damaged")
         self.columns = int(feature.max()) + 1
         """How many columns a note needs at least."""
-        self._feature, self._children = feature.astype(np.int32).ravel(), children.astype(np.int32).ravel()
+        self._feature, self._children = feature.astype(np.intp).ravel(), children.astype(np.intp).ravel()
         self._threshold, self._value = threshold.ravel(), value.ravel()
-        self._roots = first[:, 0]
+        self._roots = first[:, 0].astype(np.intp)
 
     def __call__(self, features: NDArray[np.float32], instrument: str) -> NDArray[np.float32]:
         """(...) how much louder notes with `features` (..., F) are that are played on `instrument`."""
         notes = features.reshape(-1, features.shape[-1])
         played_on = np.full((len(notes), 1), instrument_number(instrument), dtype=np.float32)
         notes = np.concatenate([notes, played_on], axis=1)
-        row = np.arange(len(notes), dtype=np.int32)[:, None] * notes.shape[1]
+        numbers: dict[bytes, int] = {}  # windows overlap: most notes are seen twice
+        number = [numbers.setdefault(note.tobytes(), len(numbers)) for note in notes]
+        different = np.frombuffer(b"".join(numbers), dtype=np.float32).reshape(-1, notes.shape[1])
+        some = range(0, len(different), NOTES_AT_ONCE)
+        said = [self._walk(different[start : start + NOTES_AT_ONCE]) for start in some]
+        return np.concatenate([np.empty(0, np.float32), *said])[number].reshape(features.shape[:-1])
+
+    def _walk(self, notes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N,) what all trees together say of notes (N, F + 1); `take` is twice as fast as indexing."""
+        row = np.arange(len(notes))[:, None] * notes.shape[1]
         values, node = notes.ravel(), np.tile(self._roots, (len(notes), 1))  # (N, J)
         while True:
-            right = values[row + self._feature[node]] > self._threshold[node]
-            before, node = node, self._children[2 * node + right]
+            right = values.take(row + self._feature.take(node)) > self._threshold.take(node)
+            before, node = node, self._children.take(2 * node + right)
             if np.array_equal(before, node):
-                break
-        said: NDArray[np.float32] = self._value[node].sum(axis=1).reshape(features.shape[:-1])
-        return said
+                return self._value.take(node).sum(axis=1)  # type: ignore[no-any-return]
 
 
 def read_trees(path: Path, feature_names: tuple[str, ...]) -> Trees:
@@ -150,23 +160,29 @@ def hear_trees(network: PhraseTransformer, folder: str | PathLike[str]) -> None:
     """
     if network.config.trees_share == 0:
         return
-    names = network.config.feature_names
-    trees = read_trees(trees_file(Path(folder)), names)
-    edges, centres = torch.tensor(VELOCITY_BIN_EDGES), torch.tensor(VELOCITY_BIN_CENTRES)
-    flags, (told, level) = (
-        [names.index(name) for name in wanted] for wanted in (CONTOUR_FLAGS, ("level_given", "level"))
-    )
+    trees = read_trees(trees_file(Path(folder)), network.config.feature_names)
+    network.register_forward_hook(_Louder(trees))
 
-    def louder(network: PhraseTransformer, arguments: tuple[Tensor, ...], out: PhraseOutput) -> PhraseOutput:
+
+@dataclass(frozen=True)
+class _Louder:
+    """What a network says, moved towards what trees say of the same notes; no closure, which could not be pickled."""
+
+    trees: Trees
+
+    def __call__(self, network: PhraseTransformer, arguments: tuple[Tensor, ...], out: PhraseOutput) -> PhraseOutput:
         config, features = network.config, arguments[2]
-        sds = torch.from_numpy(trees(features.float().cpu().numpy(), config.instrument)).to(features.device)
-        expected = out.velocity_logits.float().softmax(-1) @ centres.to(features.device)  # (B, T)
+        column = config.feature_names.index
+        sds = torch.from_numpy(self.trees(features.float().cpu().numpy(), config.instrument)).to(features.device)
+        edges, centres = (
+            torch.tensor(bins, device=features.device) for bins in (VELOCITY_BIN_EDGES, VELOCITY_BIN_CENTRES)
+        )
+        expected = out.velocity_logits.float().softmax(-1) @ centres  # (B, T)
         mask = arguments[3] if len(arguments) > 3 else None
         notes = torch.ones_like(expected) if mask is None else mask.to(expected.dtype)
         mean = (expected * notes).sum(-1, keepdim=True) / notes.sum(-1, keepdim=True).clamp(min=1)  # not of padding
-        about = torch.where(features[..., told] > 0, VELOCITY_CENTRE + VELOCITY_SCALE * features[..., level], mean)
+        told = VELOCITY_CENTRE + VELOCITY_SCALE * features[..., column("level")]
+        about = torch.where(features[..., column("level_given")] > 0, told, mean)
         by = config.trees_share * (about + config.typical_range * sds - expected)
-        by = torch.where((features[..., flags] > 0).any(dim=-1), 0.0, by)
-        return out._replace(velocity_logits=moved(out.velocity_logits, edges.to(features.device), by))
-
-    network.register_forward_hook(louder)
+        by = torch.where((features[..., [*map(column, CONTOUR_FLAGS)]] > 0).any(dim=-1), 0.0, by)
+        return out._replace(velocity_logits=moved(out.velocity_logits, edges, by))

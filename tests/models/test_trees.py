@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from duvhuman.models.files import TREES_FILE, trees_file
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
 from duvhuman.models.store import list_models
-from duvhuman.models.trees import NODES, Trees, hear_trees, instrument_number, save_trees
+from duvhuman.models.trees import NODES, NOTES_AT_ONCE, Trees, hear_trees, instrument_number, save_trees
 
 NAMES = feature_names()
 PITCH = NAMES.index("pitch")
@@ -71,6 +72,17 @@ def test_notes_go_left_up_to_the_threshold_and_leaves_add_up() -> None:
     np.testing.assert_array_equal(trees(features.reshape(4, 15, -1), "bass"), wanted.reshape(4, 15))
 
 
+def test_many_notes_some_of_them_the_same_are_told_apart() -> None:
+    features = compute_features(SCORE, Hints.none(len(SCORE)))
+    number = np.random.default_rng(0).integers(0, len(SCORE), (7, 3 * NOTES_AT_ONCE))
+    wanted = np.where(HIGH, 1.25, -0.75)
+    np.testing.assert_array_equal(Trees(nodes_of_two())(features[number], "bass"), wanted[number])
+    apart = np.stack([np.linspace(-1, 1, 3 * NOTES_AT_ONCE, dtype=np.float32)] * len(NAMES), axis=1)
+    wanted = np.where(apart[:, PITCH] > 4.5 / 24, 1.25, -0.75)
+    np.testing.assert_array_equal(Trees(nodes_of_two())(apart, "bass"), wanted)
+    assert Trees(nodes_of_two())(features[:0], "bass").shape == (0,)
+
+
 def test_they_know_the_instrument() -> None:
     nodes = nodes_of_two()
     nodes["feature"][0, 0], nodes["threshold"][0, 0] = len(NAMES), 1.5
@@ -96,6 +108,18 @@ def test_without_a_level_they_lie_about_what_the_network_expects(tmp_path: Path)
     both = said(tmp_path, 0.3, hints(range=12.0), typical_range=10.0).expected_velocity
     wanted = 0.7 * alone + 0.3 * (alone.mean() + 10 * np.where(HIGH, 1.25, -0.75))
     np.testing.assert_allclose(both, wanted, atol=1.0)
+
+
+def test_a_network_that_hears_them_may_go_to_another_process(tmp_path: Path) -> None:
+    save_trees(nodes_of_two(), NAMES, tmp_path)
+    network = network_of(0.3)
+    hear_trees(network, tmp_path)
+    here, there = (
+        predict_distribution(one, SCORE, hints()).expected_velocity
+        for one in (network, pickle.loads(pickle.dumps(network)))
+    )
+    np.testing.assert_array_equal(there, here)
+    assert (np.abs(here - predict_distribution(network_of(0.0), SCORE, hints()).expected_velocity) > 0.5).any()
 
 
 def test_padding_has_no_say(tmp_path: Path) -> None:
