@@ -115,8 +115,7 @@ def prepare(
         summary = _write(work / "new", found, wanted, spool, files, valid_share)
         if parquet:
             write_parquet(work / "new", work / "new" / PARQUET_FOLDER)
-        _remove_dataset(out)
-        _move_in(work / "new", out)
+        _exchange(out, work)
     return summary
 
 
@@ -317,20 +316,29 @@ def _cannot_write(out: Path, error: OSError) -> FileError:
     return FileError(f"{out}: the data cannot be written there ({error}); choose another --out")
 
 
-def _remove_dataset(out: Path) -> None:
-    (out / DATASET_FILE).unlink(missing_ok=True)
-    for folder in out.glob(SHARDS):
-        shutil.rmtree(folder)
-    for file in (out / PARQUET_FOLDER).glob(PARQUET_FILES):
-        file.unlink()
+def _exchange(out: Path, work: Path) -> None:
+    """Put the data set in ``work/new`` in the place of the one in `out`, which is put back if that fails."""
+    old, new = work / "old", work / "new"
+    try:
+        _move(_pieces(out), out, old)
+        try:
+            _move(_pieces(new)[::-1], new, out)
+        except BaseException:
+            _move(_pieces(out), out, new)
+            raise
+    except BaseException:
+        _move(_pieces(old)[::-1], old, out)
+        raise
 
 
-def _move_in(new: Path, out: Path) -> None:
-    """Move a complete data set into place, its index last."""
-    for folder in new.glob(SHARDS):
-        folder.rename(out / folder.name)
-    if (new / PARQUET_FOLDER).exists():
-        (out / PARQUET_FOLDER).mkdir(exist_ok=True)
-        for file in (new / PARQUET_FOLDER).iterdir():
-            file.rename(out / PARQUET_FOLDER / file.name)
-    (new / DATASET_FILE).rename(out / DATASET_FILE)
+def _pieces(folder: Path) -> list[Path]:
+    """What the data set in `folder`, or what is left of it, consists of; first the index, without which it is none."""
+    index, shards = folder / DATASET_FILE, sorted(folder.glob(SHARDS))
+    found = [*([index] if index.exists() else []), *shards, *sorted((folder / PARQUET_FOLDER).glob(PARQUET_FILES))]
+    return [piece.relative_to(folder) for piece in found]
+
+
+def _move(pieces: Sequence[Path], source: Path, target: Path) -> None:
+    for piece in pieces:
+        (target / piece).parent.mkdir(parents=True, exist_ok=True)
+        (source / piece).rename(target / piece)

@@ -301,6 +301,35 @@ def test_if_it_fails_the_old_data_stay_and_nothing_else(tmp_path: Path, monkeypa
             assert not (tmp_path / "new").exists()
 
 
+def test_if_it_fails_while_one_takes_the_place_of_the_other_the_old_data_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, pack = tmp_path / "out", tmp_path / "pack"
+    prepare([Pack(write(pack, {"a.mid": song(part(lively()))}))], out, parquet=True)
+    before = contents(out)
+    write(pack, {"b.mid": song(part(lively(seed=7)))})
+    rename, moved = Path.rename, 0
+
+    for failing in range(1, 7):  # an index, a shard and a table go, then others come
+
+        def fail_once(path: Path, target: Path, failing: int = failing) -> Path:
+            nonlocal moved
+            if ".prepare" in f"{path}{target}":
+                moved += 1
+                if moved == failing:
+                    raise KeyboardInterrupt
+            return rename(path, target)
+
+        moved = 0
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", fail_once)
+            with pytest.raises(KeyboardInterrupt):
+                prepare([Pack(pack)], out, parquet=True, force=True)
+        assert contents(out) == before
+    prepare([Pack(pack)], out, parquet=True, force=True)
+    assert len(PhraseData(out).parts) == 2
+
+
 def test_two_at_once_do_not_write_into_one_folder(tmp_path: Path) -> None:
     packs = [Pack(write(tmp_path / "pack", {"a.mid": song(part(lively()))}))]
     (tmp_path / "out" / ".prepare").mkdir(parents=True)
