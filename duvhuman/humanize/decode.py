@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from duvhuman.humanize.keyed import mix, normal, normal_cdf
 from duvhuman.humanize.score import (
     SHORTEST_BEATS,
-    BoolArray,
     FloatArray,
     IntArray,
     Score,
@@ -35,15 +34,26 @@ DETAIL_NOTES = 32
 """How many notes to either side are a note's surroundings, from which `ModelConfig.velocity_detail` sets it apart, and
 `ModelConfig.register_tilt` its pitch."""
 SWELL_NOTES = 64
-"""How many notes to either side make up the swell, which `ModelConfig.swell_gain` stretches."""
+"""How many notes to either side make up the swell, which `ModelConfig.swell_gain` stretches, and which no note is too
+far away from."""
+FAR, FURTHER = 24.0, 12.0
+"""A stretch sets a note apart by so many MIDI velocities as it comes, and by so many more at most: the one note that
+differs in an ostinato, of which all else is expected to be alike, would be as loud as can be."""
 STACCATO_SHARE = 0.75
-"""A note written shorter than this share of the gap to the next onset is staccato ..."""
-STACCATO_GROWTH = 1.1
-"""... and grows by at most a tenth."""
+"""A note written shorter than this share of the gap to the next onset is staccato, or stands before a rest."""
+STACCATO_LEAST, STACCATO_MOST = 0.85, 1.1
+"""It lasts at most so many times its length, if it would be let go at once, and if it would be held."""
+OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 1.0
+"""Where such a share of the notes is so short, or more, written lengths are meant: those of so many beats or more last
+that share of theirs at least. Where none is, every note is written up to the next, and a long one may be a stab."""
 MOST_GROWTH = 1e6
 """No bound at all, but a number, of which a note without length has nothing."""
+SLUR = 1.02, 1.25
+"""A single note written to last so many times the gap, or any number between, is slurred into the next note."""
 MOST_DRIFT = 2.0
 """What is drawn moves the mean of a part by no more MIDI velocities: a loop of one bar draws alike each time."""
+TAILS = 0.025
+"""Of what is predicted so much at either end is never drawn: it comes back in every bar that is played alike."""
 CHORD_SHARE = 0.8
 """How much of the variance of the random draw is shared by the notes of a chord."""
 
@@ -93,21 +103,24 @@ def decode_velocity(
     """
     mean, spread = said.expected_velocity, said.spread
     if contour_given:
-        velocity = stretched(mean, spread, gain=config.contour_gain)
+        velocity, nearer = stretched(mean, spread, gain=config.contour_gain), np.zeros(len(mean))
     else:
+        kept = keep_detail(mean, config.velocity_detail)
         velocity = stretched(
-            keep_detail(mean, config.velocity_detail), spread, gain=config.velocity_gain,
-            spread_share=config.spread_share, swell_gain=config.swell_gain, level=level,
+            kept, spread, gain=config.velocity_gain, spread_share=config.spread_share, swell_gain=config.swell_gain,
+            level=level,
         )  # fmt: skip
+        nearer = not_too_far(velocity, kept) - velocity
         velocity = velocity if company is None else in_company(velocity, company)
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
-        drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), uniform) + said.louder_by
+        drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), no_tails(uniform))
+        drawn = drawn + said.louder_by
         varied = (1 - variation) * velocity + variation * drawn
         away = varied.mean() - velocity.mean()
         louder -= 0.0 if level is None else np.sign(away) * np.round(max(abs(away) - MOST_DRIFT, 0.0))
-        velocity = varied
-    velocity = velocity + louder
+        velocity, nearer = varied, (1 - variation) * nearer
+    velocity = velocity + nearer + louder  # what is far away has no say in where the rest lies
     return np.clip(velocity, 1.0, 127.0), spread
 
 
@@ -125,7 +138,7 @@ def decode_articulation(
     middle = local_mean(expected)
     articulation = middle + config.articulation_gain * (expected - middle)
     if variation > 0 and uniform is not None:
-        drawn = inverse_cdf(said.duration_probabilities, edges, uniform)
+        drawn = inverse_cdf(said.duration_probabilities, edges, no_tails(uniform))
         articulation = (1 - variation) * articulation + variation * drawn
     return articulation
 
@@ -164,6 +177,18 @@ def in_company(velocity: FloatArray, company: FloatArray) -> FloatArray:
     return together
 
 
+def not_too_far(velocity: FloatArray, expected: FloatArray) -> FloatArray:
+    """(N,) stretched velocities, those nearer to the notes around them that a stretch took further away than `FAR`.
+
+    What is expected itself to be as far away stays: it is known, from a take, say.
+    """
+    middle = local_mean(velocity, SWELL_NOTES)
+    away, own = velocity - middle, np.abs(expected - local_mean(expected, SWELL_NOTES))
+    beyond = np.maximum(np.abs(away) - FAR, 0.0)
+    near = np.maximum(np.minimum(np.abs(away), FAR) + beyond / (1 + beyond / FURTHER), np.minimum(np.abs(away), own))
+    return middle + np.copysign(near, away)
+
+
 def keep_detail(expected: FloatArray, detail: float) -> FloatArray:
     """(N,) expected velocities with a share `detail` (0..1) of what sets each apart from the notes around it."""
     kept: FloatArray = expected - (1 - detail) * (expected - local_mean(expected, DETAIL_NOTES))
@@ -197,6 +222,11 @@ def inverse_cdf(probabilities: FloatArray, edges: FloatArray, uniform: FloatArra
     return drawn
 
 
+def no_tails(uniform: FloatArray) -> FloatArray:
+    """(N,) numbers in 0..1 that leave out `TAILS`."""
+    return TAILS + (1 - 2 * TAILS) * uniform
+
+
 def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
     """(N,) numbers in 0..1 that depend on the seed and on what is played: chord, place in the bar, chords beside it.
 
@@ -218,38 +248,53 @@ def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
     return normal_cdf(np.sqrt(CHORD_SHARE) * chord_draw[chord] + np.sqrt(1 - CHORD_SHARE) * own)
 
 
-def performed_beats(score: Score, articulation: FloatArray) -> FloatArray:
+def performed_beats(score: Score, articulation: FloatArray, hand: IntArray | None = None) -> FloatArray:
     """(N,) how long notes last that are played with this articulation.
 
-    A note written longer than `longest_written`, which networks were never shown, ends as much earlier as one of that
-    length would, and no later: a pad holds until the next chord, a drone under a melody goes on.
-    """
-    shown = np.minimum(score.nominal_beats, longest_written(score))
-    played = shown * 2.0**articulation
-    return np.where(score.nominal_beats > shown, score.nominal_beats + np.minimum(played - shown, 0.0), played)
-
-
-def is_staccato(score: Score, hand: IntArray | None = None) -> BoolArray:
-    """(N,) whether a note is written shorter than `STACCATO_SHARE` of the gap to the next onset.
-
-    The gap of the last chord, which nothing follows, is that before it, a bar at most. A lone chord has none.
+    Networks learnt it of notes that are written up to the next onset, for a bar at most, whatever rests there were. A
+    staccato, or the last note before a rest, is shorter: it lasts as long as if it were written so, but from
+    `STACCATO_LEAST` to `STACCATO_MOST` times its length at most. Where there are such notes, and at the end of the
+    part, long ones are held (`LEAST_HELD`). A note written longer than `longest_written`, which networks were never
+    shown, ends as much earlier as one of that length would, and no later: a pad holds until the next chord, a drone
+    under a melody goes on. A single note that is written a little into the next is slurred into it.
 
     Parameters
     ----------
     hand : (N,) which hand plays a note, from 0: of two, each has gaps of its own. More are strings, or fingers.
     """
-    if hand is not None and hand.max(initial=0) == 1:
-        short = is_staccato(score)
-        for one in (hand == 0, hand == 1):
-            if np.isfinite(gap_to_next_onset(score.select(one))).any():
-                short[one] = is_staccato(score.select(one))
-        return short
+    written, bar, gap = score.nominal_beats, longest_written(score), own_gap(score, hand)
+    share, learnt = 2.0**articulation, np.minimum(gap, bar)
+    short = written < STACCATO_SHARE * learnt
+    most = written * (STACCATO_LEAST + (STACCATO_MOST - STACCATO_LEAST) * np.minimum(share, 1.0))
+    played = np.where(short, np.minimum(learnt * share, most), np.minimum(written, bar) * share)
+    chord = np.cumsum(chord_starts(score))
+    meant = np.where(chord == chord[-1], 1.0, min(float(short.mean()) / OFTEN_SHORT, 1.0))
+    least = LEAST_HELD * meant * np.minimum(written, bar)
+    played = np.where(written >= HELD_BEATS, np.maximum(played, least), played)
+    played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
+    slurred = (written > SLUR[0] * gap) & (written < SLUR[1] * gap) & (np.bincount(chord)[chord] == 1)
+    played = np.where(slurred, np.maximum(played, written), played)
+    return np.minimum(played, most_growth(score, hand) * written)
+
+
+def own_gap(score: Score, hand: IntArray | None = None) -> FloatArray:
+    """(N,) beats to the next onset, of a note's own hand where there are two.
+
+    That of the last chord, which nothing follows, is the gap before it, a bar at most. A lone chord has none: 0.
+
+    Parameters
+    ----------
+    hand : as in `performed_beats`.
+    """
     gap = gap_to_next_onset(score)
     known = gap[np.isfinite(gap)]
     before = np.minimum(known[-1] if len(known) else 0.0, longest_written(score))
     gap = np.where(np.isfinite(gap), np.maximum(gap, SHORTEST_BEATS), before)
-    written_short: BoolArray = score.nominal_beats < STACCATO_SHARE * gap
-    return written_short
+    if hand is not None and hand.max(initial=0) == 1:
+        for one in (hand == 0, hand == 1):
+            if (own := own_gap(score.select(one))).any():
+                gap[one] = own
+    return gap
 
 
 def most_growth(score: Score, hand: IntArray | None = None) -> FloatArray:
@@ -257,14 +302,11 @@ def most_growth(score: Score, hand: IntArray | None = None) -> FloatArray:
 
     Parameters
     ----------
-    hand : as in `is_staccato`.
+    hand : as in `performed_beats`.
     """
-    return np.where(is_staccato(score, hand), STACCATO_GROWTH, MOST_GROWTH)
+    return np.where(score.nominal_beats < STACCATO_SHARE * own_gap(score, hand), STACCATO_MOST, MOST_GROWTH)
 
 
-def limit_durations(score: Score, duration_beats: FloatArray, hand: IntArray | None = None) -> FloatArray:
-    """Let no note grow more than `most_growth`, and end every note before its pitch begins again; notes of one pitch
-    that begin together do not bound each other.
-    """
-    longest = np.minimum(most_growth(score, hand) * score.nominal_beats, gap_to_later_same_pitch(score))
-    return np.minimum(duration_beats, longest)
+def limit_durations(score: Score, duration_beats: FloatArray) -> FloatArray:
+    """End every note before its pitch begins again; notes of one pitch that begin together do not bound each other."""
+    return np.minimum(duration_beats, gap_to_later_same_pitch(score))

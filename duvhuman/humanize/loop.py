@@ -26,6 +26,8 @@ FIGURE_NOTES, LOOP_NOTES = 8, 128
 """As many notes that stand elsewhere in the part make its beginning or end a loop, which goes on for so many more."""
 FEWEST_NOTES = 4
 SAME_PLACE_BEATS = 0.05
+SAME_LENGTH = 0.5
+"""Notes whose lengths lie less than so many octaves apart are as long as each other; a held last note is longer."""
 UNKNOWN_LENGTH_BEATS = 1.0
 
 
@@ -48,9 +50,10 @@ class Loop:
 def looped(score: Score) -> Loop:
     """A part of N >= 1 notes with something before and behind it.
 
-    Where its first notes, or its last ones, are a figure that stands elsewhere in the part, the part goes on as it goes
-    on there: the end of a loop is like its middle, rests and all. Else its first passage stands before it, and its last
-    one behind it, in time, without a rest, and in the bar where they stand in the part, as far as they can.
+    Where its first notes, or its last ones, are a figure that stands elsewhere in the part, as long as there, the part
+    goes on as it goes on there: the end of a loop is like its middle, rests and all. Else its first passage stands
+    before it, and its last one behind it, in time, without a rest, and in the bar where they stand in the part, as far
+    as they can.
     """
     n = len(score)
     before = _repeated(score, at_end=False) or _first_passage(score)
@@ -85,6 +88,8 @@ def _repeated(score: Score, *, at_end: bool) -> _Passage | None:
         alike &= score.pitch[other] == score.pitch[note]
         alike &= np.abs(score.onset_beats[other] - score.onset_beats[note] - moved) < SAME_PLACE_BEATS
         alike &= _stand_at(score, other, score.beat_in_bar[note], score.bar_beats[note])
+        times_as_long = score.nominal_beats[other] / score.nominal_beats[note]
+        alike &= ~(np.abs(np.log2(times_as_long)) > SAME_LENGTH)  # what is unknown may be any length
     if not alike.any():
         return None
     notes = int(period[np.argmax(alike)])

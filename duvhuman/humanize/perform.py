@@ -41,7 +41,8 @@ from duvhuman.humanize.windows import Distribution, predict_distribution
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
-FLAT_SD = 1.5
+FLAT_SD, FAINT_SD = 1.5, 4.0
+"""Written velocities with an SD below the first are flat; below the second they hardly vary."""
 AS_LOUD = 2.0
 """Two chords are as loud as each other if their velocities differ by no more than this."""
 FEWEST_ACCENTS = 0.2
@@ -132,10 +133,13 @@ def how_little(written: FloatArray, played: FloatArray) -> float:
     """How little is written, from 0, `MUCH_WRITTEN` or more, to 1, nothing.
 
     A note is written apart that lies as far from the median as those of the flat part usually do, as `played`; one that
-    lies half as far counts half.
+    lies half as far counts half. What hardly varies is little, too: from nothing at `FLAT_SD` on it counts for more, up
+    to `FAINT_SD`.
     """
     apart, usual = np.abs(written - np.median(written)), float(np.abs(played - np.median(played)).mean())
-    return max(0.0, 1.0 - float(np.minimum(apart / max(usual, 1e-6), 1.0).mean()) / MUCH_WRITTEN)
+    rare = 1.0 - float(np.minimum(apart / max(usual, 1e-6), 1.0).mean()) / MUCH_WRITTEN
+    faint = (FAINT_SD - float(np.std(written))) / (FAINT_SD - FLAT_SD)
+    return float(np.clip(max(rare, faint), 0.0, 1.0))
 
 
 def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: bool) -> Hints:
@@ -150,6 +154,11 @@ def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: b
         swell, accent = contour(score.onset_beats, velocity, score.segment, np.full(n, mean))
     level = np.full(n, config.typical_level or mean)
     return Hints(level=level, range=np.full(n, config.typical_range), swell=swell, accent=accent)
+
+
+def as_shown(score: Score) -> Score:
+    """A part as networks are shown it: none of them has seen a note that is longer than a bar."""
+    return score.replace(nominal_beats=np.minimum(score.nominal_beats, longest_written(score)))
 
 
 def listen(model: PhraseTransformer, score: Score, velocity: FloatArray, *, keep: bool) -> Distribution:
@@ -243,8 +252,7 @@ def perform(
     """
     flat = is_flat(written_velocity) or not keep_dynamics
     contour_given = not flat and by_contour
-    shown = score.replace(nominal_beats=np.minimum(score.nominal_beats, longest_written(score)))
-    said = listen(model, shown, written_velocity, keep=contour_given)
+    said = listen(model, as_shown(score), written_velocity, keep=contour_given)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
         said, model.config, variation=variation, uniform=draws[0], company=company if flat else None,
@@ -267,5 +275,5 @@ def perform(
             kept = kept + little * np.where(apart, beyond, 0)
         velocity = np.clip(kept, 1.0, 127.0)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
-    duration = limit_durations(score, performed_beats(score, articulation), hand)
+    duration = limit_durations(score, performed_beats(score, articulation, hand))
     return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)

@@ -63,6 +63,17 @@ def test_a_loop_goes_on_before_and_after_as_it_does_in_between(late: float) -> N
         assert passage.pitch.tolist() == np.tile(pitch[:8], 16).tolist()
 
 
+def test_a_part_that_ends_on_a_held_note_is_no_loop() -> None:
+    length = np.full(33, 0.5)
+    length[-1] = 4.0
+    held = looped(score(np.arange(33) / 2, 40, length=length))
+    assert held.score.onset_beats[held.own.stop] == 20.0  # it rings to its end
+    length[-1] = 0.55
+    assert looped(score(np.arange(33) / 2, 40, length=length)).score.onset_beats[held.own.stop] == pytest.approx(16.5)
+    unknown = np.append(length[:-1], np.nan)
+    assert looped(score(np.arange(33) / 2, 40, length=unknown)).score.onset_beats[held.own.stop] == pytest.approx(16.5)
+
+
 def test_a_figure_that_stands_elsewhere_is_followed_by_what_follows_there() -> None:
     figure = 40 + np.arange(16) * 5 % 13
     line = score(np.arange(64) / 4, np.concatenate([figure, figure + 20, figure + 30, figure]))

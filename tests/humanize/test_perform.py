@@ -133,9 +133,15 @@ def test_where_hardly_anything_is_written_a_part_swells_as_a_flat_one_does() -> 
 
 def test_the_more_is_written_the_less_is_guessed() -> None:
     played = np.tile([70.0, 90.0], 500)  # ten from the median each
-    for accents, loud, little in ((0, 30, 1), (30, 30, 0.7), (30, 90, 0.7), (30, 85, 0.85), (100, 90, 0), (400, 90, 0)):
+    for accents, loud, little in ((0, 30, 1), (30, 30, 0.7), (6, 180, 0.94), (100, 95, 0), (400, 90, 0)):
         assert how_little(np.where(np.arange(1000) < accents, loud, 80.0), played) == pytest.approx(little)
     assert how_little(np.full(3, 80.0), np.full(3, 80.0)) == 1
+
+
+def test_what_hardly_varies_is_little() -> None:
+    played = np.tile([70.0, 90.0], 500)
+    for sd, little in ((1.5, 1), (2.0, 0.8), (3.0, 0.4), (4.0, 0)):
+        assert how_little(80 + sd * np.tile([-1.0, 1.0], 500), played) == pytest.approx(little)
 
 
 def test_a_part_with_one_accent_follows_others_as_a_flat_one_does() -> None:
