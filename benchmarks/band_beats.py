@@ -28,7 +28,6 @@ from pathlib import Path
 
 import numpy as np
 from compare_models import SHIPPED, network_of
-from other_tracks import parts_of
 from plain_errors import run
 
 from duvhuman.humanize.score import FloatArray, IntArray, on_beats
@@ -36,6 +35,7 @@ from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.midi.notes import Part
 from duvhuman.rhythm.band import FEWEST_NOTES, FEWEST_PARTS, chords_of, find_beats, has_drums, is_band
 from duvhuman.rhythm.style import Style
+from duvhuman.train.bands import parts_of
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts

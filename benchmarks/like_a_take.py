@@ -27,7 +27,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from following import band_of
 from plain_errors import run
 
 from duvhuman.humanize.following import TAKE_SHARE, company
@@ -37,6 +36,7 @@ from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
 from duvhuman.models.store import find_adapter, find_model
+from duvhuman.train.bands import band_of
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.evaluation.metrics import articulation_metrics, bootstrap_interval, velocity_metrics

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +24,11 @@ from numpy.typing import NDArray
 from plain_errors import run
 from tree_floor import trees
 
-from duvhuman.errors import DuvhumanError
 from duvhuman.humanize.features import compute_features
 from duvhuman.humanize.score import FloatArray, Hints
 from duvhuman.instruments import INSTRUMENTS, get_instrument
-from duvhuman.midi.notes import Part, read_parts
-from duvhuman.midi.smf import parse_smf
+from duvhuman.midi.notes import Part
+from duvhuman.train.bands import parts_of
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import bootstrap_interval, correlation
 from duvhuman.train.evaluation.predictors import flat_pair
@@ -141,15 +139,6 @@ def notes_of(data: PhraseData, row: PartRow, folder: Path, max_notes: int) -> Pa
         velocity=velocity - velocity.mean(),
         wanted=pair.played.wanted.astype(np.float64),
     )
-
-
-@lru_cache(maxsize=4)
-def parts_of(file: Path) -> list[Part]:
-    """The parts of a file; none if it cannot be read."""
-    try:
-        return list(read_parts(parse_smf(file.read_bytes(), source=str(file))))
-    except (DuvhumanError, OSError):
-        return []
 
 
 def what_begins(others: Sequence[Part], onset: FloatArray, pitch: FloatArray) -> FloatArray:

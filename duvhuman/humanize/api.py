@@ -21,7 +21,7 @@ from duvhuman.humanize.decode import duration_bin, most_growth, velocity_bin
 from duvhuman.humanize.following import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.lengths import fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
-from duvhuman.humanize.networks import check_device, load_network
+from duvhuman.humanize.networks import load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, Options
 from duvhuman.humanize.perform import Played, is_flat, perform
 from duvhuman.humanize.report import LikeReport, PartReport, Prediction, Report
@@ -34,6 +34,7 @@ from duvhuman.midi.interop import Source, open_midi
 from duvhuman.midi.notes import NoteTable, Part, read_parts
 from duvhuman.midi.smf import SmfFile, parse_smf
 from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS, ModelConfig
+from duvhuman.models.device import check_device
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.rhythm.band import Beats, find_beats

@@ -47,10 +47,12 @@ CHUNK = 4096
 
 def has_dynamics(part: Part) -> bool:
     """Whether a part is played with dynamics that others can follow."""
-    velocity = part.notes.velocity
-    return bool(
-        len(velocity) >= LEAST_NOTES and velocity.std() >= LEAST_SD and len(np.unique(velocity)) >= LEAST_DISTINCT
-    )
+    return len(part.notes.velocity) >= LEAST_NOTES and varies(part.notes.velocity)
+
+
+def varies(velocity: IntArray) -> bool:
+    """Whether somebody played these velocities, so that there is something to follow, or to learn."""
+    return bool(velocity.std() >= LEAST_SD and len(np.unique(velocity)) >= LEAST_DISTINCT)
 
 
 def company(others: Sequence[Part], seconds: FloatArray, pitch: IntArray, instrument: str) -> FloatArray:

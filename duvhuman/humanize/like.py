@@ -24,13 +24,14 @@ from typing import Any
 
 from duvhuman.errors import DataError, FileError, ModelError, OptionError, warn
 from duvhuman.files import user_path
+from duvhuman.humanize.networks import check_fits
 from duvhuman.humanize.report import LikeReport
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument
 from duvhuman.midi.interop import Source, open_midi
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
-from duvhuman.models.files import trees_file
+from duvhuman.models.files import CONFIG_FILE, adapter_files, weights_files
 from duvhuman.models.personal import read_personal
 
 CACHE_VARIABLE = "DUVHUMAN_CACHE"
@@ -108,7 +109,7 @@ def personal_adapter(
     MidiError
         If a take is not MIDI.
     ModelError
-        If weights are damaged.
+        If weights are damaged, or of another version or instrument.
 
     Warns
     -----
@@ -118,9 +119,10 @@ def personal_adapter(
     from duvhuman.train.personal import RECIPE, fit_personal  # training is imported where it is asked for
     from duvhuman.train.takes import read_takes
 
-    # First of all: what it warns of holds for a cached adapter, too.
+    check_fits(model, start, instrument.name)
+    # Before the cache is asked: what it warns of holds for a cached adapter, too.
     passages = read_takes(takes, instrument.name, marked_only=marked_only)
-    weights = (model, trees_file(model).parent, start)
+    weights = [model / CONFIG_FILE, *weights_files(model), *(adapter_files(start) if start else [])]
     name = f"{instrument.name}-{_digest(takes, instrument, weights, [RECIPE, marked_only])}"
     cached = cache_folder() / "like" / name
     if not _intact(cached):
@@ -160,20 +162,17 @@ def cache_folder() -> Path:
 
 
 def _digest(
-    takes: Sequence[Source], instrument: Instrument, weights: Sequence[Path | None], recipe: Sequence[int]
+    takes: Sequence[Source], instrument: Instrument, weights: Sequence[Path], recipe: Sequence[int]
 ) -> str:  # fmt: skip
     """What the adapter follows from, in 32 letters and digits."""
     whole = hashlib.sha256(json.dumps([*recipe, instrument.name]).encode())
     for take in takes:
         whole.update(hashlib.sha256(take.data).digest())
-    for folder in weights:
-        files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]) if folder else []
+    for file in weights:
         try:
-            for file in files:
-                whole.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
+            whole.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
         except OSError as error:
-            raise ModelError(f"{folder}: cannot be read ({error}); get or train the model anew") from None
-        whole.update(b"|")
+            raise ModelError(f"{file}: cannot be read ({error}); get or train the model anew") from None
     return whole.hexdigest()[:32]
 
 

@@ -6,12 +6,12 @@ import os
 import threading
 from pathlib import Path
 
-from duvhuman.errors import ModelError, OptionError
+from duvhuman.errors import ModelError
 from duvhuman.humanize.features import check_features
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.models.files import trees_file
+from duvhuman.models.files import CONFIG_FILE, adapter_files, weights_files
 from duvhuman.models.lora import instrument_of_adapter
-from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
 from duvhuman.models.player import read_player
 
 KEPT_NETWORKS = 8
@@ -19,21 +19,17 @@ _networks: dict[tuple[str, str, str, tuple[tuple[int, int], ...]], PhraseTransfo
 _networks_lock = threading.Lock()
 
 
-def check_device(name: str) -> str:
-    """The name of a device that can be used, "auto" resolved; OptionError if it is unknown or cannot."""
-    import torch
+def check_fits(folder: Path, adapter: Path | None, instrument: str) -> None:
+    """ModelError unless the model in `folder` and the adapter are of this version and for this instrument.
 
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError):
-        raise OptionError(f"unknown device {name!r}; there are auto, cpu, cuda, cuda:0, mps") from None
-    try:
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise OptionError(f"device {name!r} was asked for, but cannot be used here; use auto or cpu") from None
-    return str(device)
+    A model that says none, such as a trunk, is for all. Nothing is read but what the two say of themselves.
+    """
+    if adapter is not None and (meant := instrument_of_adapter(adapter)) not in (None, instrument):
+        raise ModelError(f"{adapter}: is an adapter for {meant}, not for {instrument}; name one for {instrument}")
+    config = read_config(folder)
+    check_features(config, folder)
+    if (meant := config.instrument) in INSTRUMENTS and meant != instrument:
+        raise ModelError(f"{folder}: is a model for {meant}, not for {instrument}; name one for {instrument}")
 
 
 def load_network(folder: Path, adapter: Path | None, device: str, instrument: str) -> PhraseTransformer:
@@ -44,10 +40,8 @@ def load_network(folder: Path, adapter: Path | None, device: str, instrument: st
     ModelError
         If a file is missing or damaged, or if the network or the adapter was made for another instrument or version.
     """
-    if adapter is not None and (meant := instrument_of_adapter(adapter)) not in (None, instrument):
-        raise ModelError(f"{adapter}: is an adapter for {meant}, not for {instrument}; name one for {instrument}")
-    places = [folder, trees_file(folder).parent, *([adapter] if adapter else [])]
-    files = [file for place in places for kind in ("*.safetensors", "*.json") for file in place.glob(kind)]
+    check_fits(folder, adapter, instrument)
+    files = [folder / CONFIG_FILE, *weights_files(folder), *(adapter_files(adapter) if adapter else [])]
     try:
         stamp = tuple(sorted((status.st_mtime_ns, status.st_size) for status in map(os.stat, files)))
     except OSError as error:  # gone since it was found
@@ -56,11 +50,7 @@ def load_network(folder: Path, adapter: Path | None, device: str, instrument: st
     with _networks_lock:
         if key not in _networks:
             network = read_player(folder, adapter)
-            check_features(network.config, folder)
             while len(_networks) >= KEPT_NETWORKS:
                 _networks.pop(next(iter(_networks)))
             _networks[key] = network.to(device).eval()
-        network = _networks[key]
-    if (meant := network.config.instrument) in INSTRUMENTS and meant != instrument:
-        raise ModelError(f"{folder}: is a model for {meant}, not for {instrument}; name one for {instrument}")
-    return network
+        return _networks[key]

@@ -10,8 +10,11 @@ N notes of one part, K other parts, C columns that describe one of these at one 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +87,14 @@ def load_company(folder: Path = COMPANY_FOLDER) -> CompanyNetwork:
     return network.eval()
 
 
-def save_company(network: CompanyNetwork, folder: Path) -> None:
-    """Write the weights of a network, in float16, to a folder that is made if need be."""
+def save_company(network: CompanyNetwork, folder: Path, training: Mapping[str, Any] | None = None) -> Path:
+    """Write the weights of a network, in float16, to a folder that is made if need be; the file.
+
+    Parameters
+    ----------
+    training : what stands in the file's metadata of how it was trained.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / COMPANY_FILE, {name: value.half() for name, value in network.state_dict().items()})
+    weights = {name: value.half() for name, value in network.state_dict().items()}
+    write_tensors(folder / COMPANY_FILE, weights, {"training": json.dumps(training or {})})
+    return folder / COMPANY_FILE

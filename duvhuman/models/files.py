@@ -8,6 +8,7 @@ Importing this imports neither torch nor safetensors: what looks for files does 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,15 +39,29 @@ def trees_file(folder: Path) -> Path:
     return own if own.is_file() else TREES_FOLDER / TREES_FILE
 
 
+def weights_files(folder: Path) -> list[Path]:
+    """The weights of the model in `folder`, and the trees if it hears any."""
+    try:
+        hears = bool(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")).get("trees_share"))
+    except (OSError, ValueError, AttributeError):  # what is wrong with it is told where it is read
+        hears = False
+    return [folder / WEIGHTS_FILE, *([trees_file(folder)] if hears else [])]
+
+
 def weights_digest(folder: Path) -> str:
-    """What tells the weights of the model in `folder`, and its trees, from all others (SHA-256).
+    """What tells `weights_files` of the model in `folder` from all others (SHA-256).
 
     Raises
     ------
     OSError
         If they cannot be read.
     """
-    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes() + trees_file(folder).read_bytes()).hexdigest()
+    return hashlib.sha256(b"".join(file.read_bytes() for file in weights_files(folder))).hexdigest()
+
+
+def adapter_files(folder: Path) -> list[Path]:
+    """All that an adapter sounds by: its weights and configuration, and what a personal one has beside them."""
+    return sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
 
 
 def read_tensors(path: Path, advice: str) -> dict[str, Tensor]:
@@ -73,13 +88,28 @@ def read_tensors(path: Path, advice: str) -> dict[str, Tensor]:
     return tensors
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def read_about(path: Path) -> dict[str, str]:
+    """What stands in the metadata of a safetensors file; ModelError if that cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: cannot be read ({error})") from None
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str] | None = None) -> None:
     """Write tensors, as they are, to a safetensors file, whole or not at all; OSError if that cannot be done.
 
     Not by safetensors itself, whose files none but their owner may read.
+
+    Parameters
+    ----------
+    about : what stands in the file's metadata, for `read_about`.
     """
     from safetensors.torch import save
 
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with written_whole(path) as unfinished:
-        unfinished.write_bytes(save(stored, metadata={"format": "pt"}))
+        unfinished.write_bytes(save(stored, metadata={"format": "pt"} | dict(about or {})))

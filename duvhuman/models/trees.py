@@ -16,21 +16,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from duvhuman.errors import ModelError
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import VELOCITY_BIN_CENTRES, VELOCITY_BIN_EDGES, VELOCITY_CENTRE, VELOCITY_SCALE
-from duvhuman.models.files import TREES_FILE, read_tensors, trees_file, write_tensors
+from duvhuman.models.files import TREES_FILE, read_about, read_tensors, trees_file, write_tensors
 from duvhuman.models.memory import moved
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 
@@ -42,6 +45,8 @@ NODES = {
 and of leaves what is added to the sum over all trees."""
 GROWN_ON = "grown_on"
 """Beside the nodes stands what tells the names of the columns from all others."""
+GROWTH = "growth"
+"""In the file's metadata stands how they were grown."""
 NOTES_AT_ONCE = 128
 """As many notes as the caches of a core have room for, with what every tree knows."""
 CONTOUR_FLAGS = ("swell_given", "accent_given")
@@ -97,7 +102,7 @@ class Trees:
         notes = features.reshape(-1, features.shape[-1])
         played_on = np.full((len(notes), 1), instrument_number(instrument), dtype=np.float32)
         notes = np.concatenate([notes, played_on], axis=1)
-        numbers: dict[bytes, int] = {}  # windows overlap: most notes are seen twice
+        numbers: dict[bytes, int] = {}  # windows overlap: many notes are shown twice alike
         number = [numbers.setdefault(note.tobytes(), len(numbers)) for note in notes]
         different = np.frombuffer(b"".join(numbers), dtype=np.float32).reshape(-1, notes.shape[1])
         some = range(0, len(different), NOTES_AT_ONCE)
@@ -140,18 +145,49 @@ def _read(path: Path, feature_names: tuple[str, ...], _stamp: tuple[int, int] | 
     return trees
 
 
-def save_trees(nodes: Mapping[str, Tensor], feature_names: tuple[str, ...], folder: Path) -> None:
-    """Write nodes, grown on these features, into a folder, which is made if missing; OSError if that cannot be done."""
+def save_trees(
+    nodes: Mapping[str, Tensor], feature_names: tuple[str, ...], folder: Path, growth: Mapping[str, Any] | None = None
+) -> None:
+    """Write nodes, grown on these features, into a folder, which is made if missing; OSError if that cannot be done.
+
+    Parameters
+    ----------
+    growth : how they were grown, for `read_growth`: it goes wherever the file goes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_tensors(folder / TREES_FILE, {**nodes, GROWN_ON: columns_digest(feature_names)})
+    about = {GROWTH: json.dumps(growth or {})}
+    write_tensors(folder / TREES_FILE, {**nodes, GROWN_ON: columns_digest(feature_names)}, about)
 
 
-def hear_trees(network: PhraseTransformer, folder: str | PathLike[str]) -> None:
+def read_growth(path: Path) -> dict[str, Any]:
+    """How the trees in a file were grown, as `save_trees` was told; ModelError if it cannot be read."""
+    try:
+        growth = json.loads(read_about(path).get(GROWTH, "{}"))
+    except ValueError:
+        growth = None
+    if not isinstance(growth, dict):
+        raise ModelError(f"{path}: does not tell how it was grown; get or grow the trees anew")
+    return growth
+
+
+@contextmanager
+def trees_heard(network: PhraseTransformer, folder: str | PathLike[str]) -> Iterator[None]:
+    """`hear_trees` for a while."""
+    heard = hear_trees(network, folder)
+    try:
+        yield
+    finally:
+        if heard is not None:
+            heard.remove()
+
+
+def hear_trees(network: PhraseTransformer, folder: str | PathLike[str]) -> RemovableHandle | None:
     """From now on a share, ``config.trees_share``, of the velocity that `network`, of the model in `folder`, expects is
-    what trees do.
+    what trees do. What is returned ends it; None if the share is 0.
 
-    Its velocity bins are moved, and about as wide as before. What trees say lies about the level that the network is
-    told, or without one about the mean of what it expects of a phrase, and is in SDs of ``config.typical_range``.
+    Its velocity bins are moved, about as wide as before, and so is its regression. What trees say lies about the level
+    that the network is told, or without one about the mean of what it expects of a phrase, and is in SDs of
+    ``config.typical_range``.
 
     Raises
     ------
@@ -159,9 +195,9 @@ def hear_trees(network: PhraseTransformer, folder: str | PathLike[str]) -> None:
         If the trees cannot be read, or do not fit.
     """
     if network.config.trees_share == 0:
-        return
+        return None
     trees = read_trees(trees_file(Path(folder)), network.config.feature_names)
-    network.register_forward_hook(_Louder(trees))
+    return network.register_forward_hook(_Louder(trees))
 
 
 @dataclass(frozen=True)
@@ -185,4 +221,7 @@ class _Louder:
         about = torch.where(features[..., column("level_given")] > 0, told, mean)
         by = config.trees_share * (about + config.typical_range * sds - expected)
         by = torch.where((features[..., [*map(column, CONTOUR_FLAGS)]] > 0).any(dim=-1), 0.0, by)
-        return out._replace(velocity_logits=moved(out.velocity_logits, edges, by))
+        return out._replace(
+            velocity_logits=moved(out.velocity_logits, edges, by),
+            velocity_value=out.velocity_value + by / VELOCITY_SCALE,
+        )

@@ -15,7 +15,7 @@ from typing import Any
 
 from duvhuman.errors import DuvhumanError, DuvhumanWarning, OptionError
 
-COMMANDS = ("prepare", "notate", "average", "trees", "evaluate", "adapter", "export-to-hub")
+COMMANDS = ("prepare", "notate", "average", "trees", "company", "calibrate", "evaluate", "adapter", "export-to-hub")
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 

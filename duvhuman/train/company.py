@@ -12,15 +12,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duvhuman.errors import DataError
+from duvhuman.errors import DataError, FileError, OptionError
+from duvhuman.humanize.features import check_features
+from duvhuman.humanize.following import what_is_heard
+from duvhuman.humanize.perform import perform
 from duvhuman.humanize.score import FloatArray
-from duvhuman.models.company import CompanyNetwork
+from duvhuman.instruments import INSTRUMENTS
+from duvhuman.models.company import CompanyNetwork, save_company
+from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
+from duvhuman.train.bands import NO_BANDS, cases
+from duvhuman.train.config import fold_of
+from duvhuman.train.dataset import PhraseData
+from duvhuman.train.evaluation.predictors import written_flat
+from duvhuman.train.record import PACKS, fold_left_out
 
+MOST_NOTES = 512
+"""So many notes in the middle of a part are learnt from."""
 BATCH_PARTS = 8
 LEARNING_RATE, WEIGHT_DECAY, WARMUP, LARGEST_GRADIENT = 2e-3, 0.02, 0.1, 1.0
 TELLS_AT_FIRST = 0.35
@@ -45,6 +58,70 @@ class Example:
     alone: FloatArray
     played: FloatArray
     instrument: str
+
+
+def train_company(
+    data: PhraseData, folder: Path, teachers: Sequence[Path], out: Path, log: Callable[[str], None], *,
+    max_notes: int = MOST_NOTES,
+) -> Path:  # fmt: skip
+    """Train on what teachers expect of parts that they do not know, and write the network into `out`; its file.
+
+    Parameters
+    ----------
+    folder : where the MIDI files are that `prepare` read.
+    teachers : trunks, each of which was trained without one fold of the songs.
+    log : told how it goes on, a line at a time.
+
+    Raises
+    ------
+    DataError
+        If there are too few parts with a band.
+    FileError
+        If the network cannot be written.
+    ModelError
+        If a teacher cannot be read, or is of another version.
+    OptionError
+        If a teacher knows all songs.
+    """
+    left_out = [_fold_of_teacher(teacher) for teacher in teachers]
+    examples: list[Example] = []
+    packs: set[str] = set()
+    for teacher, (fold, folds) in zip(teachers, left_out, strict=True):
+        network = PhraseTransformer.from_pretrained(teacher)  # without trees, which know all songs
+        rows = [
+            row for row in data.select(split="train")
+            if row.instrument in INSTRUMENTS and fold_of(row.song, folds) == fold and (folder / row.source).is_file()
+        ]  # fmt: skip
+        packs |= {row.pack for row in rows}
+        for case in cases(data, folder, rows, max_notes):
+            alone = perform(network, case.pair.score, written_flat(case.pair)).velocity
+            examples.append(Example(
+                what_is_heard(case.others, case.seconds, case.pair.score.pitch), _standardised(np.round(alone)),
+                _standardised(case.pair.played.velocity), case.instrument,
+            ))  # fmt: skip
+        log(f"{teacher}: {len(examples)} parts so far")
+    if not examples:
+        raise DataError(f"{folder}: {NO_BANDS}")
+    listener = fit_company(examples, report=lambda epoch, error: log(f"epoch {epoch}: squared error {error:.4f}"))
+    try:
+        return save_company(listener, out, {"parts": len(examples), "teachers": len(teachers), PACKS: sorted(packs)})
+    except OSError as error:
+        raise FileError(f"{out}: cannot be written there ({error.strerror}); name another folder") from None
+
+
+def _fold_of_teacher(teacher: Path) -> tuple[int, int]:
+    """Which fold of how many a teacher does not know, which is looked at before any is asked."""
+    check_features(read_config(teacher), teacher)
+    left_out = fold_left_out(teacher)
+    if left_out is None:
+        raise OptionError(f"{teacher}: knows all songs; train one with --set trunk.fold=1/5")
+    return left_out
+
+
+def _standardised(velocity: FloatArray) -> FloatArray:
+    """(N,) velocities minus their mean, over their SD; 0 if they are all the same."""
+    centred: FloatArray = velocity - velocity.mean()
+    return centred / max(float(velocity.std()), 1e-9)
 
 
 def fit_company(

@@ -68,9 +68,14 @@ class Pair:
 
 
 def pair_as_written(played: Performance, gap_beats: FloatArray) -> Pair:
-    """The pair in which every note is written `gap_beats` long."""
+    """The pair in which every note is written `gap_beats` long.
+
+    Where that is NaN, behind the last chord, which nothing follows, it is written a bar long, and its articulation is
+    not known.
+    """
     score = write_lengths(played.score, gap_beats)
-    return Pair(score, played, _articulation(played, score.nominal_beats))
+    articulation = np.where(np.isfinite(gap_beats), _articulation(played, score.nominal_beats), np.nan)
+    return Pair(score, played, articulation)
 
 
 def deadpan(played: Performance, draws: Draws, *, tempo_octaves: float = TEMPO_OCTAVES) -> Pair:

@@ -157,16 +157,17 @@ def _models_in(folder: Path, instrument: str | None) -> dict[str, str]:
 
 def _check_model(folder: Path, instrument: str) -> None:
     """Read the model as it would be read to play; ModelError if that fails."""
-    from duvhuman.humanize.features import check_features
+    from duvhuman.humanize.networks import check_fits
+    from duvhuman.models.phrase_transformer import read_config
     from duvhuman.models.player import read_player
 
     if instrument not in INSTRUMENTS:
         raise ModelError(f"{folder}: its config.json says {instrument!r}, which is no instrument; train one from it")
-    adapter = find_adapter(instrument, "default", folder)
-    network = read_player(find_model(instrument, folder), adapter)
-    if network.config.instrument != instrument:
-        raise ModelError(f"{folder}: its config.json says {network.config.instrument!r}, not {instrument!r}")
-    check_features(network.config, folder)
+    found, adapter = find_model(instrument, folder), find_adapter(instrument, "default", folder)
+    if (meant := read_config(found).instrument) != instrument:
+        raise ModelError(f"{folder}: its config.json says {meant!r}, not {instrument!r}")
+    check_fits(found, adapter, instrument)
+    read_player(found, adapter)
     try:
         card = (folder / CARD_FILE).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -32,6 +32,7 @@ from duvhuman.humanize.decode import (
     decode_velocity,
     keep_detail,
     local_mean,
+    not_too_far,
     stretched,
 )
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
@@ -44,6 +45,7 @@ from duvhuman.models.personal import PERSONAL, personal_config, write_personal
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 from duvhuman.models.trees import hear_trees
 from duvhuman.train.adapters import continue_adapter, save_adapter
+from duvhuman.train.calibrate import LARGEST_GAIN
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.draws import Draws, phrase_keys
@@ -55,7 +57,7 @@ from duvhuman.train.performance import Performance
 from duvhuman.train.takes import FOLDS, Passage, folds_of
 from duvhuman.train.teachers import as_taught
 
-RECIPE = 16
+RECIPE = 17
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS = 10
 LORA_SHARE = 0.5
@@ -66,7 +68,8 @@ BATCH, SHORTEST_WINDOW = 4, 24
 WARMUP_STEPS = 5
 HINTS = {"level": 1.0, "range": 0.7, "contour": 0.1}
 """How often each hint is given: at inference the level and the range always are."""
-WANTED_SD_RATIO, LARGEST_GAIN = 0.95, 10.0
+AS_LIVELY = 0.95
+"""The SD of the velocities over the player's that gains are chosen for."""
 CONFIG = TrainConfig(lr=2e-3, boundary_weight=0.0)
 
 
@@ -333,9 +336,12 @@ class _Fit:
         velocity, middle = np.concatenate(kept), np.concatenate([local_mean(passage) for passage in kept])
         gain = self._gain(velocity, middle) if stretch is None else stretch
         wide = [
-            stretched(
-                passage, heard.spread[low:high], gain=gain, spread_share=config.spread_share,
-                swell_gain=config.swell_gain,
+            not_too_far(
+                stretched(
+                    passage, heard.spread[low:high], gain=gain, spread_share=config.spread_share,
+                    swell_gain=config.swell_gain,
+                ),
+                passage,
             )
             for passage, (low, high) in zip(kept, self._spans(), strict=True)
         ]
@@ -345,7 +351,7 @@ class _Fit:
 
     def _gain(self, velocity: FloatArray, middle: FloatArray) -> float:
         """The gain at which velocities vary nearly as much as the player's."""
-        wanted = WANTED_SD_RATIO * float(_centred(self._velocity, self._passage).std())
+        wanted = AS_LIVELY * float(_centred(self._velocity, self._passage).std())
         gains = np.linspace(0.5, LARGEST_GAIN, 96)
         spread = [
             float(_centred(np.clip(middle + gain * (velocity - middle), 1, 127), self._passage).std()) for gain in gains

@@ -25,7 +25,9 @@ def read_record(folder: Path) -> dict[str, Any]:
     """The record of the stages that made the model in `folder`; empty if there is none, DataError if it is damaged."""
     path = folder / RECORD_FILE
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if not isinstance(record, dict):
+            raise ValueError("no object of JSON")
     except ValueError as error:
         raise DataError(f"{path}: damaged ({error}); move it away, or get the model anew") from None
     return record

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,62 +23,23 @@ from torch import Tensor
 
 from duvhuman.errors import ModelError, OptionError
 from duvhuman.humanize.features import check_features, feature_names
-from duvhuman.humanize.score import FloatArray
-from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
+from duvhuman.models.config import ModelConfig
 from duvhuman.models.files import ADAPTER_FOLDER, WEIGHTS_FILE, trees_file
-from duvhuman.models.personal import PERSONAL_FILE, write_personal
+from duvhuman.models.personal import PERSONAL_FILE
 from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.models.player import read_player
-from duvhuman.models.trees import hear_trees, read_trees
+from duvhuman.models.trees import read_trees
 from duvhuman.train.adapters import add_adapter, save_adapter
+from duvhuman.train.calibrate import calibrate_adapter, calibrate_base
 from duvhuman.train.checkpoint import STATE_FILE, load_state, stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair
-from duvhuman.train.evaluation.predictors import (
-    flat_pairs,
-    model_predictor,
-    score_pairs,
-    written_as_played,
-    written_flat,
-)
 from duvhuman.train.feed import Feed
 from duvhuman.train.history import draw_curves
 from duvhuman.train.loop import Result, Surroundings, check_goes_on, digests_of, fit
 from duvhuman.train.record import EARLIER, PACKS, TRUNK, earlier_stages, read_record, write_record
-from duvhuman.train.tasks import PAIR_NOTES, task_of
+from duvhuman.train.tasks import task_of
 from duvhuman.train.teachers import Teachers
 from duvhuman.train.validate import VALIDATION_SEED, Task, validation_phrases
-
-CALIBRATION_PARTS = 160
-DECODING: Mapping[str, Mapping[str, Any]] = {
-    "guitar": {"typical_level": 94.0, "swell_gain": 2.0},
-    "bass": {"typical_level": 90.0, "swell_gain": 3.0},
-    "keys": {
-        "typical_level": EXPECTED_LEVEL, "median_share": 0.0, "swell_gain": 2.0, "register_tilt": 0.15,
-        "passage_detail": 0.8,
-    },
-    "strings": {"typical_level": 78.0, "velocity_detail": 0.5, "swell_gain": 3.0, "passage_detail": 0.3},
-}
-"""What an instrument's `ModelConfig` says of decoding where it is not the default. Told these levels, networks that
-know their players by the level play best (`benchmarks/flat_levels.py`); no one level suits both recitals and bands. On
-scores, which users give and the packs lack, the regression of the keys' lengths errs less than the median
-(`benchmarks/piano_scores.py`). Strings mostly play blocks of one loudness, and what is expected of single notes agrees
-with few of the players. All of them swell further than networks expect, which take every passage for one of the level
-that they are told (`benchmarks/decoding.py` tells of the last two). Recordings tell basses of recitals too softly."""
-SPREAD_SHARE = 0.5
-"""`ModelConfig.spread_share` of all instruments: one gain for all parts makes some too lively and others too tame, and
-half of the way to what the bins say evens them out (`benchmarks/decoding.py`)."""
-TREES_SHARE = 0.3
-"""`ModelConfig.trees_share` of all instruments; from 0.2 to 0.4 it hardly matters (docs/research/trees.md)."""
-WANTED_SD_RATIO: Mapping[str, float] = {"guitar": 0.95}
-"""For gains, on training parts, which networks know; 1 where nothing is said. Other parts are played a little tamer
-than these, but guitars a little livelier."""
-LARGEST_GAIN = 10.0
-GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
-    "velocity_gain": written_flat, "contour_gain": written_as_played
-}  # fmt: skip
-"""The gains of a model's config, and the velocities that are written where each is used."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +83,7 @@ def check(run: Run, instrument: str, stages: Mapping[str, TrainConfig], start: P
         return
     if left[0] == "lora":
         network = PhraseTransformer.from_pretrained(run.folder)
+        check_features(network.config, run.folder)
     else:
         first = _shallow(run) if start is None and "shallow" in done else start
         network = _network(run, left[0], stages[left[0]], instrument, first)
@@ -196,23 +158,15 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
         _forget_stage(run, "lora")
         if run.around.world.is_main:  # gains of the adapter before are not those of the one that takes its place
             (run.folder / ADAPTER_FOLDER / PERSONAL_FILE).unlink(missing_ok=True)
-    task = _task(run, instrument, config, network)
+    task = replace(_task(run, instrument, config, network), heard=run.folder)
     result = fit(
         model, network, task, config, run.around, stage="lora",
         resume=_in_progress(run, "lora"),
         save_best=lambda: save_adapter(model, run.folder / ADAPTER_FOLDER, f"duvhuman/{instrument}"),
     )  # fmt: skip
     if run.around.world.is_main:
-        _calibrate_adapter(run, instrument)
+        calibrate_adapter(run.folder, run.data, instrument, run.around.device)
     _record(run, "lora", config, task, result)
-
-
-def _calibrate_adapter(run: Run, instrument: str) -> None:
-    """Measure gains for the adapter in the run's folder, with which velocities may vary more than without, or less."""
-    folder = run.folder / ADAPTER_FOLDER
-    network = read_player(run.folder, folder)
-    config = calibrated(network.to(run.around.device), run.data, instrument).config
-    write_personal(folder, {"config": {name: getattr(config, name) for name in (*GAINS, "spread_share")}})
 
 
 def grown(tensors: Mapping[str, Tensor], n_layers: int) -> dict[str, Tensor]:
@@ -227,38 +181,6 @@ def grown(tensors: Mapping[str, Tensor], n_layers: int) -> dict[str, Tensor]:
         own = f"blocks.{layer % layers}."
         result |= {f"blocks.{layer}.{name[len(own) :]}": v for name, v in tensors.items() if name.startswith(own)}
     return result
-
-
-def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) -> PhraseTransformer:
-    """`network` with the range and the velocity gains of its instrument's players, measured on training parts, and with
-    what `DECODING` says of it.
-
-    The gains are chosen so that the velocity SD of parts played through the inference path, once flat and once with the
-    player's own dynamics written, is on average `WANTED_SD_RATIO` of the players'; they stay 1 if the middle of no part
-    has dynamics.
-    """
-    parts = data.select(split="train", instrument=instrument)
-    rng = np.random.default_rng(7)
-    sample = [parts[i] for i in rng.permutation(len(parts))[:CALIBRATION_PARTS]]
-    pairs = flat_pairs(data, sample, max_notes=PAIR_NOTES)
-    network.config = replace(
-        network.config, typical_range=float(np.median([part.range for part in parts])), spread_share=SPREAD_SHARE,
-        **DECODING.get(instrument, {}),
-    )  # fmt: skip
-    wanted = WANTED_SD_RATIO.get(instrument, 1.0)
-    for name, written in GAINS.items():
-        gain = 1.0
-        for _ in range(3 if pairs else 0):  # clipping at 1 and 127 makes the ratio a little less than proportional
-            network.config = _with_gain(network.config, name, gain)
-            rows = score_pairs(pairs, model_predictor(network), written)
-            ratio = float(np.mean([row["vel_sd_ratio"] for row in rows]))
-            gain = round(min(gain * wanted / max(ratio, 1e-3), LARGEST_GAIN), 3)
-        network.config = _with_gain(network.config, name, gain)
-    return network
-
-
-def _with_gain(config: ModelConfig, name: str, gain: float) -> ModelConfig:
-    return ModelConfig.from_dict(config.to_dict() | {name: gain})
 
 
 def _shallow(run: Run) -> Path:
@@ -310,10 +232,7 @@ def _fit(
         resume=_in_progress(run, stage), save_best=lambda: network.save_pretrained(save),
     )  # fmt: skip
     if stage == "base" and run.around.world.is_main:
-        best = PhraseTransformer.from_pretrained(save).to(run.around.device)
-        best.config = replace(best.config, trees_share=TREES_SHARE)
-        hear_trees(best, save)
-        calibrated(best, run.data, instrument).save_pretrained(save)
+        calibrate_base(save, run.data, instrument, run.around.device)
     _record(run, stage, config, task, result)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from duvhuman.errors import DataError, warn
+from duvhuman.humanize.following import varies
 from duvhuman.humanize.score import GRIDLESS_BAR_BEATS, BoolArray, FloatArray, IntArray, Score, score_of
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import AUTO, Instrument, get_instrument
@@ -30,7 +31,6 @@ from duvhuman.train.releases import keys_released
 FEWEST_NOTES = 64
 MOST_NOTES = 4096
 """Of longer takes the first notes are used."""
-FLAT_SD, FLAT_DISTINCT = 3.0, 5
 FEWEST_PASSAGE_NOTES = 16
 FOLDS = 4
 RUN_OF_BARS = 4
@@ -111,7 +111,7 @@ def _nothing_to_learn(notes: NoteTable) -> str:
     """Why a part teaches nothing, or an empty string."""
     if len(notes) < FEWEST_PASSAGE_NOTES:
         return f"has only {len(notes)} usable notes"
-    if np.std(notes.velocity) < FLAT_SD or len(np.unique(notes.velocity)) < FLAT_DISTINCT:
+    if not varies(notes.velocity):
         return "is flat: nothing to learn from"
     return ""
 

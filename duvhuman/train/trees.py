@@ -21,17 +21,19 @@ import torch
 from numpy.typing import NDArray
 
 from duvhuman.errors import DataError, FileError, OptionError
-from duvhuman.humanize.features import compute_features, feature_names
-from duvhuman.humanize.score import Hints
+from duvhuman.humanize.features import feature_names
+from duvhuman.humanize.loop import looped
+from duvhuman.humanize.perform import as_shown
+from duvhuman.humanize.score import Hints, Score
+from duvhuman.humanize.windows import window_features, window_starts
+from duvhuman.models.config import ModelConfig
 from duvhuman.models.files import TREES_FILE
 from duvhuman.models.trees import NODES, instrument_number, save_trees
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pair
-from duvhuman.train.record import PACKS, read_record, write_record
+from duvhuman.train.record import PACKS
 from duvhuman.train.storage import PartRow
 
-RECORD = "trees"
-"""Under this name the record beside trees tells how they were grown."""
 MOST_NOTES = 2048
 """So many notes in the middle of a part are learnt from."""
 FEWEST_LEAVES = 4
@@ -68,7 +70,7 @@ class Growth:
 def grow(
     data: PhraseData, passes: Mapping[str, float], growth: Growth, out: Path, log: Callable[[str], None]
 ) -> Path:  # fmt: skip
-    """Grow trees and write them, with a record, into the folder `out`, which is made if missing; the file.
+    """Grow trees and write them, with how they were grown, into the folder `out`, which is made if missing; the file.
 
     Parameters
     ----------
@@ -100,13 +102,12 @@ def grow(
         raise DataError(f"{data.name}: {len(notes.louder)} training notes with dynamics, {needed:,} are needed")
     log(f"{len(notes.louder):,} notes of {notes.parts:,} parts to grow {growth.trees} trees on")
     nodes = fitted(notes, growth, log)
-    entry = {
+    told = {
         "config": asdict(growth) | {"passes": dict(passes)}, "notes": len(notes.louder), "parts": notes.parts,
         "minutes": round((time.monotonic() - started) / 60, 1), PACKS: sorted({part.pack for part in parts}),
     }  # fmt: skip
     try:
-        save_trees({name: torch.from_numpy(values) for name, values in nodes.items()}, feature_names(), out)
-        write_record(out, read_record(out) | {RECORD: entry})  # a model's own trees lie beside its record
+        save_trees({name: torch.from_numpy(values) for name, values in nodes.items()}, feature_names(), out, told)
     except OSError as error:
         raise _unwritable(out, error) from None
     return out / TREES_FILE
@@ -142,15 +143,26 @@ def gather(data: PhraseData, parts: Sequence[PartRow]) -> Notes:
         if pair is None:
             continue
         velocity, n, counts = pair.played.velocity, len(pair.score), pair.played.wanted > 0
-        features = compute_features(pair.score, Hints.none(n))
         number = np.full((n, 1), instrument_number(part.instrument), dtype=np.float32)
-        columns.append(np.concatenate([features, number], axis=1)[counts])
+        columns.append(np.concatenate([features_when_played(pair.score), number], axis=1)[counts])
         louder.append(((velocity - velocity.mean()) / velocity.std())[counts])
         weight.append(np.full(counts.sum(), np.sqrt(min(velocity.std(), LIVELY) / n)))
     if not columns:
         return Notes(np.empty((0, 1), np.float32), np.empty(0, np.float32), np.empty(0, np.float32), 0)
     joined = [np.concatenate(values).astype(np.float32) for values in (columns, louder, weight)]
     return Notes(joined[0], joined[1], joined[2], parts=len(columns))
+
+
+def features_when_played(score: Score) -> NDArray[np.float32]:
+    """(N, F) what trees are shown of a part's notes, without hints: of each in the window whose middle is nearest."""
+    loop = looped(as_shown(score))
+    width = min(ModelConfig.max_len, len(loop.score))
+    starts = window_starts(loop.score, width, max(width // 2, 1))
+    features = window_features(loop.score, Hints.none(len(loop.score)), starts, width)
+    note = np.arange(len(loop.score))[loop.own]
+    window = np.abs(note[:, None] - (starts + width // 2)).argmin(axis=1)
+    shown: NDArray[np.float32] = features[window, note - starts[window]]
+    return shown
 
 
 def check_lightgbm() -> None:

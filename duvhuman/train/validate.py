@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from torch import Tensor
 from duvhuman.errors import DataError
 from duvhuman.humanize.score import IntArray
 from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.trees import trees_heard
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair
@@ -44,6 +47,7 @@ class Task:
     train, valid : parts of the data set.
     pairs : flat parts for the metrics of each epoch, through the inference path.
     teachers : those whom the network listens to.
+    heard : the folder of the model whose trees are heard beside the network where pairs are played; None: no trees.
     """
 
     data: PhraseData
@@ -51,6 +55,7 @@ class Task:
     valid: Sequence[PartRow]
     pairs: Sequence[Pair]
     teachers: Teachers | None = None
+    heard: Path | None = None
 
 
 class Validator:
@@ -63,7 +68,7 @@ class Validator:
     """
 
     def __init__(self, task: Task, config: TrainConfig, edges: Tensor, *, max_len: int, device: torch.device) -> None:
-        self._pairs, self._config, self._edges = task.pairs, config, edges
+        self._pairs, self._heard, self._config, self._edges = task.pairs, task.heard, config, edges
         self._batches = [batch.to(device) for batch in _validation_batches(task, max_len)]
 
     def __call__(self, network: PhraseTransformer) -> dict[str, float]:
@@ -71,7 +76,9 @@ class Validator:
         training = network.training
         network.eval()
         try:
-            return {"val_loss": self.loss(network)} | quick_metrics(network, self._pairs)
+            loss = self.loss(network)
+            with nullcontext() if self._heard is None else trees_heard(network, self._heard):
+                return {"val_loss": loss} | quick_metrics(network, self._pairs)
         finally:
             network.train(training)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import runpy
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,20 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bands import band
+from bands import band, swelling_songs
 from builders import BASS, PIANO, part, score, song
 from prepared_folders import midi_folder
 from toys import PART_NOTES, pair, toy_performance, write_data
 
-from duvhuman.errors import DataError, OptionError
-from duvhuman.humanize.following import COLUMNS
-from duvhuman.instruments import INSTRUMENTS
-from duvhuman.models.company import load_company
+from duvhuman.errors import DataError
 from duvhuman.rhythm.style import Style
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.prepare import prepare
 from duvhuman.train.read_midi import Pack
-from duvhuman.train.record import write_record
 from duvhuman.train.storage import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -217,20 +212,6 @@ def test_beats_that_are_hidden_are_found_again(run: Run, tmp_path: Path) -> None
     assert Style.from_dict(none).bars == 0  # two parts with pitches are no band
 
 
-def swelling_songs(folder: Path, songs: int = 8) -> Path:
-    """Songs of a guitar that is loud where the drums are, and nowhere else: it alone tells nothing of that."""
-    folder.mkdir()
-    for number in range(songs):
-        rng = np.random.default_rng(number)
-        swell = 70 + 30 * np.sin(np.arange(160) / rng.uniform(10, 30))
-        guitar, drums = (
-            [(240 * i, int(rng.integers(40, 50)), int(swell[i] + rng.integers(9)), 200) for i in range(160)]
-            for _ in range(2)
-        )
-        (folder / f"{number}.mid").write_bytes(song(part(guitar), part(drums, number=None, channel=9)))
-    return folder
-
-
 def test_parts_follow_drums_that_they_swell_with(run: Run, tmp_path: Path) -> None:
     songs = swelling_songs(tmp_path / "songs")
     prepare([Pack(songs)], tmp_path / "prepared", valid_share=0.4)
@@ -248,50 +229,6 @@ def test_with_a_take_parts_follow_too(run: Run, tmp_path: Path) -> None:
     (gain,) = re.findall(r"\| ([+-]\d\.\d+) \([^|]*\) \| \d\.\d+ \|\n", printed)
     assert float(gain) > 0
     told(run("like_a_take", *arguments, "--hear", tmp_path), r"guitar \| 0 ")  # no files, nobody to hear
-
-
-def test_a_part_is_not_told_its_own_velocities_by_a_copy(
-    functions: Callable[[str], dict[str, Any]], tiny: Path, tmp_path: Path
-) -> None:
-    """Two guitars on the same pitches, one of them twice: each hears the other alone."""
-    rng = np.random.default_rng(0)
-    pitches = rng.integers(40, 50, 160)
-    first, second = (
-        [(240 * i, int(pitches[i]), int(velocity), 200) for i, velocity in enumerate(rng.integers(40, 110, 160))]
-        for _ in range(2)
-    )
-    (tmp_path / "songs").mkdir()
-    tracks = [part(notes, channel=channel) for channel, notes in enumerate((first, second, second))]
-    (tmp_path / "songs" / "song.mid").write_bytes(song(*tracks))
-    prepare([Pack(tmp_path / "songs")], tmp_path / "prepared", valid_share=1)
-    data = PhraseData(tmp_path / "prepared")
-    cases = list(functions("following")["cases"](data, tmp_path / "songs", data.select(split="valid"), 512))
-    assert len(cases) == 2
-    for case in cases:
-        heard = [other.notes.velocity.tolist() for other in case.others]
-        assert heard
-        assert case.pair.played.velocity.tolist() not in heard
-
-
-def test_how_parts_follow_is_fitted_to_songs_that_a_network_does_not_know(
-    run: Run, functions: Callable[[str], dict[str, Any]], tiny: Path, tmp_path: Path
-) -> None:
-    songs = swelling_songs(tmp_path / "songs", 40)
-    prepare([Pack(songs)], tmp_path / "prepared", valid_share=0.1)
-    shutil.copytree(tiny / "guitar", tmp_path / "trunk")
-    write_record(tmp_path / "trunk", {"trunk": {"config": {"fold": "1/2"}}})
-    out = tmp_path / "company"
-    printed = run(
-        "following", songs, "guitar", "--data", tmp_path / "prepared", "--fit", tmp_path / "trunk", "--out", out
-    )
-    first, *_, last = (float(error) for error in re.findall(r"squared error (\d+\.\d+)", printed))
-    assert last < first
-    assert load_company(out).other[0].in_features == len(COLUMNS) + len(INSTRUMENTS)
-    write_record(tmp_path / "trunk", {})
-    with pytest.raises(OptionError, match="knows all songs; train one with --set trunk.fold=1/5"):
-        functions("following")["main"](
-            [str(songs), "guitar", "--data", str(tmp_path / "prepared"), "--fit", str(tmp_path / "trunk")]
-        )
 
 
 def test_the_same_notes_written_otherwise(functions: Callable[[str], dict[str, Any]]) -> None:

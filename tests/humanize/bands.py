@@ -8,6 +8,7 @@ Files have 480 ticks per beat and say 120 beats per minute, so that a second has
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from builders import BASS, GUITAR, Note, part, song
@@ -61,3 +62,17 @@ def free(
     return song(
         part(drums, number=None, channel=9), part(bass, number=BASS, channel=1), part(guitar, number=GUITAR)
     )  # fmt: skip
+
+
+def swelling_songs(folder: Path, songs: int = 8) -> Path:
+    """Songs of a guitar that is loud where the drums are, and nowhere else: it alone tells nothing of that."""
+    folder.mkdir()
+    for number in range(songs):
+        rng = np.random.default_rng(number)
+        swell = 70 + 30 * np.sin(np.arange(160) / rng.uniform(10, 30))
+        guitar, drums = (
+            [(240 * i, int(rng.integers(40, 50)), int(swell[i] + rng.integers(9)), 200) for i in range(160)]
+            for _ in range(2)
+        )
+        (folder / f"{number}.mid").write_bytes(song(part(guitar), part(drums, number=None, channel=9)))
+    return folder

@@ -13,14 +13,17 @@ from typing import Any
 import midi_bytes
 import pytest
 import torch
-from builders import flat_song
+from builders import flat_song, part, riff, song
 from playing import played
 from safetensors.torch import load_file, save_file
 
 import duvhuman
 from duvhuman.errors import DuvhumanWarning, FileError, MidiError, ModelError, OptionError
 from duvhuman.humanize.api import humanize, load, predict
+from duvhuman.models.config import ModelConfig
+from duvhuman.models.phrase_transformer import PhraseTransformer
 
+TAKE = song(part(riff(160, velocity=[50 + (7 * n) % 45 for n in range(160)]), number=None))
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
@@ -149,6 +152,24 @@ def test_a_model_of_another_instrument_is_refused(tiny: Path) -> None:
     for _ in range(2):  # the second time it is in memory
         with pytest.raises(ModelError, match="is a model for guitar, not for bass; name one for bass"):
             load("bass", model=tiny / "guitar")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_a_model_of_another_version_is_refused_before_a_take_is_learnt(share: float, tmp_path: Path) -> None:
+    PhraseTransformer(
+        ModelConfig("guitar", d_model=16, n_heads=2, n_layers=1, d_ff=8, feature_names=("a", "b"), trees_share=share)
+    ).save_pretrained(tmp_path / "old")
+    for like in (None, TAKE):
+        with pytest.raises(ModelError, match="old: made for other features than this version"):
+            load("guitar", model=tmp_path / "old", like=like)
+
+
+def test_a_take_is_not_learnt_with_an_adapter_of_another_instrument(tiny: Path) -> None:
+    other = Path(duvhuman.__file__).parent / "models" / "weights" / "bass" / "adapter"
+    with pytest.raises(ModelError, match="is an adapter for bass, not for guitar; name one for guitar"):
+        load("guitar", adapter=other, like=TAKE)
+    with pytest.raises(ModelError, match="is a model for guitar, not for bass; name one for bass"):
+        load("bass", model=tiny / "guitar", like=TAKE)
 
 
 def test_an_adapter_of_another_instrument_is_refused(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_phrase_tables_are_trained_on_as_they_are(
         (["guitar", "--set", "base.epoch=3"], 2, "did you mean 'epochs'"),
         (["guitar", "--set", "bas.epochs=3"], 2, "no stage 'bas'; there are shallow, trunk, base, lora"),
         (["guitar", "--precision", "fp8"], 2, "precision must be one of auto, bf16, float32, not 'fp8'"),
-        (["guitar", "--device", "cuda"], 2, "this machine has no CUDA; use --device cpu"),
+        (["guitar", "--device", "cuda"], 2, "device 'cuda' was asked for, but cannot be used here; use auto or cpu"),
         (["guitar", "--data", "a.csv", "prepared"], 2, "one prepared folder, or CSV files, not both"),
         (["guitar", "--config", "cpuu"], 2, "neither one of cpu, shipped, v3 nor a"),
         (["guitar", "--set", "epoch=3"], 2, "did you mean 'epochs'"),
@@ -259,7 +259,7 @@ def test_bad_devices_models_and_tables_are_told(
         return code, capsys.readouterr().err
 
     assert error("guitar", *where, "--device", "gpu") == (
-        2, "error: unknown device 'gpu'; there are auto, cpu, cuda, cuda:0\n"
+        2, "error: unknown device 'gpu'; there are auto, cpu, cuda, cuda:0, mps\n"
     )  # fmt: skip
     code, said = error("guitar", *where, "--device", "cpu", "--init-from", str(tmp_path / "none"))
     assert (code, "none" in said, "cannot be read" in said) == (1, True, True)
@@ -285,6 +285,10 @@ def test_what_cannot_be_evaluated_is_told_before_anything_is_measured(
     assert "no training or no validation parts for keys, strings; prepare more data, or evaluate guitar bass alone" in (
         said.err
     )
+    tiny_network(instrument="guitar").save_pretrained(tmp_path / "bass")
+    assert main(["evaluate", "guitar", "bass", *given]) == 1
+    assert "no model for bass: " in (said := capsys.readouterr().err)
+    assert "is a model for guitar, not for bass" in said
     shutil.rmtree(tmp_path / "bass")
     assert main(["evaluate", "guitar", "bass", *given]) == 1
     said = capsys.readouterr()

@@ -20,8 +20,9 @@ def test_without_one_it_is_empty(tmp_path: Path) -> None:
     assert read_record(tmp_path) == {}
 
 
-def test_a_damaged_one_is_named(tmp_path: Path) -> None:
-    (tmp_path / "training.json").write_text('{"base": {"best')
+@pytest.mark.parametrize("text", ['{"base": {"best', "[]", "null", "3"])
+def test_a_damaged_one_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "training.json").write_text(text)
     with pytest.raises(DataError, match=r"training\.json: damaged"):
         read_record(tmp_path)
 

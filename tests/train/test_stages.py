@@ -20,7 +20,7 @@ from duvhuman.models.config import DURATION_EDGES, ModelConfig
 from duvhuman.models.personal import read_personal, write_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
 from duvhuman.models.player import read_player
-from duvhuman.train import stages
+from duvhuman.train import calibrate
 from duvhuman.train.checkpoint import stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
@@ -34,7 +34,7 @@ from duvhuman.train.evaluation.predictors import (
 from duvhuman.train.history import History
 from duvhuman.train.loop import Surroundings
 from duvhuman.train.record import earlier_stages, read_record
-from duvhuman.train.stages import Run, calibrated, grown, has_model, train_base, train_lora, train_trunk
+from duvhuman.train.stages import Run, grown, has_model, train_base, train_lora, train_trunk
 
 CPU = torch.device("cpu")
 TINY = TrainConfig(d_model=16, n_heads=2, d_ff=32, precision="float32", dropout=0.0)
@@ -188,7 +188,7 @@ def test_the_base_is_calibrated_to_its_players(trained: Trained) -> None:
     ratios = [row["vel_sd_ratio"] for row in score_pairs(pairs, model_predictor(read_player(trained.guitar)))]
     assert np.mean(ratios) == pytest.approx(0.95, abs=0.04)
     assert config.velocity_gain > 1.0
-    assert config.trees_share == stages.TREES_SHARE
+    assert config.trees_share == calibrate.TREES_SHARE
 
 
 def test_how_predictions_are_decoded_is_the_instruments(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,8 +196,8 @@ def test_how_predictions_are_decoded_is_the_instruments(trained: Trained, monkey
     assert (network.config.median_share, network.config.velocity_detail) == (0.5, 1.0)
     gain = network.config.velocity_gain
     told = {"median_share": 0.25, "velocity_detail": 0.75, "swell_gain": 1.5}
-    monkeypatch.setattr(stages, "DECODING", {"guitar": told})
-    config = stages.calibrated(network, trained.data, "guitar").config
+    monkeypatch.setattr(calibrate, "DECODING", {"guitar": told})
+    config = calibrate.calibrated(network, trained.data, "guitar").config
     assert (config.median_share, config.velocity_detail, config.swell_gain) == (0.25, 0.75, 1.5)
     assert config.velocity_gain > gain  # which is measured with it
 
@@ -212,6 +212,19 @@ def test_the_adapter_has_gains_of_its_own(trained: Trained) -> None:
     for written in (written_flat, written_as_played):
         rows = score_pairs(pairs, model_predictor(network), written)
         assert np.mean([row["vel_sd_ratio"] for row in rows]) == pytest.approx(0.95, abs=0.04)
+
+
+def test_an_adapters_epochs_are_played_with_the_trees_that_are_heard(trained: Trained, tmp_path: Path) -> None:
+    played = []
+    for share in (0.0, 1.0):
+        folder = tmp_path / str(share)
+        base = tiny_network(instrument="guitar", trees_share=share)
+        base.save_pretrained(folder)
+        train_lora(run_in(trained.data, folder), "guitar", replace(LORA, epochs=1))
+        played.append(History(folder).rows()[0])
+    without, with_them = played
+    assert with_them["val_loss"] == without["val_loss"]  # what is learnt is the network's own
+    assert with_them["vel_r"] != without["vel_r"]
 
 
 def test_resuming_skips_what_is_finished(trained: Trained) -> None:
@@ -310,39 +323,6 @@ def test_more_than_ten_layers_keep_their_names() -> None:
     deep = grown(weights(tiny_network(n_layers=2)), 12)
     tiny_network(n_layers=12).load_state_dict(deep)
     assert torch.equal(deep["blocks.11.ff_in.weight"], deep["blocks.1.ff_in.weight"])
-
-
-# Calibration.
-
-
-@pytest.mark.parametrize("std", [0.15, 0.4])
-def test_the_gain_brings_the_spread_near_the_players(std: float, data: PhraseData) -> None:
-    network = tiny_network(std=std)
-    before = score_pairs(flat_pairs(data, data.select(split="train", instrument="guitar")), model_predictor(network))
-    assert np.mean([row["vel_sd_ratio"] for row in before]) != pytest.approx(0.95, abs=0.1)
-    calibrated(network, data, "guitar")
-    after = score_pairs(flat_pairs(data, data.select(split="train", instrument="guitar")), model_predictor(network))
-    assert np.mean([row["vel_sd_ratio"] for row in after]) == pytest.approx(0.95, abs=0.05)
-
-
-def test_the_gain_for_written_dynamics_is_measured_with_them(data: PhraseData) -> None:
-    network = calibrated(tiny_network(std=0.3), data, "guitar")
-    assert network.config.contour_gain != network.config.velocity_gain
-    pairs = flat_pairs(data, data.select(split="train", instrument="guitar"))
-    rows = score_pairs(pairs, model_predictor(network), written_as_played)
-    assert np.mean([row["vel_sd_ratio"] for row in rows]) == pytest.approx(0.95, abs=0.05)
-
-
-def test_a_network_that_says_next_to_nothing_is_not_blown_up(data: PhraseData) -> None:
-    network = tiny_network(std=1e-4)
-    assert calibrated(network, data, "guitar").config.velocity_gain == stages.LARGEST_GAIN
-
-
-def test_parts_with_flat_middles_leave_the_gain_alone(tmp_path: Path) -> None:
-    velocity = np.where(np.abs(np.arange(900) - 450) <= 300, 64, 20 + np.arange(900) % 80)
-    data = write_data(tmp_path, [({"range": 11.5}, columns(240 * np.arange(900), velocity=velocity))])
-    config = calibrated(tiny_network(), data, "guitar").config
-    assert (config.velocity_gain, config.typical_range) == (1.0, 11.5)
 
 
 # Something is missing.

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from toys import columns, toy_data, toy_performance, write_data
+from toys import columns, tiny_network, toy_data, toy_performance, write_data
 
 from duvhuman.errors import DataError, FileError, OptionError
-from duvhuman.humanize.features import feature_names
-from duvhuman.models.trees import Trees, instrument_number
+from duvhuman.humanize.features import compute_features, feature_names
+from duvhuman.humanize.perform import perform
+from duvhuman.humanize.score import Hints
+from duvhuman.models.trees import Trees, _Louder, instrument_number, read_growth
 from duvhuman.train import trees as module
 from duvhuman.train.__main__ import main
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import correlation
-from duvhuman.train.record import packs_heard, read_record, write_record
-from duvhuman.train.trees import Growth, check_lightgbm, fitted, gather, grow, stored_nodes
+from duvhuman.train.evaluation.predictors import flat_pair, written_flat
+from duvhuman.train.record import read_record, write_record
+from duvhuman.train.trees import Growth, check_lightgbm, features_when_played, fitted, gather, grow, stored_nodes
 
 COLUMNS = len(feature_names()) + 1
+HINTS = ("level_given", "level", "range_given", "range", "swell_given", "swell", "accent_given", "accent")
 SMALL = Growth(trees=30, leaves=8, rate=0.2, fewest=20)
 
 
@@ -105,11 +108,11 @@ def test_the_same_seed_grows_the_same_trees(toys: PhraseData) -> None:
 
 
 @grows
-def test_the_record_tells_of_what_they_are_grown(toys: PhraseData, tmp_path: Path) -> None:
+def test_they_tell_themselves_of_what_they_are_grown(toys: PhraseData, tmp_path: Path) -> None:
     lines: list[str] = []
     path = grow(toys, {"toys": 1.0}, SMALL, tmp_path / "new", lines.append)
     assert path == tmp_path / "new" / "trees.safetensors"
-    entry = read_record(tmp_path / "new")["trees"]
+    entry = read_growth(path)
     assert (entry["notes"], entry["parts"], entry["packs"]) == (2400, 10, ["toys"])
     assert entry["config"]["trees"] == 30
     assert lines[0] == "2,400 notes of 10 parts to grow 30 trees on"
@@ -125,9 +128,31 @@ def test_too_few_notes_are_refused(toys: PhraseData, tmp_path: Path, monkeypatch
 def test_a_models_own_trees_leave_its_record_as_it_is(toys: PhraseData, tmp_path: Path) -> None:
     write_record(tmp_path, {"base": {"best_epoch": 3, "packs": ["mine"]}})
     grow(toys, {}, SMALL, tmp_path, quiet)
-    record = read_record(tmp_path)
-    assert record["base"] == {"best_epoch": 3, "packs": ["mine"]}
-    assert packs_heard(record, []) == {"mine", "toys"}
+    assert read_record(tmp_path) == {"base": {"best_epoch": 3, "packs": ["mine"]}}
+
+
+def test_they_are_shown_what_they_are_shown_when_they_play(tmp_path: Path) -> None:
+    data = write_data(tmp_path, [({}, toy_performance(0))])
+    pair = flat_pair(data, data.parts[0], max_notes=2048)
+    assert pair is not None
+    seen: list[np.ndarray] = []
+
+    class Spy:
+        """Trees that say nothing and remember what they are asked of."""
+
+        def __call__(self, features: np.ndarray, instrument: str) -> np.ndarray:
+            seen.append(features.reshape(-1, features.shape[-1]))
+            return np.zeros(features.shape[:-1], np.float32)
+
+    network = tiny_network(instrument="guitar", trees_share=0.3)
+    network.register_forward_hook(_Louder(Spy()))  # type: ignore[arg-type]
+    perform(network, pair.score, written_flat(pair))
+    hints = [feature_names().index(name) for name in HINTS]
+    asked = {np.delete(row, hints).tobytes() for row in np.concatenate(seen)}
+    grown_on = features_when_played(pair.score)
+    assert all(np.delete(row, hints).tobytes() in asked for row in grown_on)
+    whole = compute_features(pair.score, Hints.none(len(pair.score)))
+    assert not np.array_equal(grown_on, whole)  # windows end, whole parts do not
 
 
 def test_packs_that_are_not_there_are_named(
@@ -165,7 +190,7 @@ def test_the_command(toys: PhraseData, tmp_path: Path, capsys: pytest.CaptureFix
     data, out = toys.name, str(tmp_path / "trees")
     assert main(["trees", "--data", data, "--out", out, "--trees", "3", "--passes", "toys=1"]) == 0
     assert "trees.safetensors holds the trees" in capsys.readouterr().out
-    assert json.loads((tmp_path / "trees" / "training.json").read_text())["trees"]["config"]["trees"] == 3
+    assert read_growth(tmp_path / "trees" / "trees.safetensors")["config"]["trees"] == 3
 
 
 @pytest.mark.parametrize(

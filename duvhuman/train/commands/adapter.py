@@ -8,7 +8,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from duvhuman.errors import FileError, ModelError, OptionError
+from duvhuman.errors import FileError, OptionError
 from duvhuman.files import user_path
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, MODEL_FILES, TREES_FILE
@@ -49,21 +49,20 @@ def run(arguments: list[str]) -> None:
     if out.exists() and not _is_adapter(out):
         raise FileError(f"{out}: is no adapter, and is not replaced; choose another --name or --out")
 
+    from duvhuman.humanize.networks import check_fits
     from duvhuman.midi.interop import open_midi
-    from duvhuman.models.phrase_transformer import read_config
     from duvhuman.models.store import find_adapter, find_model
     from duvhuman.train.commands.common import choose_device
     from duvhuman.train.personal import fit_personal
     from duvhuman.train.takes import read_takes
 
     model = find_model(instrument.name, args.model)
-    if (meant := read_config(model).instrument) in INSTRUMENTS and meant != instrument.name:
-        raise ModelError(f"{model}: is a model for {meant}, not for {instrument.name}; name one for {instrument.name}")
+    start = find_adapter(instrument.name, "default", model)
+    check_fits(model, start, instrument.name)
     passages = read_takes([open_midi(take) for take in args.takes], instrument.name)
     notes = sum(len(passage.played) for passage in passages)
     print(f"{instrument.name}: {notes} notes in {len(passages)} parts of {len(args.takes)} takes", flush=True)
     device = choose_device(args.device)
-    start = find_adapter(instrument.name, "default", model)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=out.parent) as folder:

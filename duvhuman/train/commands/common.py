@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duvhuman.errors import OptionError
-from duvhuman.humanize.networks import check_device
+from duvhuman.models.device import check_device
 
 if TYPE_CHECKING:
     import torch
@@ -39,27 +39,10 @@ def open_data(paths: Sequence[str], log: Callable[[str], None]) -> PhraseData:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of this name; "auto" is CUDA where there is one. On a CPU all cores are used.
-
-    Raises
-    ------
-    OptionError
-        If there is no such device.
-    """
+    """The device that `check_device` finds. On a CPU all cores are used. OptionError if there is no such device."""
     import torch
 
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise OptionError(f"unknown device {name!r}; there are auto, cpu, cuda, cuda:0") from None
-    if device.type not in ("cpu", "cuda"):
-        check_device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise OptionError(f"device {name!r} was asked for, but this machine has no CUDA; use --device cpu")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise OptionError(f"there is no {name!r}: this machine has {torch.cuda.device_count()} GPUs, from cuda:0")
+    device = torch.device(check_device(name))
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(os.cpu_count() or 1)
     return device

@@ -69,14 +69,17 @@ def run(arguments: list[str]) -> None:
 
 
 def _models(names: Sequence[str], model: str | None) -> dict[str, tuple[Path, Path | None]]:
-    """Each instrument's model and its adapter; ModelError that names all that have none, before any is played."""
+    """Each instrument's model and its adapter; ModelError names all without one that fits, before any plays."""
+    from duvhuman.humanize.networks import check_fits
     from duvhuman.models.store import find_adapter, find_model
 
     found, missing = {}, {}
     for name in names:
         try:
             folder = find_model(name, model)
-            found[name] = folder, find_adapter(name, "default", folder)
+            adapter = find_adapter(name, "default", folder)
+            check_fits(folder, adapter, name)
+            found[name] = folder, adapter
         except ModelError as error:
             missing[name] = str(error)
     if missing:

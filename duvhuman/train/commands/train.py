@@ -48,7 +48,7 @@ examples
   duvhuman humanize riff.mid -i guitar -o out.mid --model runs/guitar
 
 Ctrl-C saves the run's state; --resume goes on from there, with exactly the steps that were left.
-Other commands, each with --help: prepare, notate, average, trees, evaluate, adapter, export-to-hub.
+Other commands, each with --help: prepare, notate, average, trees, company, calibrate, evaluate, adapter, export-to-hub.
 """
 
 

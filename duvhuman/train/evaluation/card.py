@@ -16,8 +16,9 @@ from typing import Any
 from duvhuman.errors import FileError
 from duvhuman.models.files import ADAPTER_FOLDER, CARD_FILE, trees_file
 from duvhuman.models.phrase_transformer import read_config
+from duvhuman.models.trees import read_growth
 from duvhuman.train.evaluation.report import FLAT, RIDGE, Report, format_report, shipped_row
-from duvhuman.train.record import AVERAGE, EARLIER, packs_heard, read_record
+from duvhuman.train.record import AVERAGE, EARLIER, PACKS, packs_heard, read_record
 
 CREDITS = {
     "lakh": """\
@@ -66,7 +67,7 @@ def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None
     record, shape = read_record(folder), read_config(folder)
     packs = packs_heard(record, judged_by)
     if shape.trees_share:
-        packs |= packs_heard(read_record(trees_file(folder).parent), judged_by)
+        packs |= set(read_growth(trees_file(folder)).get(PACKS, judged_by))
     adapter = ", and a LoRA adapter in PEFT's format" if (folder / ADAPTER_FOLDER).is_dir() else ""
     trees = (
         f"Boosted trees, one set for all instruments, say {shape.trees_share:.0%} of the expected velocity. "
@@ -135,11 +136,11 @@ def _stage_row(name: str, entry: Mapping[str, Any]) -> str:
     extra = ", with extra parts" * config.get("extra", False)
     balanced = ", parts more equal" * (config.get("balance", 0) > 0)
     tilted = f", tilt {config['tilt']}" if config.get("tilt") else ""
-    trees = ", with a teacher of trees" * (config.get("teacher_weight", 0) > 0)  # in records of earlier versions
+    by_trees = ", with a teacher of trees" * (config.get("teacher_weight", 0) > 0)  # in records of earlier versions
     teachers = len(entry.get("teachers", ()))
     taught = f", taught by {teachers} other{'s' * (teachers > 1)}" * (teachers > 0)
     return (
-        f"| {STAGE_NAMES[name]} ({heard}){extra}{balanced}{tilted}{trees}{taught} | {entry['notes_seen']:,} "
+        f"| {STAGE_NAMES[name]} ({heard}){extra}{balanced}{tilted}{by_trees}{taught} | {entry['notes_seen']:,} "
         f"| {config['epochs']} ({entry['best_epoch']}) | {config['batch_size']} | {rate} | {config['seed']} "
         f"| {entry['minutes']:.0f} | {entry['device']} |"
     )

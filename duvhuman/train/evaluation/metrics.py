@@ -18,6 +18,7 @@ from duvhuman.humanize.score import FloatArray
 ARTICULATION = ("art_r", "art_mae")
 """The metrics that are NaN where too few releases are known."""
 FEWEST_RELEASES = 16
+BOOTSTRAP_DRAWS = 1000
 
 
 def correlation(one: FloatArray, other: FloatArray) -> float:
@@ -77,10 +78,10 @@ def _mean(name: str, values: FloatArray) -> float:
     return float(measured.mean()) if len(measured) else float("nan")
 
 
-def bootstrap_interval(values: Sequence[float], *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(values: Sequence[float]) -> tuple[float, float]:
     """95 % interval of the mean over parts by the percentile bootstrap (Efron 1979)."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     sample = np.asarray(values)
-    means = sample[rng.integers(len(sample), size=(draws, len(sample)))].mean(axis=1)
+    means = sample[rng.integers(len(sample), size=(BOOTSTRAP_DRAWS, len(sample)))].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)

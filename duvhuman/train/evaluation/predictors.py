@@ -3,7 +3,8 @@
 Conventions
 -----------
 The input of every part is flat: all velocities are the part's mean, and every note is written up to the next onset at
-least 1/8 beat later. Notes in repeated bars count as often as they are played.
+least 1/8 beat later; of the last chord, which nothing follows, no length is judged. Notes in repeated bars count as
+often as they are played.
 """
 
 from __future__ import annotations

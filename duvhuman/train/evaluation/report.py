@@ -126,7 +126,7 @@ def evaluate_instrument(
         }
         for pack in sorted({part.pack for part in parts})
     }
-    known = float(np.isfinite(np.concatenate([pair.articulation for pair in pairs])).mean())
+    known = float(np.concatenate([pair.played.released for pair in pairs]).mean())
     return Report(instrument, len(pairs), table, packs, _hand_played(each, parts), known, pairs, performances)
 
 
