@@ -51,7 +51,8 @@ MOST_GROWTH = 1e6
 SLUR = 1.02, 1.25
 """A single note written to last so many times the gap, or any number between, is slurred into the next note."""
 MOST_DRIFT = 2.0
-"""What is drawn moves the mean of a part by no more MIDI velocities: a loop of one bar draws alike each time."""
+"""What is drawn moves the mean of a part by no more MIDI velocities, give or take a half: a loop of one bar draws alike
+each time."""
 TAILS = 0.025
 """Of what is predicted so much at either end is never drawn: it comes back in every bar that is played alike."""
 CHORD_SHARE = 0.8
@@ -103,15 +104,14 @@ def decode_velocity(
     """
     mean, spread = said.expected_velocity, said.spread
     if contour_given:
-        velocity, nearer = stretched(mean, spread, gain=config.contour_gain), np.zeros(len(mean))
+        velocity = stretched(mean, spread, gain=config.contour_gain)
     else:
         kept = keep_detail(mean, config.velocity_detail)
         velocity = stretched(
             kept, spread, gain=config.velocity_gain, spread_share=config.spread_share, swell_gain=config.swell_gain,
             level=level,
         )  # fmt: skip
-        nearer = not_too_far(velocity, kept) - velocity
-        velocity = velocity if company is None else in_company(velocity, company)
+        velocity = not_too_far(velocity if company is None else in_company(velocity, company), kept)
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), no_tails(uniform))
@@ -119,8 +119,8 @@ def decode_velocity(
         varied = (1 - variation) * velocity + variation * drawn
         away = varied.mean() - velocity.mean()
         louder -= 0.0 if level is None else np.sign(away) * np.round(max(abs(away) - MOST_DRIFT, 0.0))
-        velocity, nearer = varied, (1 - variation) * nearer
-    velocity = velocity + nearer + louder  # what is far away has no say in where the rest lies
+        velocity = varied
+    velocity = velocity + louder
     return np.clip(velocity, 1.0, 127.0), spread
 
 
@@ -267,12 +267,14 @@ def performed_beats(score: Score, articulation: FloatArray, hand: IntArray | Non
     short = written < STACCATO_SHARE * learnt
     most = written * (STACCATO_LEAST + (STACCATO_MOST - STACCATO_LEAST) * np.minimum(share, 1.0))
     played = np.where(short, np.minimum(learnt * share, most), np.minimum(written, bar) * share)
-    chord = np.cumsum(chord_starts(score))
-    meant = np.where(chord == chord[-1], 1.0, min(float(short.mean()) / OFTEN_SHORT, 1.0))
+    hand = _two_hands(hand, len(score))
+    chord = 2 * np.cumsum(chord_starts(score)) + hand
+    last = np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)])
+    meant = np.where(last, 1.0, min(float(short.mean()) / OFTEN_SHORT, 1.0))
     least = LEAST_HELD * meant * np.minimum(written, bar)
     played = np.where(written >= HELD_BEATS, np.maximum(played, least), played)
     played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
-    slurred = (written > SLUR[0] * gap) & (written < SLUR[1] * gap) & (np.bincount(chord)[chord] == 1)
+    slurred = (written > SLUR[0] * gap) & (written < SLUR[1] * gap) & (np.bincount(chord)[chord] == 1) & ~last
     played = np.where(slurred, np.maximum(played, written), played)
     return np.minimum(played, most_growth(score, hand) * written)
 
@@ -290,11 +292,16 @@ def own_gap(score: Score, hand: IntArray | None = None) -> FloatArray:
     known = gap[np.isfinite(gap)]
     before = np.minimum(known[-1] if len(known) else 0.0, longest_written(score))
     gap = np.where(np.isfinite(gap), np.maximum(gap, SHORTEST_BEATS), before)
-    if hand is not None and hand.max(initial=0) == 1:
-        for one in (hand == 0, hand == 1):
-            if (own := own_gap(score.select(one))).any():
-                gap[one] = own
+    hand = _two_hands(hand, len(score))
+    for one in (hand == 0, hand == 1):
+        if hand.any() and (own := own_gap(score.select(one))).any():
+            gap[one] = own
     return gap
+
+
+def _two_hands(hand: IntArray | None, notes: int) -> IntArray:
+    """(N,) 0 or 1, which of two hands plays a note; 0 if there are no two."""
+    return hand if hand is not None and hand.max(initial=0) == 1 else np.zeros(notes, dtype=np.int64)
 
 
 def most_growth(score: Score, hand: IntArray | None = None) -> FloatArray:

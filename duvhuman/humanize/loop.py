@@ -26,8 +26,8 @@ FIGURE_NOTES, LOOP_NOTES = 8, 128
 """As many notes that stand elsewhere in the part make its beginning or end a loop, which goes on for so many more."""
 FEWEST_NOTES = 4
 SAME_PLACE_BEATS = 0.05
-SAME_LENGTH = 0.5
-"""Notes whose lengths lie less than so many octaves apart are as long as each other; a held last note is longer."""
+HELD = 1.5
+"""A note written more than so many times as long as elsewhere is held: the part does not go on as it does there."""
 UNKNOWN_LENGTH_BEATS = 1.0
 
 
@@ -50,7 +50,7 @@ class Loop:
 def looped(score: Score) -> Loop:
     """A part of N >= 1 notes with something before and behind it.
 
-    Where its first notes, or its last ones, are a figure that stands elsewhere in the part, as long as there, the part
+    Where its first notes, or its last ones, are a figure that stands elsewhere in the part, none of them held, the part
     goes on as it goes on there: the end of a loop is like its middle, rests and all. Else its first passage stands
     before it, and its last one behind it, in time, without a rest, and in the bar where they stand in the part, as far
     as they can.
@@ -88,8 +88,7 @@ def _repeated(score: Score, *, at_end: bool) -> _Passage | None:
         alike &= score.pitch[other] == score.pitch[note]
         alike &= np.abs(score.onset_beats[other] - score.onset_beats[note] - moved) < SAME_PLACE_BEATS
         alike &= _stand_at(score, other, score.beat_in_bar[note], score.bar_beats[note])
-        times_as_long = score.nominal_beats[other] / score.nominal_beats[note]
-        alike &= ~(np.abs(np.log2(times_as_long)) > SAME_LENGTH)  # what is unknown may be any length
+        alike &= ~(score.nominal_beats[note] > HELD * score.nominal_beats[other])  # what is unknown may be any length
     if not alike.any():
         return None
     notes = int(period[np.argmax(alike)])

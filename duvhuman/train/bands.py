@@ -32,10 +32,11 @@ NO_BANDS = "holds no part with others that are played with dynamics; name a fold
 
 @dataclass(frozen=True)
 class Case:
-    """A part written flat, what plays it, when its notes begin, and the parts that are heard with it."""
+    """A part written flat, what plays it, its pack, when its notes begin, and the parts that are heard with it."""
 
     pair: Pair
     instrument: str
+    pack: str
     seconds: FloatArray
     others: list[Part]
 
@@ -68,7 +69,7 @@ def cases(
         first = (len(seconds) - len(pair.score)) // 2
         others = [part for part in band.others if doubles or not _doubles(band.own, part)]
         if others:
-            yield Case(pair, row.instrument, seconds[first : first + len(pair.score)], others)
+            yield Case(pair, row.instrument, row.pack, seconds[first : first + len(pair.score)], others)
 
 
 def band_of(data: PhraseData, row: PartRow, file: Path) -> Band | None:

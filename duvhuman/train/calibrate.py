@@ -22,7 +22,6 @@ from duvhuman.models.files import ADAPTER_FOLDER, CONFIG_FILE
 from duvhuman.models.personal import write_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer, write_config
 from duvhuman.models.player import read_player
-from duvhuman.models.trees import hear_trees
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.predictors import (
@@ -67,10 +66,7 @@ GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
 
 def calibrate_base(folder: Path, data: PhraseData, instrument: str, device: torch.device) -> ModelConfig:
     """Write into the config of the model in `folder` how it is decoded; that config. Errors as `read_player`."""
-    network = PhraseTransformer.from_pretrained(folder).to(device)
-    network.config = replace(network.config, trees_share=TREES_SHARE)
-    hear_trees(network, folder)
-    config = calibrated(network, data, instrument).config
+    config = calibrated(read_player(folder).to(device), data, instrument).config
     write_config(config, folder / CONFIG_FILE)
     return config
 

@@ -92,8 +92,8 @@ def train_company(
             row for row in data.select(split="train")
             if row.instrument in INSTRUMENTS and fold_of(row.song, folds) == fold and (folder / row.source).is_file()
         ]  # fmt: skip
-        packs |= {row.pack for row in rows}
         for case in cases(data, folder, rows, max_notes):
+            packs.add(case.pack)
             alone = perform(network, case.pair.score, written_flat(case.pair)).velocity
             examples.append(Example(
                 what_is_heard(case.others, case.seconds, case.pair.score.pitch), _standardised(np.round(alone)),

@@ -59,7 +59,8 @@ def write_lengths(score: Score, gap_beats: FloatArray) -> Score:
 class Pair:
     """A flat score and what was played: (N,) each.
 
-    ``articulation`` = log2(performed / written duration) in -6..4, NaN where the key's release is not known.
+    ``articulation`` = log2(performed / written duration) in -6..4, NaN where the key's release, or the gap that
+    it would be written up to, is not known.
     """
 
     score: Score
@@ -70,10 +71,12 @@ class Pair:
 def pair_as_written(played: Performance, gap_beats: FloatArray) -> Pair:
     """The pair in which every note is written `gap_beats` long.
 
-    Where that is NaN, behind the last chord, which nothing follows, it is written a bar long, and its articulation is
-    not known.
+    Where that is NaN, behind the last chord, which nothing follows, a note is written as long as the one before it, and
+    its articulation is not known.
     """
-    score = write_lengths(played.score, gap_beats)
+    known = np.flatnonzero(np.isfinite(gap_beats))
+    before = np.searchsorted(known, np.arange(len(gap_beats)), side="right") - 1
+    score = write_lengths(played.score, gap_beats[known[before]] if len(known) else gap_beats)
     articulation = np.where(np.isfinite(gap_beats), _articulation(played, score.nominal_beats), np.nan)
     return Pair(score, played, articulation)
 

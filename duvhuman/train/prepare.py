@@ -37,6 +37,8 @@ __all__ = ["Pack", "Summary", "prepare"]
 GROUP_FILES = 32
 """So many files are read in one go."""
 PARQUET_FOLDER, PARQUET_FILES = "parquet", "notes-*.parquet"
+LEAVING, GONE = "leaving", "gone"
+"""Where the old data set is moved, and what that is called when all of it is there."""
 WORK_FOLDER = ".prepare"
 DUPLICATE = "duplicate of another part"
 ONLY_EXTRA = "another instrument, or velocities nearly flat"
@@ -291,6 +293,7 @@ def _working_folder(out: Path, *, force: bool) -> Iterator[Path]:
     new = not out.exists()
     try:
         if force:
+            _put_back(out, work)
             shutil.rmtree(work, ignore_errors=True)
         try:
             work.mkdir(parents=True)
@@ -307,6 +310,7 @@ def _working_folder(out: Path, *, force: bool) -> Iterator[Path]:
     except OSError as error:
         raise error if isinstance(error, DuvhumanError) else _cannot_write(out, error) from None
     finally:
+        _put_back(out, work)
         shutil.rmtree(work, ignore_errors=True)
         if new and out.is_dir() and not any(out.iterdir()):
             out.rmdir()
@@ -317,18 +321,22 @@ def _cannot_write(out: Path, error: OSError) -> FileError:
 
 
 def _exchange(out: Path, work: Path) -> None:
-    """Put the data set in ``work/new`` in the place of the one in `out`, which is put back if that fails."""
-    old, new = work / "old", work / "new"
-    try:
-        _move(_pieces(out), out, old)
-        try:
-            _move(_pieces(new)[::-1], new, out)
-        except BaseException:
-            _move(_pieces(out), out, new)
-            raise
-    except BaseException:
-        _move(_pieces(old)[::-1], old, out)
-        raise
+    """Put the data set in ``work/new`` in the place of the one in `out`; `_put_back` undoes what is begun of it."""
+    if not (work / "new" / DATASET_FILE).exists():
+        raise FileError(f"{out}: another prepare has written there meanwhile; start one at a time")
+    (work / LEAVING).mkdir()
+    _move(_pieces(out), out, work / LEAVING)
+    (work / LEAVING).rename(work / GONE)
+    _move(_pieces(work / "new")[::-1], work / "new", out)
+
+
+def _put_back(out: Path, work: Path) -> None:
+    """Put the data set back that an exchange moved away, unless a whole one has taken its place."""
+    if (work / LEAVING).exists():
+        _move(_pieces(work / LEAVING)[::-1], work / LEAVING, out)
+    elif (work / GONE).exists() and not (out / DATASET_FILE).exists():
+        _move(_pieces(out), out, work / "new")
+        _move(_pieces(work / GONE)[::-1], work / GONE, out)
 
 
 def _pieces(folder: Path) -> list[Path]:

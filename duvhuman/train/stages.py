@@ -24,12 +24,12 @@ from torch import Tensor
 from duvhuman.errors import ModelError, OptionError
 from duvhuman.humanize.features import check_features, feature_names
 from duvhuman.models.config import ModelConfig
-from duvhuman.models.files import ADAPTER_FOLDER, WEIGHTS_FILE, trees_file
+from duvhuman.models.files import ADAPTER_FOLDER, CONFIG_FILE, WEIGHTS_FILE, trees_file
 from duvhuman.models.personal import PERSONAL_FILE
-from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.phrase_transformer import PhraseTransformer, read_config, write_config
 from duvhuman.models.trees import read_trees
 from duvhuman.train.adapters import add_adapter, save_adapter
-from duvhuman.train.calibrate import calibrate_adapter, calibrate_base
+from duvhuman.train.calibrate import TREES_SHARE, calibrate_adapter, calibrate_base
 from duvhuman.train.checkpoint import STATE_FILE, load_state, stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
@@ -232,6 +232,7 @@ def _fit(
         resume=_in_progress(run, stage), save_best=lambda: network.save_pretrained(save),
     )  # fmt: skip
     if stage == "base" and run.around.world.is_main:
+        write_config(replace(read_config(save), trees_share=TREES_SHARE), save / CONFIG_FILE)
         calibrate_base(save, run.data, instrument, run.around.device)
     _record(run, stage, config, task, result)
 

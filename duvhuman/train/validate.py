@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +35,8 @@ from duvhuman.train.teachers import Teachers
 VALIDATION_PHRASES = 192
 VALIDATION_SEED = 12345
 RIDGE_PARTS, RIDGE_NOTES = 100, 512
+PAIRS_ALONE = 4
+"""So many parts tell whether what a network says without its trees is constant."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,12 @@ class Validator:
         training = network.training
         network.eval()
         try:
-            loss = self.loss(network)
-            with nullcontext() if self._heard is None else trees_heard(network, self._heard):
-                return {"val_loss": loss} | quick_metrics(network, self._pairs)
+            found = {"val_loss": self.loss(network)}
+            if self._heard is None:
+                return found | quick_metrics(network, self._pairs)
+            alone = quick_metrics(network, self._pairs[:PAIRS_ALONE])  # trees vary whatever the network says
+            with trees_heard(network, self._heard):
+                return found | quick_metrics(network, self._pairs) | {"failed": alone["failed"]}
         finally:
             network.train(training)
 

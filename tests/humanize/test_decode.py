@@ -208,8 +208,29 @@ def test_the_spread_of_the_bins_has_no_say_where_the_users_dynamics_are_kept() -
 
 
 def test_velocities_stay_midi_velocities() -> None:
-    wide = decode_velocity(certain([0, 15] * 20), ModelConfig(velocity_gain=5.0))[0]
-    assert (wide.min(), wide.max()) == pytest.approx((1, 127), abs=1)
+    said, config = certain([4, 11] * 20), ModelConfig(velocity_gain=5.0)
+    loud, soft = (decode_velocity(said, config, level=level)[0] for level in (118.0, 10.0))
+    assert (loud.max(), soft.min()) == (127, 1)
+
+
+def test_what_is_far_away_has_its_say_in_where_the_part_lies() -> None:
+    said = certain(([7] * 4 + [10]) * 40)
+    for company in (None, np.sin(np.arange(200))):
+        velocity = decode_velocity(said, ModelConfig(velocity_gain=2.5), level=80.0, company=company)[0]
+        assert abs(velocity.mean() - 80) <= 0.5
+
+
+def test_a_note_that_is_far_away_is_so_in_company() -> None:
+    bins = np.full(200, 7)
+    bins[100] = 10
+    company = np.random.default_rng(0).normal(size=200)
+    company[100] = 0.0
+    alone, together = (
+        decode_velocity(certain(bins.tolist()), ModelConfig(velocity_gain=2.0), level=80.0, company=one)[0]
+        for one in (None, company)
+    )
+    for velocity in (alone, together):
+        assert velocity[100] - np.median(velocity) > 22
 
 
 def test_variation_goes_from_the_expected_value_to_the_drawn_one() -> None:
@@ -440,6 +461,17 @@ def test_a_note_written_a_little_into_the_next_stays_slurred_unless_it_is_of_a_c
     assert performed_beats(line, np.full(4, 1.0)) == pytest.approx([1.1, 1.0, 3.0, 2.0])
     chord = score([0, 0, 0.5], [60, 64, 65], length=0.55)
     assert performed_beats(chord, np.full(3, -1.0))[:2] == pytest.approx([0.275, 0.275])
+
+
+def test_each_hand_has_slurs_and_a_last_chord_of_its_own() -> None:
+    onset, hand = np.repeat(np.arange(8.0), 2), np.tile([0, 1], 8)
+    part = score(onset, np.where(hand == 0, 76, 40), length=np.where(hand == 0, 1.1, 1.0))
+    played = performed_beats(part, np.full(16, -1.0), hand)
+    assert played[hand == 0] == pytest.approx([1.1] * 7 + [0.55])  # nothing follows the last
+    assert played[hand == 1] == pytest.approx([0.5] * 8)
+    left = score([0, 0, 1, 2, 3, 4, 4.5], [40, 76, 76, 76, 76, 76, 76], length=[4.0, 1, 1, 1, 1, 0.5, 0.5])
+    assert performed_beats(left, np.full(7, -3.0), np.array([1, 0, 0, 0, 0, 0, 0]))[0] == pytest.approx(2.0)
+    assert performed_beats(left, np.full(7, -3.0))[0] == pytest.approx(0.5)
 
 
 def test_a_last_stab_is_staccato_beside_the_gap_before_it() -> None:

@@ -70,6 +70,8 @@ def test_a_part_that_ends_on_a_held_note_is_no_loop() -> None:
     assert held.score.onset_beats[held.own.stop] == 20.0  # it rings to its end
     length[-1] = 0.55
     assert looped(score(np.arange(33) / 2, 40, length=length)).score.onset_beats[held.own.stop] == pytest.approx(16.5)
+    length[-1] = 0.3
+    assert looped(score(np.arange(33) / 2, 40, length=length)).score.onset_beats[held.own.stop] == pytest.approx(16.5)
     unknown = np.append(length[:-1], np.nan)
     assert looped(score(np.arange(33) / 2, 40, length=unknown)).score.onset_beats[held.own.stop] == pytest.approx(16.5)
 

@@ -57,7 +57,7 @@ def test_the_command_measures_a_model_and_its_adapter_beside_the_trees_that_they
     data: PhraseData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "guitar"
-    network = tiny_network(instrument="guitar", std=0.3)
+    network = tiny_network(instrument="guitar", std=0.3, trees_share=TREES_SHARE)
     network.save_pretrained(model)
     save_adapter(add_adapter(network, TrainConfig()), model / "adapter", "duvhuman/guitar")
     order = ["calibrate", "guitar", "--model", str(model), "--data", data.name]
@@ -74,7 +74,7 @@ def test_the_command_measures_a_model_and_its_adapter_beside_the_trees_that_they
         assert main(order) == 0
         assert (model / "model.safetensors").read_bytes() == weights
         config = read_config(model)
-        assert config.trees_share == TREES_SHARE
+        assert config.trees_share == TREES_SHARE  # as it was
         told = read_personal(model / "adapter")["config"]
         gains.append((config.velocity_gain, told["velocity_gain"]))
         lines = capsys.readouterr().out.splitlines()
@@ -95,6 +95,7 @@ def test_the_command_measures_a_model_and_its_adapter_beside_the_trees_that_they
         ("bass", {}, "is a model for guitar, not for bass"),
         ("strings", {"instrument": "strings"}, "no training parts for strings"),
         ("guitar", {"feature_names": ["a"]}, "made for other features"),
+        ("guitar", {"instrument": "trunk"}, "says 'trunk', not 'guitar'; only bases are calibrated"),
     ],
 )
 def test_what_cannot_be_measured_is_left_as_it_is(
@@ -108,3 +109,14 @@ def test_what_cannot_be_measured_is_left_as_it_is(
     assert main(["calibrate", instrument, "--model", str(tmp_path), "--data", data.name]) == 1
     assert reason in capsys.readouterr().err
     assert config.read_bytes() == before
+
+
+def test_a_players_own_adapter_is_left_as_it_is(
+    data: PhraseData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = tiny_network(instrument="guitar")
+    network.save_pretrained(tmp_path)
+    save_adapter(add_adapter(network, TrainConfig()), tmp_path / "adapter", "duvhuman/guitar")
+    (tmp_path / "adapter" / "memory.safetensors").touch()
+    assert main(["calibrate", "guitar", "--model", str(tmp_path), "--data", data.name]) == 1
+    assert "is a personal adapter" in capsys.readouterr().err

@@ -301,6 +301,10 @@ def test_if_it_fails_the_old_data_stay_and_nothing_else(tmp_path: Path, monkeypa
             assert not (tmp_path / "new").exists()
 
 
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_if_it_fails_while_one_takes_the_place_of_the_other_the_old_data_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,21 +314,27 @@ def test_if_it_fails_while_one_takes_the_place_of_the_other_the_old_data_stay(
     write(pack, {"b.mid": song(part(lively(seed=7)))})
     rename, moved = Path.rename, 0
 
-    for failing in range(1, 7):  # an index, a shard and a table go, then others come
+    # An index, a shard and a table go, are said to be gone, and others come; then what is undone fails, too.
+    for failing in [(k,) for k in range(1, 8)] + [(k, k + 1) for k in range(2, 8)]:
 
-        def fail_once(path: Path, target: Path, failing: int = failing) -> Path:
+        def fail(path: Path, target: Path, failing: tuple[int, ...] = failing) -> Path:
             nonlocal moved
             if ".prepare" in f"{path}{target}":
                 moved += 1
-                if moved == failing:
+                if moved in failing:
                     raise KeyboardInterrupt
             return rename(path, target)
 
         moved = 0
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "rename", fail_once)
+            patch.setattr(Path, "rename", fail)
             with pytest.raises(KeyboardInterrupt):
                 prepare([Pack(pack)], out, parquet=True, force=True)
+        if len(failing) == 2:  # the next one begins with what is left to be undone
+            monkeypatch.setattr("duvhuman.train.prepare.Spool", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                prepare([Pack(pack)], out, parquet=True, force=True)
+            monkeypatch.undo()
         assert contents(out) == before
     prepare([Pack(pack)], out, parquet=True, force=True)
     assert len(PhraseData(out).parts) == 2

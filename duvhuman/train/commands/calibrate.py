@@ -20,7 +20,8 @@ def run(arguments: list[str]) -> None:
         prog="python -m duvhuman.train calibrate",
         description="Measure on training parts how far the velocities that a model and its adapter expect, with the "
         "trees that are heard beside them, have to be stretched to be as lively as players, and write that into their "
-        "configuration. Training does so itself: this is for a model whose trees are others.",
+        "configuration, with all else that decoding does for the instrument. Training does so itself: this is for a "
+        "model whose trees are others.",
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
     parser.add_argument("instrument", help="guitar, bass, keys or strings")
@@ -32,15 +33,21 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0 (default: auto)")
     args = parser.parse_args(arguments)
     instrument = get_instrument(args.instrument).name
-    from duvhuman.errors import DataError
+    from duvhuman.errors import DataError, ModelError
     from duvhuman.humanize.networks import check_fits
     from duvhuman.models.files import ADAPTER_FOLDER
+    from duvhuman.models.memory import MEMORY_FILE
+    from duvhuman.models.phrase_transformer import read_config
     from duvhuman.train.calibrate import GAINS, calibrate_adapter, calibrate_base
     from duvhuman.train.commands.common import choose_device, open_data
 
     adapter = args.model / ADAPTER_FOLDER
     has_adapter = adapter.is_dir()
     check_fits(args.model, adapter if has_adapter else None, instrument)
+    if (meant := read_config(args.model).instrument) != instrument:
+        raise ModelError(f"{args.model}: its config.json says {meant!r}, not {instrument!r}; only bases are calibrated")
+    if (adapter / MEMORY_FILE).exists():
+        raise ModelError(f"{adapter}: is a personal adapter, whose gains are its player's; move it away")
     device, data = choose_device(args.device), open_data(args.data, print)
     if not data.select(split="train", instrument=instrument):
         raise DataError(f"{data.name}: no training parts for {instrument}; prepare more data")

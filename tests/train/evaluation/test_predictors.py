@@ -61,7 +61,7 @@ def test_parts_are_flattened_in_their_middle_and_written_up_to_the_next_onset(tm
     data = write_data(tmp_path, [({"split": "valid"}, toy_performance(0))])
     (one,) = flat_pairs(data, data.parts, max_notes=100)
     assert one.played.velocity.tolist() == data.column("velocity")[70:170].tolist()
-    assert one.score.nominal_beats.tolist() == [0.5] * 99 + [4.0]
+    assert one.score.nominal_beats.tolist() == [0.5] * 100
     assert one.articulation[:-1].tolist() == [-1.0] * 99
 
 
