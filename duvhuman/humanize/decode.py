@@ -111,7 +111,9 @@ def decode_velocity(
             kept, spread, gain=config.velocity_gain, spread_share=config.spread_share, swell_gain=config.swell_gain,
             level=level,
         )  # fmt: skip
-        velocity = not_too_far(velocity if company is None else in_company(velocity, company), kept)
+        velocity = velocity if company is None else in_company(velocity, company)
+        if config.spread_share > 0:  # else a take tells how far this player goes
+            velocity = not_too_far(velocity, kept)
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), no_tails(uniform))
@@ -180,7 +182,7 @@ def in_company(velocity: FloatArray, company: FloatArray) -> FloatArray:
 def not_too_far(velocity: FloatArray, expected: FloatArray) -> FloatArray:
     """(N,) stretched velocities, those nearer to the notes around them that a stretch took further away than `FAR`.
 
-    What is expected itself to be as far away stays: it is known, from a take, say.
+    What is expected itself to be as far away stays.
     """
     middle = local_mean(velocity, SWELL_NOTES)
     away, own = velocity - middle, np.abs(expected - local_mean(expected, SWELL_NOTES))

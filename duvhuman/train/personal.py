@@ -32,7 +32,6 @@ from duvhuman.humanize.decode import (
     decode_velocity,
     keep_detail,
     local_mean,
-    not_too_far,
     stretched,
 )
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
@@ -336,12 +335,9 @@ class _Fit:
         velocity, middle = np.concatenate(kept), np.concatenate([local_mean(passage) for passage in kept])
         gain = self._gain(velocity, middle) if stretch is None else stretch
         wide = [
-            not_too_far(
-                stretched(
-                    passage, heard.spread[low:high], gain=gain, spread_share=config.spread_share,
-                    swell_gain=config.swell_gain,
-                ),
-                passage,
+            stretched(
+                passage, heard.spread[low:high], gain=gain, spread_share=config.spread_share,
+                swell_gain=config.swell_gain,
             )
             for passage, (low, high) in zip(kept, self._spans(), strict=True)
         ]
