@@ -61,8 +61,7 @@ class Example:
 
 
 def train_company(
-    data: PhraseData, folder: Path, teachers: Sequence[Path], out: Path, log: Callable[[str], None], *,
-    max_notes: int = MOST_NOTES,
+    data: PhraseData, folder: Path, teachers: Sequence[Path], out: Path, log: Callable[[str], None]
 ) -> Path:  # fmt: skip
     """Train on what teachers expect of parts that they do not know, and write the network into `out`; its file.
 
@@ -89,10 +88,10 @@ def train_company(
     for teacher, (fold, folds) in zip(teachers, left_out, strict=True):
         network = PhraseTransformer.from_pretrained(teacher)  # without trees, which know all songs
         rows = [
-            row for row in data.select(split="train")
-            if row.instrument in INSTRUMENTS and fold_of(row.song, folds) == fold and (folder / row.source).is_file()
+            row for name in INSTRUMENTS for row in data.select(split="train", instrument=name)
+            if fold_of(row.song, folds) == fold and (folder / row.source).is_file()
         ]  # fmt: skip
-        for case in cases(data, folder, rows, max_notes):
+        for case in cases(data, folder, rows, MOST_NOTES):
             packs.add(case.pack)
             alone = perform(network, case.pair.score, written_flat(case.pair)).velocity
             examples.append(Example(
