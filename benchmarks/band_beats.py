@@ -35,13 +35,13 @@ from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.midi.notes import Part
 from duvhuman.rhythm.band import FEWEST_NOTES, FEWEST_PARTS, chords_of, find_beats, has_drums, is_band
 from duvhuman.rhythm.style import Style
-from duvhuman.train.bands import parts_of
+from duvhuman.train.company.parts import parts_of
+from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts
 from duvhuman.train.evaluation.predictors import flat_pair, model_predictor, score_pairs
 from duvhuman.train.evaluation.report import sample_parts
-from duvhuman.train.storage import PartRow
+from duvhuman.train.pairs.deadpan import Pair
 
 DRIFT = 0.03
 """The standard deviation of the logarithm of the tempo, which wanders within some five seconds."""

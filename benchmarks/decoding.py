@@ -39,11 +39,11 @@ from duvhuman.models.config import ModelConfig
 from duvhuman.models.player import read_player
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.metrics import mean_over_parts
 from duvhuman.train.evaluation.predictors import Prediction, flat_pair, metrics_of, model_predictor, written_flat
 from duvhuman.train.evaluation.report import sample_parts
 from duvhuman.train.evaluation.two_sample import two_sample_auc
+from duvhuman.train.pairs.deadpan import Pair
 
 REACHES = (48, 192, 512, 2048)
 DETAILS = (1.0, 0.8, 0.6, 0.5, 0.4, 0.2, 0.0)

@@ -25,10 +25,10 @@ from plain_errors import run
 from duvhuman.humanize.score import FloatArray
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.metrics import mean_over_parts
 from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs, written_flat
 from duvhuman.train.evaluation.report import sample_parts
+from duvhuman.train.pairs.deadpan import Pair
 
 LEVELS = (48, 64, 80, 96, 112)
 

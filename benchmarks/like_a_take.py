@@ -10,7 +10,7 @@ Of a part at most the middle `--max-notes` notes are used. Parts are drawn by th
 pack as of another while they last. Times are those of one fit, without the import of PEFT and the network's reading.
 SD ratio: the velocities' spread over the player's; articulation MAE: of ln(performed / written duration), on the same
 notes. With `--hear` only parts are judged that others are played with, with dynamics, in the MIDI files that `prepare`
-read (in these folders), and "in company" the adapter also hears these in the second half, as `following.py` has it.
+read (in these folders), and "in company" the adapter also hears these in the second half, as `company.py` has it.
 
     python benchmarks/like_a_take.py --data prepared --max-parts 60
     python benchmarks/like_a_take.py --data prepared --max-parts 60 --hear ~/midi/lakh ~/midi/pop909
@@ -29,23 +29,23 @@ import numpy as np
 import torch
 from plain_errors import run
 
-from duvhuman.humanize.following import TAKE_SHARE, company
+from duvhuman.humanize.company import TAKE_SHARE, company
 from duvhuman.humanize.perform import perform
 from duvhuman.humanize.score import BoolArray, FloatArray, gap_to_next_onset
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
 from duvhuman.models.store import find_adapter, find_model
-from duvhuman.train.bands import band_of
+from duvhuman.train.company.parts import band_of
+from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.evaluation.metrics import articulation_metrics, bootstrap_interval, velocity_metrics
 from duvhuman.train.evaluation.predictors import written_flat
 from duvhuman.train.evaluation.report import sample_parts
-from duvhuman.train.performance import Performance
-from duvhuman.train.personal import fit_personal
-from duvhuman.train.storage import PartRow
-from duvhuman.train.takes import Passage, bar_contents, bars_of
+from duvhuman.train.pairs.deadpan import Pair, pair_as_written
+from duvhuman.train.pairs.performance import Performance
+from duvhuman.train.personal.fit import fit_personal
+from duvhuman.train.personal.takes import Passage, bar_contents, bars_of
 
 FEWEST_TAKE_NOTES, FEWEST_JUDGED_NOTES = 32, 16
 HEADINGS = (

@@ -1,4 +1,4 @@
-"""Learn what makes two notes alike to a player: the weights in `duvhuman.train.likeness`.
+"""Learn what makes two notes alike to a player: the weights in `duvhuman.train.personal.likeness`.
 
 A part's first half is the take, as in `like_a_take.py`; what the network (base and adapter) does not expect there is
 remembered, and corrects what it expects of those bars of the second half that the take does not hold. By gradient
@@ -39,9 +39,9 @@ from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair, pair_as_written
-from duvhuman.train.encode import RANGES
-from duvhuman.train.likeness import FAMILIES, IMPORTANCE, family_of, remembered
+from duvhuman.train.pairs.deadpan import Pair, pair_as_written
+from duvhuman.train.pairs.encode import RANGES
+from duvhuman.train.personal.likeness import FAMILIES, IMPORTANCE, family_of, remembered
 
 BATCH, LEARNING_RATE = 24, 0.08
 VELOCITY, ARTICULATION = 0, 1

@@ -28,12 +28,12 @@ from duvhuman.humanize.features import compute_features
 from duvhuman.humanize.score import FloatArray, Hints
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.midi.notes import Part
-from duvhuman.train.bands import parts_of
+from duvhuman.train.company.parts import parts_of
+from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import bootstrap_interval, correlation
 from duvhuman.train.evaluation.predictors import flat_pair
 from duvhuman.train.evaluation.report import sample_parts
-from duvhuman.train.storage import PartRow
 
 TOGETHER_BEATS = 0.07
 """Notes that begin within so many beats begin together."""

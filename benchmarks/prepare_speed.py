@@ -27,8 +27,8 @@ from pathlib import Path
 import numpy as np
 from plain_errors import run
 
+from duvhuman.train.data.read_midi import FileGroup, find_files, read_group
 from duvhuman.train.prepare import GROUP_FILES, Pack, prepare
-from duvhuman.train.read_midi import FileGroup, find_files, read_group
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from plain_errors import run
 from duvhuman.humanize.score import BoolArray, FloatArray
 from duvhuman.rhythm.cues import find_cues
 from duvhuman.rhythm.metre import CHORD_SECONDS, UNITS
+from duvhuman.train.data.rhythm import CueTable, write_down
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.notate import count_cues
-from duvhuman.train.rhythm import CueTable, write_down
 
 SPAN = 16
 HEADINGS = ("metre", "written in", "downbeat F", "beat F", "gaps right", f"{SPAN} chords right")

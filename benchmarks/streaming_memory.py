@@ -24,9 +24,9 @@ import numpy as np
 from plain_errors import run
 
 from duvhuman.humanize.score import IntArray
-from duvhuman.train.history import History
-from duvhuman.train.parts import not_alive
-from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
+from duvhuman.train.data.parts import not_alive
+from duvhuman.train.data.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
+from duvhuman.train.run.history import History
 
 LIMIT_BYTES = 2_000_000_000
 PART_NOTES = 1600

@@ -24,12 +24,12 @@ from duvhuman.models.config import DURATION_EDGES, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 from duvhuman.train.commands.common import choose_device
 from duvhuman.train.config import TrainConfig
+from duvhuman.train.data.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.encode import Batch
-from duvhuman.train.feed import Feed
-from duvhuman.train.losses import learning_rate, loss_terms
-from duvhuman.train.step import Stepper, choose_precision
-from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart
+from duvhuman.train.pairs.encode import Batch
+from duvhuman.train.run.feed import Feed
+from duvhuman.train.run.losses import learning_rate, loss_terms
+from duvhuman.train.run.step import Stepper, choose_precision
 
 PHRASES, NOTES, EPOCHS = 102_878, 128, 20
 PART_PHRASES = 64

@@ -30,10 +30,10 @@ from duvhuman.humanize.features import compute_features
 from duvhuman.humanize.score import FloatArray, Hints
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.metrics import bootstrap_interval, correlation
 from duvhuman.train.evaluation.predictors import flat_pair
 from duvhuman.train.evaluation.report import sample_parts
+from duvhuman.train.pairs.deadpan import Pair
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ from duvhuman.instruments import INSTRUMENTS, instrument_of_program
 from duvhuman.midi.notes import NoteTable, read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.train.data.parts import not_alive
+from duvhuman.train.data.read_midi import find_files
 from duvhuman.train.evaluation.metrics import bootstrap_interval, correlation
-from duvhuman.train.parts import not_alive
-from duvhuman.train.read_midi import find_files
 
 KEYS = INSTRUMENTS["keys"]
 MOST_NOTES, FEWEST_NOTES = 1024, 16

@@ -31,10 +31,10 @@ from duvhuman.humanize.score import FloatArray, chord_starts, neighbours, separa
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.metrics import mean_over_parts, velocity_metrics
 from duvhuman.train.evaluation.predictors import flat_pairs, written_flat
 from duvhuman.train.evaluation.report import sample_parts
+from duvhuman.train.pairs.deadpan import Pair
 
 MARKS = (16, 33, 49, 64, 80, 96, 112, 126)
 """Velocities of ppp, pp, p, mp, mf, f, ff and fff, as programs for notation play them."""

@@ -27,9 +27,9 @@ from plain_errors import run
 from duvhuman.humanize.score import Score
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs
 from duvhuman.train.evaluation.report import sample_parts
+from duvhuman.train.pairs.deadpan import Pair
 
 Rewriting = Callable[[Score], Score]
 """The same notes in the same order, written in another way, in beats of the same performance."""

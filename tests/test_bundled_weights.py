@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import duvhuman
+from duvhuman.humanize.company import COLUMNS
 from duvhuman.humanize.features import feature_names
-from duvhuman.humanize.following import COLUMNS
 from duvhuman.models.company import COMPANY_FOLDER, load_company
 from duvhuman.models.files import TREES_FILE, TREES_FOLDER
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config

@@ -17,8 +17,8 @@ import numpy as np
 
 from duvhuman.errors import DataError, warn
 from duvhuman.humanize.balance import balanced, hands_of, written_balance
+from duvhuman.humanize.company import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.decode import duration_bin, most_growth, velocity_bin
-from duvhuman.humanize.following import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.lengths import fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
 from duvhuman.humanize.networks import load_network

@@ -91,7 +91,7 @@ def decode_velocity(
     ----------
     variation : 0 is the expected performance, 1 a draw from the predicted bins.
     uniform : (N,) the draws in 0..1, needed if `variation` is not 0.
-    company : (N,) by how many SDs notes are louder in company (`duvhuman.humanize.following`); None: played alone.
+    company : (N,) by how many SDs notes are louder in company (`duvhuman.humanize.company`); None: played alone.
     contour_given : whether the network was given the contour hint; then the company is not heeded.
     level : where the mean of all lies that is expected, give or take half a velocity, or a draw's `MOST_DRIFT`: it is
         moved there by a whole number, so that an edit elsewhere hardly ever moves a note, but in short loops; then

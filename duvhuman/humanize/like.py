@@ -116,8 +116,8 @@ def personal_adapter(
     DuvhumanWarning
         If another instrument's take is used, a take is left out, or the cache cannot be written.
     """
-    from duvhuman.train.personal import RECIPE, fit_personal  # training is imported where it is asked for
-    from duvhuman.train.takes import read_takes
+    from duvhuman.train.personal.fit import RECIPE, fit_personal  # training is imported where it is asked for
+    from duvhuman.train.personal.takes import read_takes
 
     check_fits(model, start, instrument.name)
     # Before the cache is asked: what it warns of holds for a cached adapter, too.

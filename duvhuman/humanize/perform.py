@@ -246,7 +246,7 @@ def perform(
     by_contour : play by the contour of the written velocities, which is coarse, in place of themselves: where they are
         the player's, what is judged must not be what was given.
     hand : (N,) which hand plays a note, if that is known.
-    company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.following`); heeded if
+    company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.company`); heeded if
         what is written is flat or not kept. None: the part is played alone.
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
     """

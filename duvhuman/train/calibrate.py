@@ -23,7 +23,6 @@ from duvhuman.models.personal import write_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer, write_config
 from duvhuman.models.player import read_player
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.predictors import (
     flat_pairs,
     model_predictor,
@@ -31,6 +30,7 @@ from duvhuman.train.evaluation.predictors import (
     written_as_played,
     written_flat,
 )
+from duvhuman.train.pairs.deadpan import Pair
 from duvhuman.train.tasks import PAIR_NOTES
 
 CALIBRATION_PARTS = 160

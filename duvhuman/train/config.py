@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from duvhuman.errors import OptionError
-from duvhuman.train.deadpan import TEMPO_OCTAVES
-from duvhuman.train.parts import SHORTEST_PHRASE, fraction_of
+from duvhuman.train.data.parts import SHORTEST_PHRASE, fraction_of
+from duvhuman.train.pairs.deadpan import TEMPO_OCTAVES
 
 STAGES = ("shallow", "trunk", "base", "lora")
 """A trunk of few layers, the full trunk grown from it (both over all instruments), one instrument, its adapter."""
@@ -59,10 +59,10 @@ class TrainConfig:
     n_layers, d_model, n_heads, d_ff, max_len : the network. With weights to start from theirs hold, but for `n_layers`:
         more layers than they have are grown by repeating theirs.
     boundary_weight, regression_weight, classification_weight, ordinal_weight, shape_weight : of the loss terms.
-    teacher_share : how much of the losses of bins and regressions is what teachers expect (`duvhuman.train.teachers`),
-        0 to below 1; the rest is what was played.
+    teacher_share : how much of the losses of bins and regressions is what teachers expect
+        (`duvhuman.train.run.teachers`), 0 to below 1; the rest is what was played.
     fold : "2/5" leaves out the second of five folds of songs, so that the network can teach them; empty: none.
-    extra : whether extra parts (see `duvhuman.train.storage.PartRow`) are trained on, too.
+    extra : whether extra parts (see `duvhuman.train.data.storage.PartRow`) are trained on, too.
     precision : "bf16", "float32" or "auto": bf16 on CUDA, on a CPU whichever multiplies matrices faster.
     early_stopping : epochs without a better validation loss after which training ends; 0 is never.
     stop_after : epochs after which this stage ends before its schedule does, for the next one to go on; 0 is never.

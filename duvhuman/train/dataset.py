@@ -19,12 +19,8 @@ from numpy.typing import NDArray
 from duvhuman.errors import DataError
 from duvhuman.humanize.features import CONTEXT_NOTES
 from duvhuman.humanize.score import IntArray, Score, concatenated_ranges
-from duvhuman.train.deadpan import TEMPO_OCTAVES
-from duvhuman.train.draws import Draws, phrase_keys
-from duvhuman.train.encode import Batch, encode, tilted
-from duvhuman.train.parts import FEWEST_WANTED, SHORTEST_PHRASE
-from duvhuman.train.performance import Performance
-from duvhuman.train.storage import (
+from duvhuman.train.data.parts import FEWEST_WANTED, SHORTEST_PHRASE
+from duvhuman.train.data.storage import (
     ADDED_COLUMNS,
     COLUMNS,
     TEMPO_UNIT,
@@ -38,6 +34,10 @@ from duvhuman.train.storage import (
     number_notes,
     read_dataset,
 )
+from duvhuman.train.pairs.deadpan import TEMPO_OCTAVES
+from duvhuman.train.pairs.draws import Draws, phrase_keys
+from duvhuman.train.pairs.encode import Batch, encode, tilted
+from duvhuman.train.pairs.performance import Performance
 
 DIGEST_STEP = 101
 """Of the notes every so manyth is looked at to tell one data set from another."""

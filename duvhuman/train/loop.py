@@ -23,14 +23,14 @@ from duvhuman.errors import DataError, OptionError
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.checkpoint import load_state, save_state
 from duvhuman.train.config import TrainConfig
-from duvhuman.train.distributed import ALONE, World
-from duvhuman.train.encode import Batch
-from duvhuman.train.feed import Feed, Plan
-from duvhuman.train.history import EventWriter, History, can_draw, draw_curves
-from duvhuman.train.losses import learning_rate
-from duvhuman.train.progress import ProgressLine
-from duvhuman.train.step import Stepper, choose_precision, speaking_of_memory
-from duvhuman.train.validate import Task, Validator, floors, summary_of
+from duvhuman.train.pairs.encode import Batch
+from duvhuman.train.run.distributed import ALONE, World
+from duvhuman.train.run.feed import Feed, Plan
+from duvhuman.train.run.history import EventWriter, History, can_draw, draw_curves
+from duvhuman.train.run.losses import learning_rate
+from duvhuman.train.run.progress import ProgressLine
+from duvhuman.train.run.step import Stepper, choose_precision, speaking_of_memory
+from duvhuman.train.run.validate import Task, Validator, floors, summary_of
 
 CHECKPOINT_SECONDS = 120.0
 CHECKPOINT_STEPS = 1000

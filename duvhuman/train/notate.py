@@ -1,7 +1,7 @@
-"""Write down the recordings of a data set that have no beat: `duvhuman.train.rhythm` for all their notes.
+"""Write down the recordings of a data set that have no beat: `duvhuman.train.data.rhythm` for all their notes.
 
-`duvhuman.train.deadpan` then shows these parts as scores, with an even tempo and bars. Scores have both, and a network
-that has seen recordings without any, or with bars that begin anywhere, does not know what to make of them.
+`duvhuman.train.pairs.deadpan` then shows these parts as scores, with an even tempo and bars. Scores have both, and a
+network that has seen recordings without any, or with bars that begin anywhere, does not know what to make of them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from duvhuman.errors import DataError
 from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_starts, onset_seconds
 from duvhuman.rhythm.cues import find_cues
 from duvhuman.rhythm.metre import UNITS, Metre
+from duvhuman.train.data.engines import Engine, LocalPool, ThisProcess, in_order
+from duvhuman.train.data.rhythm import COUNTED, METRES, CueTable, write_down
+from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.engines import Engine, LocalPool, ThisProcess, in_order
-from duvhuman.train.rhythm import COUNTED, METRES, CueTable, write_down
-from duvhuman.train.storage import PartRow
 
 COUNTED_PARTS = 400
 """Cues are counted on so many parts of the instrument whose beats are known, drawn with a fixed seed."""
@@ -43,7 +43,7 @@ class Notated:
 
 @dataclass(frozen=True)
 class _Part:
-    """A part to write down: its chords as `duvhuman.train.rhythm` wants them."""
+    """A part to write down: its chords as `duvhuman.train.data.rhythm` wants them."""
 
     row: PartRow
     seconds: FloatArray

@@ -24,13 +24,13 @@ from duvhuman import __version__
 from duvhuman.errors import DataError, DuvhumanError, FileError, OptionError
 from duvhuman.humanize.keyed import KeyArray
 from duvhuman.humanize.score import BoolArray, IntArray
-from duvhuman.train.engines import Engine, LocalPool, ThisProcess, in_order
-from duvhuman.train.parquet import require_pyarrow, write_parquet
-from duvhuman.train.parts import VALID_SHARE, fraction_of
-from duvhuman.train.read_midi import FileGroup, Pack, ReadGroup, find_files, read_group
-from duvhuman.train.songs import group_songs
-from duvhuman.train.spool import Spool
-from duvhuman.train.storage import DATASET_FILE, SHARDS, PartRow, StoredPart, is_shard, write_dataset
+from duvhuman.train.data.engines import Engine, LocalPool, ThisProcess, in_order
+from duvhuman.train.data.parquet import require_pyarrow, write_parquet
+from duvhuman.train.data.parts import VALID_SHARE, fraction_of
+from duvhuman.train.data.read_midi import FileGroup, Pack, ReadGroup, find_files, read_group
+from duvhuman.train.data.songs import group_songs
+from duvhuman.train.data.spool import Spool
+from duvhuman.train.data.storage import DATASET_FILE, SHARDS, PartRow, StoredPart, is_shard, write_dataset
 
 __all__ = ["Pack", "Summary", "prepare"]
 
@@ -264,7 +264,7 @@ def _groups(files: dict[Pack, list[str]]) -> Iterator[FileGroup]:
 
 def _engine(jobs: int, ray: str | None) -> Engine[FileGroup, ReadGroup]:
     if ray is not None:
-        from duvhuman.train.ray_engine import RayCluster
+        from duvhuman.train.data.ray_engine import RayCluster
 
         return RayCluster(ray)
     return LocalPool(read_group, jobs) if jobs > 1 else ThisProcess(read_group)

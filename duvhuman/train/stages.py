@@ -33,13 +33,13 @@ from duvhuman.train.calibrate import TREES_SHARE, calibrate_adapter, calibrate_b
 from duvhuman.train.checkpoint import STATE_FILE, load_state, stage_in_progress
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.feed import Feed
-from duvhuman.train.history import draw_curves
 from duvhuman.train.loop import Result, Surroundings, check_goes_on, digests_of, fit
 from duvhuman.train.record import EARLIER, PACKS, TRUNK, earlier_stages, read_record, write_record
+from duvhuman.train.run.feed import Feed
+from duvhuman.train.run.history import draw_curves
+from duvhuman.train.run.teachers import Teachers
+from duvhuman.train.run.validate import VALIDATION_SEED, Task, validation_phrases
 from duvhuman.train.tasks import task_of
-from duvhuman.train.teachers import Teachers
-from duvhuman.train.validate import VALIDATION_SEED, Task, validation_phrases
 
 
 @dataclass(frozen=True)

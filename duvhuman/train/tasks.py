@@ -15,12 +15,12 @@ import numpy as np
 from duvhuman.errors import DataError
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.train.config import TrainConfig
+from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.predictors import flat_pairs
-from duvhuman.train.storage import PartRow
-from duvhuman.train.teachers import Teachers
-from duvhuman.train.validate import Task
+from duvhuman.train.pairs.deadpan import Pair
+from duvhuman.train.run.teachers import Teachers
+from duvhuman.train.run.validate import Task
 
 MOST_PAIRS, PAIR_NOTES = 24, 384
 

@@ -29,10 +29,10 @@ from duvhuman.humanize.windows import window_features, window_starts
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.files import TREES_FILE
 from duvhuman.models.trees import NODES, instrument_number, save_trees
+from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pair
 from duvhuman.train.record import PACKS
-from duvhuman.train.storage import PartRow
 
 MOST_NOTES = 2048
 """So many notes in the middle of a part are learnt from."""

@@ -20,10 +20,10 @@ from toys import PART_NOTES, pair, toy_performance, write_data
 
 from duvhuman.errors import DataError
 from duvhuman.rhythm.style import Style
+from duvhuman.train.data.read_midi import Pack
+from duvhuman.train.data.storage import write_dataset
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.prepare import prepare
-from duvhuman.train.read_midi import Pack
-from duvhuman.train.storage import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS, EXAMPLES = ROOT / "benchmarks", ROOT / "examples" / "midi"
@@ -215,9 +215,9 @@ def test_beats_that_are_hidden_are_found_again(run: Run, tmp_path: Path) -> None
 def test_parts_follow_drums_that_they_swell_with(run: Run, tmp_path: Path) -> None:
     songs = swelling_songs(tmp_path / "songs")
     prepare([Pack(songs)], tmp_path / "prepared", valid_share=0.4)
-    printed = run("following", songs, "guitar", "--data", tmp_path / "prepared")
+    printed = run("company", songs, "guitar", "--data", tmp_path / "prepared")
     told(printed, r"guitar \| \d \| -?0\.[01]\d* \| 0\.[5-9]")
-    assert run("following", songs, "guitar", "--data", tmp_path / "prepared", "--no-doubles") == printed
+    assert run("company", songs, "guitar", "--data", tmp_path / "prepared", "--no-doubles") == printed
 
 
 def test_with_a_take_parts_follow_too(run: Run, tmp_path: Path) -> None:

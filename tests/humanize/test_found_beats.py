@@ -21,7 +21,7 @@ from duvhuman.midi.interop import open_midi
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.rhythm.band import find_beats
-from duvhuman.train.takes import read_takes
+from duvhuman.train.personal.takes import read_takes
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

@@ -27,8 +27,8 @@ from duvhuman.humanize.like import CACHE_VARIABLE, cache_folder, instruments_of,
 from duvhuman.instruments import DRUM_CHANNEL
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
-from duvhuman.train import personal
-from duvhuman.train.takes import read_takes
+from duvhuman.train.personal import fit as personal
+from duvhuman.train.personal.takes import read_takes
 
 NOTES = 128
 

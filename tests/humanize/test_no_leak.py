@@ -16,12 +16,12 @@ from duvhuman.humanize.score import Hints, score_of
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.models.config import ModelConfig
+from duvhuman.train.data.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import deadpan, pair_as_written
-from duvhuman.train.draws import Draws
-from duvhuman.train.encode import HINT_CHANCES, Batch
-from duvhuman.train.performance import Performance
-from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
+from duvhuman.train.pairs.deadpan import deadpan, pair_as_written
+from duvhuman.train.pairs.draws import Draws
+from duvhuman.train.pairs.encode import HINT_CHANCES, Batch
+from duvhuman.train.pairs.performance import Performance
 
 N, MAX_LEN = 600, 128
 HINTS = [i for i, name in enumerate(feature_names()) if name.split("_")[0] in ("level", "range", "swell", "accent")]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from duvhuman.errors import ModelError
-from duvhuman.humanize.following import COLUMNS
+from duvhuman.humanize.company import COLUMNS
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.company import COMPANY_FILE, CompanyNetwork, load_company, save_company
 

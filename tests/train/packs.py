@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from builders import Note, part, song
 
+from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.prepare import Pack, Summary, prepare
-from duvhuman.train.storage import PartRow
 
 BEAT = 480
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from toys import columns, numbered, toy_performance, write_data
 
+from duvhuman.train.data.parts import FEWEST_WANTED, SHORTEST_PHRASE
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.parts import FEWEST_WANTED, SHORTEST_PHRASE
 
 
 def test_parts_are_selected_by_split_instrument_and_hand(tmp_path: Path) -> None:

@@ -17,15 +17,16 @@ from toys import same_weights, tiny_network, toy_data, toy_performance, weights,
 
 from duvhuman.errors import DataError, FileError, OptionError
 from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.train import loop, validate
+from duvhuman.train import loop
 from duvhuman.train.checkpoint import load_state, save_state, stage_in_progress
 from duvhuman.train.config import TrainConfig, fold_of
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pairs
-from duvhuman.train.history import History
 from duvhuman.train.loop import Result, Surroundings, fit
-from duvhuman.train.step import Stepper
-from duvhuman.train.validate import Task
+from duvhuman.train.run import validate
+from duvhuman.train.run.history import History
+from duvhuman.train.run.step import Stepper
+from duvhuman.train.run.validate import Task
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(epochs=3, batch_size=4, lr=3e-3, warmup_steps=2, precision="float32", seed=11)

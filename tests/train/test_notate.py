@@ -14,10 +14,10 @@ from duvhuman.errors import DataError
 from duvhuman.rhythm.metre import UNITS
 from duvhuman.train import notate as module
 from duvhuman.train.__main__ import main
+from duvhuman.train.data.rhythm import COUNTED
+from duvhuman.train.data.storage import TICKS_PER_BEAT
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.notate import Notated, notate
-from duvhuman.train.rhythm import COUNTED
-from duvhuman.train.storage import TICKS_PER_BEAT
 
 NAN = float("nan")
 

@@ -15,7 +15,7 @@ from duvhuman.models.phrase_transformer import read_config
 from duvhuman.train import loop
 from duvhuman.train.__main__ import main
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.history import History
+from duvhuman.train.run.history import History
 
 Train = Callable[..., int]
 

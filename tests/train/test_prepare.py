@@ -17,11 +17,11 @@ from prepared_folders import contents
 import duvhuman
 from duvhuman.errors import DataError, FileError, OptionError
 from duvhuman.train import prepare as prepare_module
-from duvhuman.train import spool
+from duvhuman.train.data import spool
+from duvhuman.train.data.spool import NOTE_BYTES
+from duvhuman.train.data.storage import COLUMNS, DATASET_FILE
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.prepare import Pack, prepare
-from duvhuman.train.spool import NOTE_BYTES
-from duvhuman.train.storage import COLUMNS, DATASET_FILE
 
 # What is kept.
 
@@ -290,7 +290,7 @@ def test_if_it_fails_the_old_data_stay_and_nothing_else(tmp_path: Path, monkeypa
         raise KeyboardInterrupt
 
     for failure, expected in ((full, FileError), (ended, KeyboardInterrupt)):
-        for place in ("duvhuman.train.spool.Spool._write", "duvhuman.train.storage._write_shard"):
+        for place in ("duvhuman.train.data.spool.Spool._write", "duvhuman.train.data.storage._write_shard"):
             with monkeypatch.context() as patch:
                 patch.setattr(place, failure)
                 for folder in (out, tmp_path / "new"):

@@ -91,7 +91,7 @@ def test_ctrl_c_is_answered(
     def ended(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("duvhuman.train.read_midi.read_file", ended)
+    monkeypatch.setattr("duvhuman.train.data.read_midi.read_file", ended)
     with pytest.raises(KeyboardInterrupt):
         run([str(midi_folder(tmp_path / "pack", 1)), "--out", str(tmp_path / "out"), "--jobs", "1"])
     assert capsys.readouterr().err == f"interrupted; {tmp_path / 'out'} is as it was\n"

@@ -14,7 +14,7 @@ import pytest
 
 from duvhuman.train.checkpoint import load_state
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.history import History
+from duvhuman.train.run.history import History
 
 CONFIG = """\
 [base]

@@ -31,9 +31,9 @@ from duvhuman.train.evaluation.predictors import (
     written_as_played,
     written_flat,
 )
-from duvhuman.train.history import History
 from duvhuman.train.loop import Surroundings
 from duvhuman.train.record import earlier_stages, read_record
+from duvhuman.train.run.history import History
 from duvhuman.train.stages import Run, grown, has_model, train_base, train_lora, train_trunk
 
 CPU = torch.device("cpu")

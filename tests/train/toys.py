@@ -19,11 +19,11 @@ from duvhuman.humanize.score import Score
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.train.data.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair
-from duvhuman.train.encode import Batch
-from duvhuman.train.performance import Performance
-from duvhuman.train.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
+from duvhuman.train.pairs.deadpan import Pair
+from duvhuman.train.pairs.encode import Batch
+from duvhuman.train.pairs.performance import Performance
 
 Columns = dict[str, np.ndarray]
 PART_NOTES = 240

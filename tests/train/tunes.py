@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from duvhuman.rhythm.metre import UNITS
-from duvhuman.train.rhythm import LevelMetre
+from duvhuman.train.data.rhythm import LevelMetre
 
 
 def tune(metre: LevelMetre, bars: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

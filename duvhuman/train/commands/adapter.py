@@ -53,8 +53,8 @@ def run(arguments: list[str]) -> None:
     from duvhuman.midi.interop import open_midi
     from duvhuman.models.store import find_adapter, find_model
     from duvhuman.train.commands.common import choose_device
-    from duvhuman.train.personal import fit_personal
-    from duvhuman.train.takes import read_takes
+    from duvhuman.train.personal.fit import fit_personal
+    from duvhuman.train.personal.takes import read_takes
 
     model = find_model(instrument.name, args.model)
     start = find_adapter(instrument.name, "default", model)

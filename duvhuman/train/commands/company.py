@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> None:
     )  # fmt: skip
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="a folder for company.safetensors")
     args = parser.parse_args(arguments)
-    from duvhuman.train.company import train_company
+    from duvhuman.train.company.fit import train_company
     from duvhuman.train.dataset import PhraseData
 
     path = train_company(PhraseData(args.data), args.folder, args.teachers, args.out, print)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from duvhuman.errors import DataError, ModelError, OptionError
 from duvhuman.train.config import STAGES, TrainConfig, changed, load_config, stages_in
-from duvhuman.train.order import RUN_FILE, Order
 from duvhuman.train.record import TRUNK, read_record
+from duvhuman.train.run.order import RUN_FILE, Order
 
 
 def wanted_stages(name: str, args: argparse.Namespace) -> tuple[str, ...]:

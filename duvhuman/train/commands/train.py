@@ -25,15 +25,15 @@ from duvhuman.errors import DataError, FileError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.train.commands.orders import new_order, resumed_order, wanted_stages
 from duvhuman.train.config import PACK_KEYS, TrainConfig, packs_named
-from duvhuman.train.order import Order
 from duvhuman.train.record import TRUNK, read_record
+from duvhuman.train.run.order import Order
 
 if TYPE_CHECKING:
     import torch
 
     from duvhuman.train.dataset import PhraseData
-    from duvhuman.train.distributed import World
     from duvhuman.train.loop import Surroundings
+    from duvhuman.train.run.distributed import World
     from duvhuman.train.stages import Run
 
 ALL = "all"
@@ -60,8 +60,8 @@ def run(arguments: list[str]) -> None:
     if args.resume is not None and (args.config is not None or args.out is not None or args.force):
         raise OptionError("--resume goes on in the run's folder as configured there: without --config, --out, --force")
     from duvhuman.train.commands.common import choose_device
-    from duvhuman.train.distributed import joined_world
-    from duvhuman.train.malloc import keep_freed_memory
+    from duvhuman.train.run.distributed import joined_world
+    from duvhuman.train.run.malloc import keep_freed_memory
 
     keep_freed_memory()
     with joined_world(choose_device(args.device)) as (world, device), _asked_to_stop(alone=world.size == 1) as stop:

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from duvhuman.humanize.score import IntArray
-from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.metrics import articulation_metrics, mean_over_parts, velocity_metrics
-from duvhuman.train.takes import bar_contents, bars_of
+from duvhuman.train.pairs.deadpan import Pair
+from duvhuman.train.personal.takes import bar_contents, bars_of
 
 FEWEST_NOTES = 32
 """Parts with fewer repeated notes are left out."""

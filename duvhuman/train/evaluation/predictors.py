@@ -18,12 +18,12 @@ from duvhuman.humanize.perform import perform
 from duvhuman.humanize.score import FloatArray, Score, contour, gap_to_next_onset
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.train.data.parts import ALIVE_SD
+from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.evaluation.metrics import articulation_metrics, mean_over_parts, velocity_metrics
-from duvhuman.train.parts import ALIVE_SD
-from duvhuman.train.storage import PartRow
-from duvhuman.train.straighten import Straightening, straighten
+from duvhuman.train.pairs.deadpan import Pair, pair_as_written
+from duvhuman.train.pairs.straighten import Straightening, straighten
 
 
 @dataclass(frozen=True)

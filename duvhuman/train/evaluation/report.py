@@ -16,8 +16,8 @@ import numpy as np
 
 from duvhuman.errors import DataError
 from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.ceiling import repetition_ceiling
 from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts
 from duvhuman.train.evaluation.predictors import (
@@ -35,7 +35,7 @@ from duvhuman.train.evaluation.predictors import (
 )
 from duvhuman.train.evaluation.ridge import RidgeFloor
 from duvhuman.train.evaluation.two_sample import can_classify, two_sample_auc
-from duvhuman.train.storage import PartRow
+from duvhuman.train.pairs.deadpan import Pair
 
 RIDGE_PARTS = 400
 FLAT, JITTER, RIDGE, BASE, ADAPTER = "flat", "jitter", "ridge floor", "base", "base and adapter"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from duvhuman.humanize.score import FloatArray, Score, neighbours, separate_segments, window_mean
-from duvhuman.train.deadpan import Pair
 from duvhuman.train.evaluation.predictors import Prediction
+from duvhuman.train.pairs.deadpan import Pair
 
 RIDGE_LAMBDA = 10.0
 

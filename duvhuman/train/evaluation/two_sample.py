@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duvhuman.humanize.score import FloatArray, Score, chord_starts
-from duvhuman.train.deadpan import Pair
+from duvhuman.train.data.storage import TICKS_PER_BEAT
 from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.evaluation.predictors import Prediction
-from duvhuman.train.storage import TICKS_PER_BEAT
+from duvhuman.train.pairs.deadpan import Pair
 
 PHRASE_NOTES = 64
 ARTICULATION_CAP = float(np.log2(1.1))

@@ -7,8 +7,8 @@ import pytest
 from builders import score
 from toys import performance
 
-from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.evaluation.ceiling import repeated_notes, repetition_ceiling
+from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 
 BARS, NOTES = 9, 8
 CONTENT = np.array([0, 1, 0, 2, 0, 1, 3, 0, 1])

@@ -21,7 +21,6 @@ from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.evaluation import predictors
 from duvhuman.train.evaluation.predictors import (
     Prediction,
@@ -33,6 +32,7 @@ from duvhuman.train.evaluation.predictors import (
     quick_metrics,
     score_pairs,
 )
+from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 
 # The rows that take no model.
 

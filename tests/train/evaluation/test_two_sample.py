@@ -9,9 +9,9 @@ import pytest
 from builders import random_score
 from toys import performance
 
-from duvhuman.train.deadpan import Pair, pair_as_written
 from duvhuman.train.evaluation.predictors import Prediction
 from duvhuman.train.evaluation.two_sample import two_sample_auc
+from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 
 pytest.importorskip("sklearn")
 PARTS = 20

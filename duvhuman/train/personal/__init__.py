@@ -1,0 +1,1 @@
+"""Adapters fitted to a player's own takes (``like=``)."""

@@ -1,0 +1,84 @@
+"""A player's takes: what is read of them, what is refused, and how bars are dealt into folds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builders import GUITAR, part, song
+from toys import performance
+
+from duvhuman.errors import DataError, DuvhumanWarning
+from duvhuman.humanize.score import Score
+from duvhuman.midi.interop import open_midi
+from duvhuman.train.personal.takes import FOLDS, MOST_NOTES, Passage, bar_contents, folds_of, read_takes
+
+
+def line(bars: list[int], *, grid: bool = True) -> Score:
+    """Eight notes a bar; bars of one number have the same content."""
+    n = 8 * len(bars)
+    onset = np.arange(n) / 2
+    pitch = 40 + np.repeat(np.array(bars), 8) % 40 + np.arange(n) % 8
+    return Score(
+        onset_beats=onset, nominal_beats=np.full(n, 0.5), pitch=pitch, program=np.full(n, 25),
+        tempo_bpm=np.full(n, 120.0), beat_in_bar=np.mod(onset, 4.0), bar_beats=np.full(n, 4.0),
+        grid_known=np.full(n, grid), segment=np.zeros(n, dtype=np.int64),
+    )  # fmt: skip
+
+
+def passage(bars: list[int], take: int = 0) -> Passage:
+    return Passage(performance(line(bars)), take)
+
+
+def test_bars_are_known_by_their_content() -> None:
+    assert bar_contents([line([5, 6, 5, 7])])[::8].tolist() == [0, 1, 0, 2]
+    assert bar_contents([line([5, 6]), line([6, 8])])[::8].tolist() == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize("bars", [list(range(32)), [0, 1, 2, 3] * 8, list(range(8)) * 2])
+def test_a_bar_never_stands_in_two_folds(bars: list[int]) -> None:
+    fold = folds_of([passage(bars)])
+    assert set(fold) == set(range(FOLDS))
+    content = bar_contents([line(bars)])
+    for number in np.unique(content):
+        assert len(set(fold[content == number])) == 1
+
+
+def test_takes_are_dealt_out_whole_if_there_are_enough() -> None:
+    fold = folds_of([passage(list(range(10 * take, 10 * take + 8)), take) for take in range(4)])
+    assert [set(part) for part in np.split(fold, 4)] == [{0}, {1}, {2}, {3}]
+
+
+def test_one_bar_repeated_throughout_is_cut_into_quarters() -> None:
+    assert folds_of([passage([1] * 16)]).tolist() == np.repeat(np.arange(FOLDS), 32).tolist()
+
+
+def played(notes: int, *, spread: int = 40) -> bytes:
+    rng = np.random.default_rng(0)
+    rows = [(240 * i, 45 + i % 20, 60 + int(rng.integers(-spread // 2, spread // 2 + 1)), 200) for i in range(notes)]
+    return song(part(rows, number=GUITAR))
+
+
+def test_a_take_of_a_hundred_notes_is_enough() -> None:
+    (one,) = read_takes([open_midi(played(100))], "guitar")
+    assert len(one.played) == 100
+
+
+@pytest.mark.parametrize(
+    ("take", "reason"), [(played(20), "only 20 usable notes, 64 are needed"), (played(200, spread=0), "flat")]
+)
+def test_a_take_with_nothing_to_learn_from_is_refused_with_the_reason(take: bytes, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        read_takes([open_midi(take)], "guitar")
+
+
+def test_of_a_take_that_is_cut_short_the_user_is_told() -> None:
+    whole = played(200)
+    with pytest.warns(DuvhumanWarning, match="cut short or damaged"):
+        (one,) = read_takes([open_midi(whole[: len(whole) // 2])], "guitar")
+    assert 64 <= len(one.played) < 200
+
+
+def test_of_a_long_take_the_first_notes_are_used() -> None:
+    (one,) = read_takes([open_midi(played(MOST_NOTES + 500))], "guitar")
+    assert len(one.played) == MOST_NOTES
+    assert one.played.score.onset_beats[0] == 0.0
