@@ -47,7 +47,7 @@ GROWN_ON = "grown_on"
 """Beside the nodes stands what tells the names of the columns from all others."""
 GROWTH = "growth"
 """In the file's metadata stands how they were grown."""
-NOTES_AT_ONCE = 128
+NOTES_AT_ONCE = 64
 """As many notes as the caches of a core have room for, with what every tree knows."""
 CONTOUR_FLAGS = ("swell_given", "accent_given")
 """Where one of these features is not 0 the network is told dynamics, of which trees know nothing: they are silent."""

@@ -48,7 +48,9 @@ class Growth:
 
     Attributes
     ----------
-    trees, leaves, depth : how many, and the most leaves and levels of each.
+    sets : so many sets of trees are grown, each with draws of its own; what ships is their mean, which varies less than
+        one does (bagging; Breiman 1996, "Bagging Predictors").
+    trees, leaves, depth : how many in a set, and the most leaves and levels of each.
     rate : how much of what it would correct each tree corrects, 0..1.
     fewest : notes in a leaf.
     ridge : leaves of few notes are drawn to 0 (LightGBM's ``lambda_l2``).
@@ -56,6 +58,7 @@ class Growth:
     seed : of these draws, and of `passes`.
     """
 
+    sets: int = 3
     trees: int = 400
     leaves: int = 63
     depth: int = 12
@@ -100,7 +103,7 @@ def grow(
     needed = round(FEWEST_LEAVES * growth.fewest / growth.notes)
     if len(notes.louder) < needed:
         raise DataError(f"{data.name}: {len(notes.louder)} training notes with dynamics, {needed:,} are needed")
-    log(f"{len(notes.louder):,} notes of {notes.parts:,} parts to grow {growth.trees} trees on")
+    log(f"{len(notes.louder):,} notes of {notes.parts:,} parts to grow {growth.sets} x {growth.trees} trees on")
     nodes = fitted(notes, growth, log)
     told = {
         "config": asdict(growth) | {"passes": dict(passes)}, "notes": len(notes.louder), "parts": notes.parts,
@@ -174,24 +177,29 @@ def check_lightgbm() -> None:
 
 
 def fitted(notes: Notes, growth: Growth, log: Callable[[str], None]) -> dict[str, NDArray[np.generic]]:
-    """The nodes of trees that are grown on `notes` by LightGBM (Ke et al. 2017)."""
+    """The nodes of trees that are grown on `notes` by LightGBM (Ke et al. 2017); together they say the mean of all sets."""
     import lightgbm
 
     settings = {
         "objective": "l2", "num_leaves": growth.leaves, "max_depth": growth.depth, "learning_rate": growth.rate,
         "min_data_in_leaf": growth.fewest, "lambda_l2": growth.ridge, "feature_fraction": growth.features,
-        "bagging_fraction": growth.notes, "bagging_freq": 1, "max_bin": 127, "seed": growth.seed,
+        "bagging_fraction": growth.notes, "bagging_freq": 1, "max_bin": 127,
         "deterministic": True, "force_row_wise": True, "verbosity": -1,
     }  # fmt: skip
     weight = notes.weight / notes.weight.mean()
     table = lightgbm.Dataset(notes.columns, label=notes.louder, weight=weight, params=settings)
+    trees: list[Mapping[str, Any]] = []
 
     def told(env: Any) -> None:
         if (env.iteration + 1) % 50 == 0:
-            log(f"{env.iteration + 1} of {growth.trees} trees")
+            log(f"{len(trees) + env.iteration + 1} of {growth.sets * growth.trees} trees")
 
-    grown = lightgbm.train(settings, table, num_boost_round=growth.trees, callbacks=[told])
-    return stored_nodes([tree["tree_structure"] for tree in grown.dump_model()["tree_info"]])
+    for number in range(growth.sets):
+        draws = {"seed": growth.seed + number}
+        grown = lightgbm.train(settings | draws, table, num_boost_round=growth.trees, callbacks=[told])
+        trees += [tree["tree_structure"] for tree in grown.dump_model()["tree_info"]]
+    nodes = stored_nodes(trees)
+    return nodes | {"value": nodes["value"] / np.float32(growth.sets)}
 
 
 def stored_nodes(trees: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[np.generic]]:

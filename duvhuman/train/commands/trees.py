@@ -33,15 +33,16 @@ def run(arguments: list[str]) -> None:
     )  # fmt: skip
     parser.add_argument("--out", default="runs/trees", metavar="DIR", type=Path, help="where to (runs/trees)")
     parser.add_argument("--passes", default="", metavar="PACK=SHARE,...", help="the share of each pack's parts (all)")
-    parser.add_argument("--trees", type=int, default=usual.trees, help=f"how many ({usual.trees})")
+    parser.add_argument("--sets", type=int, default=usual.sets, help=f"the mean of how many sets ({usual.sets})")
+    parser.add_argument("--trees", type=int, default=usual.trees, help=f"how many in a set ({usual.trees})")
     parser.add_argument("--seed", type=int, default=usual.seed, help=f"of all draws ({usual.seed})")
     args = parser.parse_args(arguments)
     passes = packs_named(args.passes)
     if passes is None or not all(0 <= share <= 1 for share in passes.values()):
         raise OptionError(f"--passes must look like 'lakh=1,giantmidi=0.1', shares from 0 to 1, not {args.passes!r}")
-    for name, value, least in (("--trees", args.trees, 1), ("--seed", args.seed, 0)):
+    for name, value, least in (("--sets", args.sets, 1), ("--trees", args.trees, 1), ("--seed", args.seed, 0)):
         if value < least:
             parser.error(f"{name} must be {least} or more, not {value}")
-    growth = replace(usual, trees=args.trees, seed=args.seed)
+    growth = replace(usual, sets=args.sets, trees=args.trees, seed=args.seed)
     path = grow(open_data(args.data, print), passes, growth, args.out, print)
     print(f"{path} holds the trees; a model hears them that has them in its folder")
