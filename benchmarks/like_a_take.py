@@ -42,10 +42,11 @@ from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import articulation_metrics, bootstrap_interval, velocity_metrics
 from duvhuman.train.evaluation.predictors import written_flat
 from duvhuman.train.evaluation.report import sample_parts
+from duvhuman.train.pairs.bars import bar_contents, bars_of
 from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 from duvhuman.train.pairs.performance import Performance
 from duvhuman.train.personal.fit import fit_personal
-from duvhuman.train.personal.takes import Passage, bar_contents, bars_of
+from duvhuman.train.personal.takes import Passage
 
 FEWEST_TAKE_NOTES, FEWEST_JUDGED_NOTES = 32, 16
 HEADINGS = (

@@ -3,7 +3,8 @@
 Conventions
 -----------
 Arrays are (N,) over the notes of one part. Nothing here looks further than thrice `STRETCH_NOTES` and `DETAIL_NOTES` to
-either side, but for the next onset of a note's own pitch, wherever that is. Random draws are keyed to what is played:
+either side, but for means over the part (its level, its share of short notes), its last chord, and the next onset of a
+note's own pitch, wherever that is. Random draws are keyed to what is played:
 an edit elsewhere changes nothing, and equal bars are played alike.
 """
 

@@ -27,6 +27,8 @@ VELOCITY_SCALE = 18.0
 """The regression of velocity, and the level hint, are in units of ``(velocity - VELOCITY_CENTRE) / VELOCITY_SCALE``."""
 EXPECTED_LEVEL = -1.0
 """A `ModelConfig.typical_level` that is found for each part (`duvhuman.humanize.perform.expected_level`)."""
+LARGEST_GAIN = 10.0
+"""No gain that is measured is larger: what a network expects to be all but flat stays so."""
 DURATION_BINS = 16
 DURATION_EDGES = (-3.0, -2.2, -1.6, -1.15, -0.8, -0.5, -0.3, -0.15, -0.05, 0.05, 0.2, 0.5, 1.0, 1.7, 2.5)
 """The 15 inner edges of the articulation bins: a few per cent wide around "as written", an octave wide far from it."""

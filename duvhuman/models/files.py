@@ -39,6 +39,11 @@ def trees_file(folder: Path) -> Path:
     return own if own.is_file() else TREES_FOLDER / TREES_FILE
 
 
+def has_model(folder: Path) -> bool:
+    """Whether a model's weights stand in `folder`."""
+    return (folder / WEIGHTS_FILE).exists()
+
+
 def weights_files(folder: Path) -> list[Path]:
     """The weights of the model in `folder`, and the trees if it hears any."""
     try:

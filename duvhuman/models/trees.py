@@ -59,6 +59,12 @@ def instrument_number(instrument: str) -> int:
     return names.index(instrument) if instrument in names else len(names)
 
 
+def tree_columns(features: NDArray[np.float32], instrument: str) -> NDArray[np.float32]:
+    """(N, F + 1) what trees know of notes with `features` (N, F) that are played on `instrument`."""
+    played_on = np.full((len(features), 1), instrument_number(instrument), dtype=np.float32)
+    return np.concatenate([features, played_on], axis=1)
+
+
 def columns_digest(feature_names: tuple[str, ...]) -> Tensor:
     """(32,) uint8, what tells these features and the instruments behind them from all others."""
     names = json.dumps([*feature_names, *INSTRUMENTS])
@@ -99,9 +105,7 @@ class Trees:
 
     def __call__(self, features: NDArray[np.float32], instrument: str) -> NDArray[np.float32]:
         """(...) how much louder notes with `features` (..., F) are that are played on `instrument`."""
-        notes = features.reshape(-1, features.shape[-1])
-        played_on = np.full((len(notes), 1), instrument_number(instrument), dtype=np.float32)
-        notes = np.concatenate([notes, played_on], axis=1)
+        notes = tree_columns(features.reshape(-1, features.shape[-1]), instrument)
         numbers: dict[bytes, int] = {}  # windows overlap: many notes are shown twice alike
         number = [numbers.setdefault(note.tobytes(), len(numbers)) for note in notes]
         different = np.frombuffer(b"".join(numbers), dtype=np.float32).reshape(-1, notes.shape[1])

@@ -14,8 +14,8 @@ from importlib import import_module
 from typing import Any
 
 from duvhuman.errors import DuvhumanError, DuvhumanWarning, OptionError
+from duvhuman.train.commands import COMMANDS
 
-COMMANDS = ("prepare", "notate", "average", "trees", "company", "calibrate", "evaluate", "adapter", "export-to-hub")
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.models.config import ModelConfig
+from duvhuman.models.files import has_model
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.record import AVERAGE, EARLIER, TRUNK, earlier_stages, write_record
-from duvhuman.train.stages import has_model
 
 SHAPE = ("d_model", "n_heads", "n_layers", "d_ff", "max_len")
 

@@ -17,13 +17,14 @@ import numpy as np
 import torch
 
 from duvhuman.humanize.score import FloatArray
-from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
+from duvhuman.models.config import EXPECTED_LEVEL, LARGEST_GAIN, ModelConfig
 from duvhuman.models.files import ADAPTER_FOLDER, CONFIG_FILE
 from duvhuman.models.personal import write_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer, write_config
 from duvhuman.models.player import read_player
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import (
+    PAIR_NOTES,
     flat_pairs,
     model_predictor,
     score_pairs,
@@ -31,7 +32,6 @@ from duvhuman.train.evaluation.predictors import (
     written_flat,
 )
 from duvhuman.train.pairs.deadpan import Pair
-from duvhuman.train.tasks import PAIR_NOTES
 
 CALIBRATION_PARTS = 160
 DECODING: Mapping[str, Mapping[str, Any]] = {
@@ -57,7 +57,6 @@ TREES_SHARE = 0.3
 WANTED_SD_RATIO: Mapping[str, float] = {"guitar": 0.95}
 """For gains, on training parts, which networks know; 1 where nothing is said. Other parts are played a little tamer
 than these, but guitars a little livelier."""
-LARGEST_GAIN = 10.0
 GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
     "velocity_gain": written_flat, "contour_gain": written_as_played
 }  # fmt: skip

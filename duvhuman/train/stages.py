@@ -24,7 +24,7 @@ from torch import Tensor
 from duvhuman.errors import ModelError, OptionError
 from duvhuman.humanize.features import check_features, feature_names
 from duvhuman.models.config import ModelConfig
-from duvhuman.models.files import ADAPTER_FOLDER, CONFIG_FILE, WEIGHTS_FILE, trees_file
+from duvhuman.models.files import ADAPTER_FOLDER, CONFIG_FILE, trees_file
 from duvhuman.models.personal import PERSONAL_FILE
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config, write_config
 from duvhuman.models.trees import read_trees
@@ -37,9 +37,9 @@ from duvhuman.train.loop import Result, Surroundings, check_goes_on, digests_of,
 from duvhuman.train.record import EARLIER, PACKS, TRUNK, earlier_stages, read_record, write_record
 from duvhuman.train.run.feed import Feed
 from duvhuman.train.run.history import draw_curves
+from duvhuman.train.run.tasks import task_of
 from duvhuman.train.run.teachers import Teachers
 from duvhuman.train.run.validate import VALIDATION_SEED, Task, validation_phrases
-from duvhuman.train.tasks import task_of
 
 
 @dataclass(frozen=True)
@@ -321,8 +321,3 @@ def _device_name(around: Surroundings) -> str:
     if around.device.type == "cuda":
         return count + str(torch.cuda.get_device_name(around.device))
     return f"{count}{torch.get_num_threads()} CPU threads ({platform.machine()})"
-
-
-def has_model(folder: Path) -> bool:
-    """Whether a model's weights stand in `folder`."""
-    return (folder / WEIGHTS_FILE).exists()

@@ -28,7 +28,7 @@ from duvhuman.humanize.score import Hints, Score
 from duvhuman.humanize.windows import window_features, window_starts
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.files import TREES_FILE
-from duvhuman.models.trees import NODES, instrument_number, save_trees
+from duvhuman.models.trees import NODES, save_trees, tree_columns
 from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pair
@@ -146,8 +146,7 @@ def gather(data: PhraseData, parts: Sequence[PartRow]) -> Notes:
         if pair is None:
             continue
         velocity, n, counts = pair.played.velocity, len(pair.score), pair.played.wanted > 0
-        number = np.full((n, 1), instrument_number(part.instrument), dtype=np.float32)
-        columns.append(np.concatenate([features_when_played(pair.score), number], axis=1)[counts])
+        columns.append(tree_columns(features_when_played(pair.score), part.instrument)[counts])
         louder.append(((velocity - velocity.mean()) / velocity.std())[counts])
         weight.append(np.full(counts.sum(), np.sqrt(min(velocity.std(), LIVELY) / n)))
     if not columns:
@@ -177,7 +176,7 @@ def check_lightgbm() -> None:
 
 
 def fitted(notes: Notes, growth: Growth, log: Callable[[str], None]) -> dict[str, NDArray[np.generic]]:
-    """The nodes of trees that are grown on `notes` by LightGBM (Ke et al. 2017); together they say the mean of all sets."""
+    """The nodes of trees that are grown on `notes` by LightGBM (Ke et al. 2017); they say the mean of all sets."""
     import lightgbm
 
     settings = {
@@ -195,11 +194,12 @@ def fitted(notes: Notes, growth: Growth, log: Callable[[str], None]) -> dict[str
             log(f"{len(trees) + env.iteration + 1} of {growth.sets * growth.trees} trees")
 
     for number in range(growth.sets):
-        draws = {"seed": growth.seed + number}
+        draws = {"seed": growth.seed * growth.sets + number}
         grown = lightgbm.train(settings | draws, table, num_boost_round=growth.trees, callbacks=[told])
         trees += [tree["tree_structure"] for tree in grown.dump_model()["tree_info"]]
     nodes = stored_nodes(trees)
-    return nodes | {"value": nodes["value"] / np.float32(growth.sets)}
+    value: NDArray[np.float32] = nodes["value"].astype(np.float32) / np.float32(growth.sets)
+    return nodes | {"value": value}
 
 
 def stored_nodes(trees: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[np.generic]]:

@@ -11,13 +11,14 @@ import torch
 from toys import columns, tiny_network, write_data
 
 from duvhuman.humanize.features import feature_names
+from duvhuman.models.config import LARGEST_GAIN
 from duvhuman.models.personal import read_personal
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.models.player import read_player
 from duvhuman.models.trees import NODES, save_trees
 from duvhuman.train.__main__ import main
 from duvhuman.train.adapters import add_adapter, save_adapter
-from duvhuman.train.calibrate import LARGEST_GAIN, TREES_SHARE, calibrated
+from duvhuman.train.calibrate import TREES_SHARE, calibrated
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs, written_as_played

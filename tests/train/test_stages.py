@@ -17,6 +17,7 @@ from toys import columns, same_weights, tiny_network, toy_performance, weights, 
 import duvhuman
 from duvhuman.errors import DataError, ModelError, OptionError
 from duvhuman.models.config import DURATION_EDGES, ModelConfig
+from duvhuman.models.files import has_model
 from duvhuman.models.personal import read_personal, write_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
 from duvhuman.models.player import read_player
@@ -34,7 +35,7 @@ from duvhuman.train.evaluation.predictors import (
 from duvhuman.train.loop import Surroundings
 from duvhuman.train.record import earlier_stages, read_record
 from duvhuman.train.run.history import History
-from duvhuman.train.stages import Run, grown, has_model, train_base, train_lora, train_trunk
+from duvhuman.train.stages import Run, grown, train_base, train_lora, train_trunk
 
 CPU = torch.device("cpu")
 TINY = TrainConfig(d_model=16, n_heads=2, d_ff=32, precision="float32", dropout=0.0)

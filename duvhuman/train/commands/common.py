@@ -30,7 +30,7 @@ def open_data(paths: Sequence[str], log: Callable[[str], None]) -> PhraseData:
 
     tables = [path for path in paths if path.lower().endswith((".csv", ".tsv"))]
     if len(tables) == len(paths):
-        from duvhuman.train.data.phrase_csv import read_phrase_csv
+        from duvhuman.train.phrase_csv import read_phrase_csv
 
         return read_phrase_csv([Path(path) for path in tables], log=log)
     if len(paths) > 1:

@@ -60,7 +60,7 @@ def new_order(name: str, folder: Path, args: argparse.Namespace) -> Order:
         return Order(name, data, base_start, {**base, **stages}, teachers)
     start = args.init_from
     if start is None and name != TRUNK:
-        from duvhuman.train.stages import has_model
+        from duvhuman.models.files import has_model
 
         trunk = folder.parent / TRUNK
         start = str(trunk) if has_model(trunk) else None
@@ -140,8 +140,8 @@ def resumed_order(name: str, folder: Path, args: argparse.Namespace, log: Callab
 
 def _resumed_start(order: Order, folder: Path, given: str | None) -> str | None:
     """The model that a run begins with: the one it was told, which may have moved if it is still to be read."""
+    from duvhuman.models.files import has_model
     from duvhuman.train.checkpoint import stage_in_progress
-    from duvhuman.train.stages import has_model
 
     start = order.start
     gone = start is not None and not has_model(start)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from duvhuman.errors import DataError, FileError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
+from duvhuman.train.commands import COMMANDS
 from duvhuman.train.commands.orders import new_order, resumed_order, wanted_stages
 from duvhuman.train.config import PACK_KEYS, TrainConfig, packs_named
 from duvhuman.train.record import TRUNK, read_record
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from duvhuman.train.stages import Run
 
 ALL = "all"
-EPILOG = """\
+EPILOG = f"""\
 examples
   python -m duvhuman.train prepare ~/midi/lakh ~/midi/giantmidi=keys --out prepared
   python -m duvhuman.train trunk --data prepared --out runs          # one network over all instruments
@@ -48,7 +49,7 @@ examples
   duvhuman humanize riff.mid -i guitar -o out.mid --model runs/guitar
 
 Ctrl-C saves the run's state; --resume goes on from there, with exactly the steps that were left.
-Other commands, each with --help: prepare, notate, average, trees, company, calibrate, evaluate, adapter, export-to-hub.
+Other commands, each with --help: {', '.join(COMMANDS)}.
 """
 
 
@@ -178,8 +179,8 @@ def _checked_job(
     ----------
     opened : what ``--data`` named -> the data, which several models share.
     """
+    from duvhuman.train.run.tasks import adapter_config
     from duvhuman.train.stages import Run, check
-    from duvhuman.train.tasks import adapter_config
 
     folder, resume = around.folder, args.resume is not None
     order = resumed_order(name, folder, args, around.log) if resume else new_order(name, folder, args)

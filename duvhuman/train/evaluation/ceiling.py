@@ -16,8 +16,8 @@ import numpy as np
 
 from duvhuman.humanize.score import IntArray
 from duvhuman.train.evaluation.metrics import articulation_metrics, mean_over_parts, velocity_metrics
+from duvhuman.train.pairs.bars import PLACES_PER_BEAT, bar_contents, bars_of
 from duvhuman.train.pairs.deadpan import Pair
-from duvhuman.train.personal.takes import bar_contents, bars_of
 
 FEWEST_NOTES = 32
 """Parts with fewer repeated notes are left out."""
@@ -53,7 +53,7 @@ def repeated_notes(pair: Pair) -> tuple[IntArray, IntArray]:
     alike: dict[int, list[IntArray]] = defaultdict(list)
     for start, stop in itertools.pairwise(edges):
         notes = np.arange(start, stop)
-        place = np.round(score.beat_in_bar[notes] * 12)
+        place = np.round(score.beat_in_bar[notes] * PLACES_PER_BEAT)
         alike[int(content[start])].append(notes[np.lexsort((score.pitch[notes], place))])
     earlier, later = [nothing], [nothing]
     for bars in alike.values():

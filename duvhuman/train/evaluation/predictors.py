@@ -25,6 +25,9 @@ from duvhuman.train.evaluation.metrics import articulation_metrics, mean_over_pa
 from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 from duvhuman.train.pairs.straighten import Straightening, straighten
 
+PAIR_NOTES = 384
+"""So many notes in the middle of a part are played where epochs are judged and gains measured."""
+
 
 @dataclass(frozen=True)
 class Prediction:

@@ -37,16 +37,16 @@ from duvhuman.humanize.decode import (
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
 from duvhuman.humanize.perform import listen
 from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset
-from duvhuman.models.config import ModelConfig
+from duvhuman.models.config import LARGEST_GAIN, ModelConfig
 from duvhuman.models.files import weights_digest
 from duvhuman.models.memory import Memory
 from duvhuman.models.personal import PERSONAL, personal_config, write_personal
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 from duvhuman.models.trees import hear_trees
 from duvhuman.train.adapters import continue_adapter, save_adapter
-from duvhuman.train.calibrate import LARGEST_GAIN
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.evaluation.metrics import correlation
+from duvhuman.train.evaluation.predictors import written_flat
 from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 from duvhuman.train.pairs.draws import Draws, phrase_keys
 from duvhuman.train.pairs.encode import RANGES, Batch, encode
@@ -298,7 +298,7 @@ class _Fit:
         )  # fmt: skip
         velocities, articulations = [], []
         for pair in self._pairs:
-            said = listen(network, pair.score, _flat(pair), keep=False)
+            said = listen(network, pair.score, written_flat(pair), keep=False)
             velocities.append(decode_velocity(said, plain))
             articulations.append(decode_articulation(said, plain))
         velocity, spread = (np.concatenate(of_all) for of_all in zip(*velocities, strict=True))
@@ -386,11 +386,6 @@ def _restore(tensors: dict[str, Tensor], copies: dict[str, Tensor]) -> None:
     with torch.no_grad():
         for name, value in copies.items():
             tensors[name].copy_(value)
-
-
-def _flat(pair: Pair) -> FloatArray:
-    """(N,) velocities as a user would write the passage: all as its mean."""
-    return np.full(len(pair.score), np.round(pair.played.velocity.mean()))
 
 
 def _joined(parts: Sequence[Performance]) -> Performance:

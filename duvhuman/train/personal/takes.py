@@ -9,7 +9,6 @@ keeps to no beat, four beats of its file's tempo count as a bar.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ import numpy as np
 
 from duvhuman.errors import DataError, warn
 from duvhuman.humanize.company import varies
-from duvhuman.humanize.score import GRIDLESS_BAR_BEATS, BoolArray, FloatArray, IntArray, Score, score_of
+from duvhuman.humanize.score import BoolArray, IntArray, score_of
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import AUTO, Instrument, get_instrument
 from duvhuman.midi.damage import damage
@@ -26,6 +25,7 @@ from duvhuman.midi.notes import NoteTable, read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.rhythm.band import Beats, find_beats
 from duvhuman.train.data.releases import keys_released
+from duvhuman.train.pairs.bars import bar_contents
 from duvhuman.train.pairs.performance import Performance
 
 FEWEST_NOTES = 64
@@ -37,7 +37,6 @@ RUN_OF_BARS = 4
 """Runs of so many bars are held out together where there are enough: neighbours resemble each other."""
 FEWEST_FOLD_NOTES, SMALLEST_FOLD = 8, 12
 """A fold holds at least so many notes, and one in so many of all."""
-PLACES_PER_BEAT = 12
 
 
 @dataclass(frozen=True)
@@ -160,26 +159,3 @@ def folds_of(passages: Sequence[Passage]) -> IntArray:
         if np.bincount(fold, minlength=FOLDS).min() >= max(FEWEST_FOLD_NOTES, len(content) // SMALLEST_FOLD):
             return fold
     return np.arange(len(content)) * FOLDS // len(content)
-
-
-def bar_contents(scores: Sequence[Score]) -> IntArray:
-    """(N,) for each note the number of its bar's content, counted from 0 in the order of first appearance."""
-    known: dict[tuple[tuple[int, int], ...], int] = {}
-    columns: list[IntArray] = []
-    for score in scores:
-        bar, place = bars_of(score)
-        where = np.round(place * PLACES_PER_BEAT).astype(np.int64)
-        edges = np.append(np.flatnonzero(np.append(True, np.diff(bar) != 0)), len(score))
-        for start, stop in itertools.pairwise(edges):
-            notes = tuple(sorted(zip(where[start:stop].tolist(), score.pitch[start:stop].tolist(), strict=True)))
-            columns.append(np.full(stop - start, known.setdefault(notes, len(known))))
-    return np.concatenate(columns)
-
-
-def bars_of(score: Score) -> tuple[IntArray, FloatArray]:
-    """(N,) the number of each note's bar, which never falls, and (N,) beats since it began."""
-    if score.grid_known.all():
-        start = score.onset_beats - score.beat_in_bar
-        return np.cumsum(np.append(True, np.abs(np.diff(start)) > 1 / PLACES_PER_BEAT)) - 1, score.beat_in_bar
-    bar = np.floor(score.onset_beats / GRIDLESS_BAR_BEATS).astype(np.int64)
-    return bar - bar[0], score.onset_beats - GRIDLESS_BAR_BEATS * bar

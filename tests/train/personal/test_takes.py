@@ -10,7 +10,8 @@ from toys import performance
 from duvhuman.errors import DataError, DuvhumanWarning
 from duvhuman.humanize.score import Score
 from duvhuman.midi.interop import open_midi
-from duvhuman.train.personal.takes import FOLDS, MOST_NOTES, Passage, bar_contents, folds_of, read_takes
+from duvhuman.train.pairs.bars import bar_contents
+from duvhuman.train.personal.takes import FOLDS, MOST_NOTES, Passage, folds_of, read_takes
 
 
 def line(bars: list[int], *, grid: bool = True) -> Score:

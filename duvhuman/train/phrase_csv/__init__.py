@@ -25,10 +25,10 @@ from pathlib import Path
 
 from duvhuman.errors import DataError, OptionError
 from duvhuman.train.data.parts import VALID_SHARE
-from duvhuman.train.data.phrase_csv.rows import Log, read_table
-from duvhuman.train.data.phrase_csv.splits import split_parts
-from duvhuman.train.data.phrase_csv.table_parts import TablePart, counted, read_parts
 from duvhuman.train.dataset import PhraseData
+from duvhuman.train.phrase_csv.rows import Log, read_table
+from duvhuman.train.phrase_csv.splits import split_parts
+from duvhuman.train.phrase_csv.table_parts import TablePart, counted, read_parts
 
 __all__ = ["read_phrase_csv"]
 

@@ -19,8 +19,8 @@ import numpy as np
 from duvhuman.errors import DataError, OptionError
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
 from duvhuman.instruments import INSTRUMENTS, get_instrument
-from duvhuman.train.data.phrase_csv.cells import Cells, read_cells
-from duvhuman.train.data.phrase_csv.columns import NUMBERS, Number
+from duvhuman.train.phrase_csv.cells import Cells, read_cells
+from duvhuman.train.phrase_csv.columns import NUMBERS, Number
 
 INSTRUMENT_NAMES = tuple(INSTRUMENTS)
 MOST_BAD_SHARE = 0.1

@@ -16,11 +16,11 @@ from duvhuman.humanize.perform import is_flat
 from duvhuman.humanize.score import IntArray
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.train.data.parts import SHORTEST_PHRASE, PerformedNotes, RawPart, raw_part
-from duvhuman.train.data.phrase_csv.columns import MOST_BEATS
-from duvhuman.train.data.phrase_csv.onsets import place_by_onset
-from duvhuman.train.data.phrase_csv.places import Places, find_takes, numbered, place_by_pos, read_pos
-from duvhuman.train.data.phrase_csv.rows import INSTRUMENT_NAMES, Table
 from duvhuman.train.data.storage import TICKS_PER_BEAT
+from duvhuman.train.phrase_csv.columns import MOST_BEATS
+from duvhuman.train.phrase_csv.onsets import place_by_onset
+from duvhuman.train.phrase_csv.places import Places, find_takes, numbered, place_by_pos, read_pos
+from duvhuman.train.phrase_csv.rows import INSTRUMENT_NAMES, Table
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from csv_songs import Read, sizes, song, tellings, text_of
 
 from duvhuman.errors import DataError, OptionError
 from duvhuman.train.data.parts import fraction_of
-from duvhuman.train.data.phrase_csv import read_phrase_csv
+from duvhuman.train.phrase_csv import read_phrase_csv
 
 # Songs and parts.
 

@@ -12,8 +12,8 @@ import pytest
 from csv_songs import COLUMNS, Part, Read, sizes, song, tellings, text_of
 
 from duvhuman.errors import DataError, DuvhumanError, FileError
-from duvhuman.train.data.phrase_csv import read_phrase_csv
 from duvhuman.train.dataset import PhraseData
+from duvhuman.train.phrase_csv import read_phrase_csv
 
 # Bad rows.
 

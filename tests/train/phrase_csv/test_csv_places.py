@@ -11,9 +11,9 @@ import torch
 from csv_songs import Part, Read, Row, song, tellings, text_of
 
 from duvhuman.errors import DataError, DuvhumanWarning
-from duvhuman.train.data.phrase_csv import read_phrase_csv
 from duvhuman.train.data.storage import TEMPO_UNIT
 from duvhuman.train.pairs.encode import HINT_CHANCES
+from duvhuman.train.phrase_csv import read_phrase_csv
 
 # What pos means.
 

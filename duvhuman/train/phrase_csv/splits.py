@@ -14,10 +14,10 @@ from dataclasses import replace
 import numpy as np
 
 from duvhuman.train.data.parts import SHORTEST_PHRASE, fraction_of
-from duvhuman.train.data.phrase_csv.rows import INSTRUMENT_NAMES, Log
-from duvhuman.train.data.phrase_csv.table_parts import TablePart, useless
 from duvhuman.train.data.songs import SHARED_BARS, group_songs
 from duvhuman.train.data.storage import StoredPart
+from duvhuman.train.phrase_csv.rows import INSTRUMENT_NAMES, Log
+from duvhuman.train.phrase_csv.table_parts import TablePart, useless
 
 
 def split_parts(parts: list[TablePart], *, valid_share: float, log: Log) -> list[StoredPart]:

@@ -17,12 +17,12 @@ from duvhuman.instruments import INSTRUMENTS
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluation.predictors import flat_pairs
+from duvhuman.train.evaluation.predictors import PAIR_NOTES, flat_pairs
 from duvhuman.train.pairs.deadpan import Pair
 from duvhuman.train.run.teachers import Teachers
 from duvhuman.train.run.validate import Task
 
-MOST_PAIRS, PAIR_NOTES = 24, 384
+MOST_PAIRS = 24
 
 
 def task_of(data: PhraseData, instrument: str, config: TrainConfig, teachers: Teachers | None = None) -> Task:

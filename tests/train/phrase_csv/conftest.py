@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from duvhuman.train.data.phrase_csv import read_phrase_csv
 from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
+from duvhuman.train.phrase_csv import read_phrase_csv
 
 sys.path.insert(0, str(Path(__file__).parent))  # csv_songs.py
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from duvhuman.errors import DataError, warn
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
-from duvhuman.train.data.phrase_csv.rows import Table
 from duvhuman.train.data.storage import TICKS_PER_BEAT
+from duvhuman.train.phrase_csv.rows import Table
 
 USUAL_BAR_BEATS, USUAL_TEMPO_BPM = 4, 120.0
 FEWEST_BAR_BEATS = 3

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duvhuman.errors import DataError, FileError
-from duvhuman.train.data.phrase_csv.columns import KNOWN, REQUIRED
+from duvhuman.train.phrase_csv.columns import KNOWN, REQUIRED
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
-from duvhuman.train.data.phrase_csv.columns import MOST_BAR_BEATS, MOST_BEATS
-from duvhuman.train.data.phrase_csv.places import USUAL_BAR_BEATS, USUAL_TEMPO_BPM, Places
-from duvhuman.train.data.phrase_csv.rows import Table
 from duvhuman.train.data.storage import TICKS_PER_BEAT
+from duvhuman.train.phrase_csv.columns import MOST_BAR_BEATS, MOST_BEATS
+from duvhuman.train.phrase_csv.places import USUAL_BAR_BEATS, USUAL_TEMPO_BPM, Places
+from duvhuman.train.phrase_csv.rows import Table
 
 TELLING_BARS = 4
 """A take tells by its onsets how far apart bars are if it spans this many."""

@@ -1,0 +1,41 @@
+"""Which bars of performances are alike: they hold the same pitches at the same places.
+
+Conventions
+-----------
+Arrays are (N,) over the notes of a score, or of several, one after another.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from duvhuman.humanize.score import GRIDLESS_BAR_BEATS, FloatArray, IntArray, Score
+
+PLACES_PER_BEAT = 12
+"""Notes stand at the same place if they are nearest to the same of so many."""
+
+
+def bar_contents(scores: Sequence[Score]) -> IntArray:
+    """(N,) for each note the number of its bar's content, counted from 0 in the order of first appearance."""
+    known: dict[tuple[tuple[int, int], ...], int] = {}
+    columns: list[IntArray] = []
+    for score in scores:
+        bar, place = bars_of(score)
+        where = np.round(place * PLACES_PER_BEAT).astype(np.int64)
+        edges = np.append(np.flatnonzero(np.append(True, np.diff(bar) != 0)), len(score))
+        for start, stop in itertools.pairwise(edges):
+            notes = tuple(sorted(zip(where[start:stop].tolist(), score.pitch[start:stop].tolist(), strict=True)))
+            columns.append(np.full(stop - start, known.setdefault(notes, len(known))))
+    return np.concatenate(columns)
+
+
+def bars_of(score: Score) -> tuple[IntArray, FloatArray]:
+    """(N,) the number of each note's bar, which never falls, and (N,) beats since it began."""
+    if score.grid_known.all():
+        start = score.onset_beats - score.beat_in_bar
+        return np.cumsum(np.append(True, np.abs(np.diff(start)) > 1 / PLACES_PER_BEAT)) - 1, score.beat_in_bar
+    bar = np.floor(score.onset_beats / GRIDLESS_BAR_BEATS).astype(np.int64)
+    return bar - bar[0], score.onset_beats - GRIDLESS_BAR_BEATS * bar
