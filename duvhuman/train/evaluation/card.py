@@ -70,7 +70,7 @@ def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None
         packs |= set(read_growth(trees_file(folder)).get(PACKS, judged_by))
     adapter = ", and a LoRA adapter in PEFT's format" if (folder / ADAPTER_FOLDER).is_dir() else ""
     trees = (
-        f"Boosted trees, one set for all instruments, say {shape.trees_share:.0%} of the expected velocity. "
+        f"Boosted trees, the same for all instruments, say {shape.trees_share:.0%} of the expected velocity. "
         if shape.trees_share else ""
     )  # fmt: skip
     licence = ["license: apache-2.0"] if set(packs) <= CREDITS.keys() else []

@@ -129,7 +129,7 @@ def test_the_shape_is_that_of_the_model(folder: Path) -> None:
 def test_trees_are_told_of_where_they_are_heard(folder: Path) -> None:
     assert "trees" not in card(folder)
     tiny_network(instrument="bass", trees_share=0.25).save_pretrained(folder)
-    told = "of a written part. Boosted trees, one set for all instruments, say 25% of the expected velocity.\n"
+    told = "of a written part. Boosted trees, the same for all instruments, say 25% of the expected velocity.\n"
     assert told in card(folder)
     (folder / "training.json").write_text(json.dumps({"base": entry() | {"packs": ["mine"]}}), encoding="utf-8")
     text = card(folder)
