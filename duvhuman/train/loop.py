@@ -24,9 +24,10 @@ from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.checkpoint import load_state, save_state
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.pairs.encode import Batch
+from duvhuman.train.run.curves import can_draw, draw_curves
 from duvhuman.train.run.distributed import ALONE, World
 from duvhuman.train.run.feed import Feed, Plan
-from duvhuman.train.run.history import EventWriter, History, can_draw, draw_curves
+from duvhuman.train.run.history import EventWriter, History
 from duvhuman.train.run.losses import learning_rate
 from duvhuman.train.run.progress import ProgressLine
 from duvhuman.train.run.step import Stepper, choose_precision, speaking_of_memory

@@ -35,8 +35,8 @@ from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.loop import Result, Surroundings, check_goes_on, digests_of, fit
 from duvhuman.train.record import EARLIER, PACKS, TRUNK, earlier_stages, read_record, write_record
+from duvhuman.train.run.curves import draw_curves
 from duvhuman.train.run.feed import Feed
-from duvhuman.train.run.history import draw_curves
 from duvhuman.train.run.tasks import task_of
 from duvhuman.train.run.teachers import Teachers
 from duvhuman.train.run.validate import VALIDATION_SEED, Task, validation_phrases

@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> None:
     from duvhuman.train.evaluation.card import write_card
     from duvhuman.train.evaluation.plots import draw_evaluation
     from duvhuman.train.evaluation.report import ADAPTER, BASE, evaluate_instrument, format_report, format_summary
-    from duvhuman.train.run.history import can_draw
+    from duvhuman.train.run.curves import can_draw
 
     data = open_data(args.data, print)
     _check_parts(data, names)

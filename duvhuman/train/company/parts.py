@@ -100,7 +100,7 @@ def _in_one_order(pitch: IntArray, velocity: FloatArray | IntArray) -> IntArray:
 
 
 def _doubles(part: Part, other: Part) -> bool:
-    """Whether the other part doubles a part, which is then the note's double somewhere."""
+    """Whether the other part doubles a part: it begins the pitches of most of its notes, in any octave, with them."""
     with_its_pitch = COLUMNS.index("share of notes with its pitch")
     return bool(
         what_is_heard([other], part.notes.onset_seconds, part.notes.pitch)[0, 0, with_its_pitch] >= DOUBLE_SHARE

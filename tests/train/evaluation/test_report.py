@@ -23,7 +23,7 @@ from duvhuman.train.evaluation.report import (
     format_summary,
     sample_parts,
 )
-from duvhuman.train.run.history import can_draw
+from duvhuman.train.run.curves import can_draw
 
 ROWS = ["flat", "jitter", "ridge floor", "base", "base and adapter", "contour alone", "with contour hint"]
 
