@@ -47,7 +47,7 @@ GROWN_ON = "grown_on"
 """Beside the nodes stands what tells the names of the columns from all others."""
 GROWTH = "growth"
 """In the file's metadata stands how they were grown."""
-NOTES_AT_ONCE = 64
+NOTES_AT_ONCE = 32
 """As many notes as the caches of a core have room for, with what every tree knows."""
 CONTOUR_FLAGS = ("swell_given", "accent_given")
 """Where one of these features is not 0 the network is told dynamics, of which trees know nothing: they are silent."""
@@ -102,6 +102,9 @@ class Trees:
         self._feature, self._children = feature.astype(np.intp).ravel(), children.astype(np.intp).ravel()
         self._threshold, self._value = threshold.ravel(), value.ravel()
         self._roots = first[:, 0].astype(np.intp)
+        self._levels, reached = 0, self._roots
+        while not np.array_equal(reached, deeper := np.unique(children.reshape(-1, 2)[reached])):
+            self._levels, reached = self._levels + 1, deeper
 
     def __call__(self, features: NDArray[np.float32], instrument: str) -> NDArray[np.float32]:
         """(...) how much louder notes with `features` (..., F) are that are played on `instrument`."""
@@ -114,14 +117,26 @@ class Trees:
         return np.concatenate([np.empty(0, np.float32), *said])[number].reshape(features.shape[:-1])
 
     def _walk(self, notes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N,) what all trees together say of notes (N, F + 1); `take` is twice as fast as indexing."""
+        """(N,) what all trees together say of notes (N, F + 1).
+
+        All is done in place, by `take`, which is twice as fast as indexing, and faster where it need not watch for
+        wrong numbers (``clip``): there are none.
+        """
         row = np.arange(len(notes))[:, None] * notes.shape[1]
         values, node = notes.ravel(), np.tile(self._roots, (len(notes), 1))  # (N, J)
-        while True:
-            right = values.take(row + self._feature.take(node)) > self._threshold.take(node)
-            before, node = node, self._children.take(2 * node + right)
-            if np.array_equal(before, node):
-                return self._value.take(node).sum(axis=1)  # type: ignore[no-any-return]
+        spare, value, threshold = np.empty_like(node), *np.empty((2, *node.shape), dtype=np.float32)
+        right = np.empty(node.shape, dtype=np.bool_)
+        for _ in range(self._levels):
+            self._feature.take(node, out=spare, mode="clip")
+            spare += row
+            values.take(spare, out=value, mode="clip")
+            self._threshold.take(node, out=threshold, mode="clip")
+            np.greater(value, threshold, out=right)
+            node *= 2
+            node += right
+            node, spare = self._children.take(node, out=spare, mode="clip"), node
+        said: NDArray[np.float32] = self._value.take(node).sum(axis=1)
+        return said
 
 
 def read_trees(path: Path, feature_names: tuple[str, ...]) -> Trees:
