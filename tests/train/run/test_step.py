@@ -134,7 +134,7 @@ def test_two_ranks_make_the_gradients_of_one_process_on_the_same_batch(data: Phr
     script.write_text(RANK, encoding="utf-8")
     subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script),
-         str(Path(__file__).parent), data.name, str(tmp_path)],
+         str(Path(__file__).parents[1]), data.name, str(tmp_path)],
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
     alone = tiny_network(std=0.2)
