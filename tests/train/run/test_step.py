@@ -107,8 +107,8 @@ def test_frozen_parameters_are_left_alone(data: PhraseData) -> None:
 RANK = """
 import sys
 import torch
-sys.path.insert(0, sys.argv[1])
 from pathlib import Path
+sys.path[:0] = sys.argv[1], str(Path(sys.argv[1]).parent)  # test_step.py and toys.py
 from test_step import CONFIG, EDGES, PHRASES
 from toys import tiny_network
 import numpy as np
@@ -134,7 +134,7 @@ def test_two_ranks_make_the_gradients_of_one_process_on_the_same_batch(data: Phr
     script.write_text(RANK, encoding="utf-8")
     subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script),
-         str(Path(__file__).parents[1]), data.name, str(tmp_path)],
+         str(Path(__file__).parent), data.name, str(tmp_path)],
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
     alone = tiny_network(std=0.2)
