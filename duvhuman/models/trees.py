@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -112,8 +113,9 @@ class Trees:
         numbers: dict[bytes, int] = {}  # windows overlap: many notes are shown twice alike
         number = [numbers.setdefault(note.tobytes(), len(numbers)) for note in notes]
         different = np.frombuffer(b"".join(numbers), dtype=np.float32).reshape(-1, notes.shape[1])
-        some = range(0, len(different), NOTES_AT_ONCE)
-        said = [self._walk(different[start : start + NOTES_AT_ONCE]) for start in some]
+        some = (different[start : start + NOTES_AT_ONCE] for start in range(0, len(different), NOTES_AT_ONCE))
+        with ThreadPoolExecutor(torch.get_num_threads()) as cores:  # NumPy's `take` lets other threads run
+            said = list(cores.map(self._walk, some))
         return np.concatenate([np.empty(0, np.float32), *said])[number].reshape(features.shape[:-1])
 
     def _walk(self, notes: NDArray[np.float32]) -> NDArray[np.float32]:
