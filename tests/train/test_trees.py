@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,17 @@ def test_the_same_seed_grows_the_same_trees(toys: PhraseData) -> None:
     assert all(np.array_equal(one[name], again[name]) for name in one)
     other = fitted(notes, Growth(**vars(SMALL) | {"seed": 1}), quiet)
     assert not np.array_equal(one["value"], other["value"])
+
+
+@grows
+def test_neighbouring_seeds_share_no_set(toys: PhraseData) -> None:
+    notes = gather(toys, toys.select(split="train"))
+    sets = [
+        values.tobytes()
+        for seed in (0, 1)
+        for values in np.split(fitted(notes, replace(SMALL, seed=seed), quiet)["threshold"], SMALL.sets)
+    ]
+    assert len(set(sets)) == 2 * SMALL.sets
 
 
 @grows

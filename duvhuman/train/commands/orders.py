@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from duvhuman.errors import DataError, ModelError, OptionError
+from duvhuman.models.files import has_model
 from duvhuman.train.config import STAGES, TrainConfig, changed, load_config, stages_in
 from duvhuman.train.record import TRUNK, read_record
 from duvhuman.train.run.order import RUN_FILE, Order
@@ -60,8 +61,6 @@ def new_order(name: str, folder: Path, args: argparse.Namespace) -> Order:
         return Order(name, data, base_start, {**base, **stages}, teachers)
     start = args.init_from
     if start is None and name != TRUNK:
-        from duvhuman.models.files import has_model
-
         trunk = folder.parent / TRUNK
         start = str(trunk) if has_model(trunk) else None
     return Order(name, data, start, stages, teachers)
@@ -140,7 +139,6 @@ def resumed_order(name: str, folder: Path, args: argparse.Namespace, log: Callab
 
 def _resumed_start(order: Order, folder: Path, given: str | None) -> str | None:
     """The model that a run begins with: the one it was told, which may have moved if it is still to be read."""
-    from duvhuman.models.files import has_model
     from duvhuman.train.checkpoint import stage_in_progress
 
     start = order.start

@@ -1,1 +1,1 @@
-"""From MIDI files and tables to notes in shards: what `duvhuman.train.prepare` and `duvhuman.train.dataset` rest on."""
+"""From MIDI files to notes in shards: what `duvhuman.train.prepare` and `duvhuman.train.dataset` rest on."""
