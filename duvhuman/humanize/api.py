@@ -19,7 +19,7 @@ from duvhuman.errors import DataError, warn
 from duvhuman.humanize.balance import balanced, hands_of, written_balance
 from duvhuman.humanize.company import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.decode import duration_bin, most_growth, velocity_bin
-from duvhuman.humanize.lengths import fit_lengths, room_to_ring
+from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
 from duvhuman.humanize.networks import load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, Options
@@ -228,7 +228,7 @@ class Humanizer:
         return read_parts(smf, instrument=None if self.instrument == AUTO else self.instrument, chosen=options.tracks)
 
     def _play_part(
-        self, choice: Choice, room: IntArray, beats: Beats | None, others: list[Part], options: Options, seed: int
+        self, choice: Choice, room: Room, beats: Beats | None, others: list[Part], options: Options, seed: int
     ) -> _PlayedPart:
         notes = choice.part.notes
         if choice.instrument is None:

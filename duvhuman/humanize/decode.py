@@ -49,8 +49,11 @@ OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 1.0
 that share of theirs at least. Where none is, every note is written up to the next, and a long one may be a stab."""
 MOST_GROWTH = 1e6
 """No bound at all, but a number, of which a note without length has nothing."""
-SLUR = 1.02, 1.25
-"""A single note written to last so many times the gap, or any number between, is slurred into the next note."""
+SLUR_BEATS, SLUR = 0.001, 1.25
+"""A note written to last so many beats longer than the gap, or more, up to so many times the gap, is slurred."""
+TOUCHES = 1.1
+"""A note written no further than the next onset that would last up to so many times the gap ends there: a little overlap
+is a slur to a sampler."""
 MOST_DRIFT = 2.0
 """What is drawn moves the mean of a part by no more MIDI velocities, give or take a half: a loop of one bar draws alike
 each time."""
@@ -256,29 +259,33 @@ def performed_beats(score: Score, articulation: FloatArray, hand: IntArray | Non
 
     Networks learnt it of notes that are written up to the next onset, for a bar at most, whatever rests there were. A
     staccato, or the last note before a rest, is shorter: it lasts as long as if it were written so, but from
-    `STACCATO_LEAST` to `STACCATO_MOST` times its length at most. Where there are such notes, and at the end of the
-    part, long ones are held (`LEAST_HELD`). A note written longer than `longest_written`, which networks were never
+    `STACCATO_LEAST` to `STACCATO_MOST` times its length at most. One that ends a little before the next onset, as a
+    player's do, is not shortened further than if it were written so. Where there are staccatos, and at the end of the
+    part, long notes are held (`LEAST_HELD`). A note written longer than `longest_written`, which networks were never
     shown, ends as much earlier as one of that length would, and no later: a pad holds until the next chord, a drone
-    under a melody goes on. A single note that is written a little into the next is slurred into it.
+    under a melody goes on. What is written a little into the next onset is slurred into it; what is not either rings
+    clearly on (`TOUCHES`) or ends there.
 
     Parameters
     ----------
     hand : (N,) which hand plays a note, from 0: of two, each has gaps of its own. More are strings, or fingers.
     """
     written, bar, gap = score.nominal_beats, longest_written(score), own_gap(score, hand)
-    share, learnt = 2.0**articulation, np.minimum(gap, bar)
+    share, learnt, whole = 2.0**articulation, np.minimum(gap, bar), np.minimum(written, bar)
     short = written < STACCATO_SHARE * learnt
     most = written * (STACCATO_LEAST + (STACCATO_MOST - STACCATO_LEAST) * np.minimum(share, 1.0))
-    played = np.where(short, np.minimum(learnt * share, most), np.minimum(written, bar) * share)
+    played = np.where(short, np.minimum(learnt * share, most), np.maximum(whole * share, np.minimum(learnt * share, whole)))
     hand = _two_hands(hand, len(score))
     chord = 2 * np.cumsum(chord_starts(score)) + hand
     last = np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)])
     meant = np.where(last, 1.0, min(float(short.mean()) / OFTEN_SHORT, 1.0))
-    least = LEAST_HELD * meant * np.minimum(written, bar)
+    least = LEAST_HELD * meant * whole
     played = np.where(written >= HELD_BEATS, np.maximum(played, least), played)
     played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
-    slurred = (written > SLUR[0] * gap) & (written < SLUR[1] * gap) & (np.bincount(chord)[chord] == 1) & ~last
+    slurred = (written > gap + SLUR_BEATS) & (written < SLUR * gap) & ~last
     played = np.where(slurred, np.maximum(played, written), played)
+    touches = (written <= gap + SLUR_BEATS) & (played > gap) & (played < TOUCHES * gap)
+    played = np.where(touches, gap, played)
     return np.minimum(played, most_growth(score, hand) * written)
 
 

@@ -1,4 +1,4 @@
-"""How long a note may get: until its pitch is played again, its channel is bent or a pedal catches it; never nothing.
+"""How long a note may last: until its pitch is played again, or what it was not to hear; and until what it was to hear.
 
 Conventions
 -----------
@@ -9,10 +9,12 @@ whatever tracks; of files of format 2, what it plays on one track.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from duvhuman.humanize.score import IntArray
+from duvhuman.midi.hands import FEWEST_CHANNELS
 from duvhuman.midi.notes import NoteTable
 from duvhuman.midi.programs import port_of
 from duvhuman.midi.smf import CONTROL_CHANGE, PEDAL_DOWN, PITCH_BEND, SOSTENUTO, SUSTAIN, SmfFile
@@ -22,21 +24,32 @@ CHANNELS, PITCHES = 16, 128
 UNBENT = 64 << 7
 
 
-def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[IntArray]:
-    """For every note of every table the most ticks that it may last, at least 1.
+@dataclass(frozen=True)
+class Room:
+    """How many ticks the notes of a part may last.
+
+    Attributes
+    ----------
+    least, most : (N,), 1 or more; `most` counts where they disagree, and is `NEVER` where nothing bounds a note.
+    """
+
+    least: IntArray
+    most: IntArray
+
+
+def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[Room]:
+    """For every note of every table how many ticks it may last.
 
     A synthesizer hears one stream: a note-off of the left hand would end the right hand's note, a bend sounds on all
     notes of its channel, and a pedal holds all that sound when it goes down. So a note ends when its pitch is played
     again (a tick earlier where that is on an earlier track, whose events come first), and none that ends before a bend
-    or a pedal is made to ring into it. Notes that begin together do not bound each other.
+    or a pedal is made to ring into it. One that is bent, or caught by a pedal, while it sounds is held until then. A
+    string of a guitar plays one note at a time: in a part on several channels none that ends before the next one of its
+    channel is made to ring into it. Notes that begin together do not bound each other.
 
     Parameters
     ----------
     tables : the parts of the file, all of them, for those that stay as they are bound the others.
-
-    Returns
-    -------
-    list of (N,) arrays, one for each table; `NEVER` where nothing bounds a note.
     """
     if not tables:
         return []
@@ -48,12 +61,30 @@ def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[IntArray]:
     order = np.lexsort((track, onset, stream * PITCHES + pitch))
     again, row = _next(stream[order] * PITCHES + pitch[order], onset[order], stream * PITCHES + pitch, onset + 1)
     again -= (again < NEVER) & (track[order][row] < track)
-    bent, _ = _next(*_bends(smf), stream, onset + duration)
-    caught, _ = _next(*_presses(smf), stream, onset + duration)
+    bends, presses = _bends(smf), _presses(smf)
+    bent, _ = _next(*bends[:2], stream, onset + duration)
+    caught, _ = _next(*presses, stream, onset + duration)
     caught -= (caught < NEVER) & (caught > onset + duration)  # its track may come first
-    until = np.minimum(again, np.minimum(bent, caught))
-    room = np.where(until < NEVER, np.maximum(until - onset, 1), NEVER)
-    return np.split(room, np.cumsum([len(table) for table in tables])[:-1])
+    until = np.minimum(np.minimum(again, _next_on_string(tables)), np.minimum(bent, caught))
+    most = np.where(until < NEVER, np.maximum(until - onset, 1), NEVER)
+    heard = [_last(*events, stream, onset, onset + duration) for events in (bends[:2, bends[2] != UNBENT], presses)]
+    least = np.maximum(np.maximum(*heard) + 1 - onset, 1)
+    cuts = np.cumsum([len(table) for table in tables])[:-1]
+    return [Room(*one) for one in zip(np.split(least, cuts), np.split(most, cuts), strict=True)]
+
+
+def _next_on_string(tables: Sequence[NoteTable]) -> IntArray:
+    """(N,) of all notes when the next begins on their channel, if they end by then and their part is on several."""
+    found = []
+    for notes in tables:
+        until = np.full(len(notes), NEVER)
+        if len(np.unique(notes.channel)) >= FEWEST_CHANNELS:
+            order = np.lexsort((notes.onset_ticks, notes.channel))
+            channel, onset = notes.channel[order], notes.onset_ticks[order]
+            until, _ = _next(channel, onset, notes.channel, notes.onset_ticks + 1)
+            until[until < notes.onset_ticks + notes.duration_ticks] = NEVER
+        found.append(until)
+    return np.concatenate(found)
 
 
 def _stream_of_track(smf: SmfFile) -> IntArray:
@@ -61,25 +92,23 @@ def _stream_of_track(smf: SmfFile) -> IntArray:
     return np.array([index if smf.format == 2 else port_of(track) for index, track in enumerate(smf.tracks)])
 
 
-def _bends(smf: SmfFile) -> tuple[IntArray, IntArray]:
-    """(B,) stream and tick of all changes of a pitch bend, sorted; one that repeats what is in force is none."""
+def _bends(smf: SmfFile) -> IntArray:
+    """(3, B) stream, tick and bend of all changes of a pitch bend, sorted; one that repeats what is in force is none."""
     stream, tick, low, high = _messages(smf, PITCH_BEND)
     bend = (high << 7) + low
-    changed = bend != _in_force_before(bend, stream, UNBENT)
-    return stream[changed], tick[changed]
+    return np.stack([stream, tick, bend])[:, bend != _in_force_before(bend, stream, UNBENT)]
 
 
-def _presses(smf: SmfFile) -> tuple[IntArray, IntArray]:
-    """(B,) stream and tick of every time that a pedal goes down which holds what sounds then, sorted."""
+def _presses(smf: SmfFile) -> IntArray:
+    """(2, B) stream and tick of every time that a pedal goes down which holds what sounds then, sorted."""
     messages = _messages(smf, CONTROL_CHANGE)
     found = []
     for pedal in (SUSTAIN, SOSTENUTO):
         stream, tick, _, value = messages[:, messages[2] == pedal]
         down = (value >= PEDAL_DOWN).astype(np.int64)
         found.append(np.stack([stream, tick])[:, down > _in_force_before(down, stream, 0)])
-    stream, tick = np.concatenate(found, axis=1)
-    order = np.lexsort((tick, stream))
-    return stream[order], tick[order]
+    presses = np.concatenate(found, axis=1)
+    return presses[:, np.lexsort((presses[1], presses[0]))]
 
 
 def _messages(smf: SmfFile, kind: int) -> IntArray:
@@ -115,8 +144,23 @@ def _next(keys: IntArray, ticks: IntArray, key: IntArray, since: IntArray) -> tu
     return np.where(found, ticks[inside], NEVER), np.where(found, inside, 0)
 
 
-def fit_lengths(notes: NoteTable, wanted: IntArray, room: IntArray) -> IntArray:
-    """Lengths as near to `wanted` as can be: at least a tick, at most `room`.
+def _last(keys: IntArray, ticks: IntArray, key: IntArray, after: IntArray, before: IntArray) -> IntArray:
+    """(N,) tick of the last event of each `key` (N,) later than its tick `after` and earlier than `before`; else `after`.
+
+    Parameters
+    ----------
+    keys, ticks : (E,) of the events, sorted by key, then by tick.
+    """
+    if not len(keys):
+        return after
+    base = int(max(ticks.max(), before.max())) + 1
+    row = np.maximum(np.searchsorted(keys * base + ticks, key * base + before) - 1, 0)
+    found = (keys[row] == key) & (ticks[row] < before)
+    return np.where(found, np.maximum(ticks[row], after), after)
+
+
+def fit_lengths(notes: NoteTable, wanted: IntArray, room: Room) -> IntArray:
+    """Lengths as near to `wanted` as can be in that room.
 
     Left as they are: notes of no length, those that no note-off ends, and those of one pitch that begin together on a
     channel of a track, where which note-off ends which of them is a convention only.
@@ -124,7 +168,7 @@ def fit_lengths(notes: NoteTable, wanted: IntArray, room: IntArray) -> IntArray:
     Parameters
     ----------
     notes : a part of N notes.
-    wanted, room : (N,) ticks.
+    wanted : (N,) ticks.
     """
     columns = (notes.onset_ticks, notes.pitch, notes.channel, notes.track)
     order = np.lexsort(columns)
@@ -133,4 +177,4 @@ def fit_lengths(notes: NoteTable, wanted: IntArray, room: IntArray) -> IntArray:
         together &= np.diff(column[order]) == 0
     fixed = (notes.duration_ticks == 0) | (notes.off_event < 0) | (wanted == notes.duration_ticks)
     fixed[order[:-1][together]] = fixed[order[1:][together]] = True
-    return np.where(fixed, notes.duration_ticks, np.clip(wanted, 1, room))
+    return np.where(fixed, notes.duration_ticks, np.clip(wanted, room.least, room.most))

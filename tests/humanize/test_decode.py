@@ -441,7 +441,7 @@ def test_a_last_long_chord_is_held() -> None:
     part = score([0, 1, 2, 2], length=[1.0, 1.0, 4.0, 4.0])
     assert performed_beats(part, np.log2(np.full(4, 0.2))) == pytest.approx([0.2, 0.2, 2.0, 2.0])
     part = score([0, 1, 2, 2], length=[1.0, 1.0, 0.9, 0.9])
-    assert performed_beats(part, np.log2(np.full(4, 0.2)))[3] == pytest.approx(0.18)
+    assert performed_beats(part, np.log2(np.full(4, 0.2)))[3] == pytest.approx(0.2)
 
 
 def test_a_bar_before_a_long_rest_tells_nothing_of_how_long_others_are_meant() -> None:
@@ -456,12 +456,26 @@ def test_the_gap_before_a_rest_of_many_bars_is_one_bar() -> None:
     assert performed_beats(part, np.log2([0.1, 1.0]))[0] == pytest.approx(0.4)
 
 
-def test_a_note_written_a_little_into_the_next_stays_slurred_unless_it_is_of_a_chord() -> None:
+def test_what_is_written_a_little_into_the_next_onset_stays_slurred() -> None:
     line = score([0, 0.5, 1.0, 2.0], [60, 62, 64, 65], length=[0.55, 0.5, 1.5, 1.0])
     assert performed_beats(line, np.full(4, -1.0)) == pytest.approx([0.55, 0.25, 0.75, 0.5])
     assert performed_beats(line, np.full(4, 1.0)) == pytest.approx([1.1, 1.0, 3.0, 2.0])
-    chord = score([0, 0, 0.5], [60, 64, 65], length=0.55)
-    assert performed_beats(chord, np.full(3, -1.0))[:2] == pytest.approx([0.275, 0.275])
+    thirds = score([0, 0, 0.5, 0.5, 1.0], [60, 64, 62, 65, 64], length=[0.55, 0.5, 0.502, 0.502, 1.0])
+    assert performed_beats(thirds, np.full(5, -1.0)) == pytest.approx([0.55, 0.25, 0.502, 0.502, 0.5])
+    whole = score([0, 4.0, 8.0], [60, 62, 64], length=[4.01, 4.0, 4.0])
+    assert performed_beats(whole, np.full(3, -1.0))[0] == pytest.approx(4.01)
+
+
+def test_a_note_written_up_to_the_next_onset_ends_there_or_rings_clearly_on() -> None:
+    line = score([0, 1.0, 2.0, 3.0], [60, 62, 64, 65], length=1.0)
+    assert performed_beats(line, np.log2([1.05, 1.2, 0.9, 1.0])) == pytest.approx([1.0, 1.2, 0.9, 1.0])
+
+
+def test_a_note_that_ends_a_little_before_the_next_is_not_shortened_twice() -> None:
+    """What was played once and is played again stays as it is."""
+    line = score([0, 1.0, 2.0, 3.0], [60, 62, 64, 65], length=[0.8, 0.9, 1.0, 1.0])
+    assert performed_beats(line, np.log2([0.85, 0.5, 0.85, 1.0]))[:2] == pytest.approx([0.8, 0.5])
+    assert performed_beats(line, np.log2([1.5, 1.5, 1.5, 1.0]))[:2] == pytest.approx([1.2, 1.35])
 
 
 def test_each_hand_has_slurs_and_a_last_chord_of_its_own() -> None:

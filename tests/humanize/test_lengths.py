@@ -6,7 +6,7 @@ import numpy as np
 from builders import GUITAR, Note, part, song
 from midi_bytes import meta, number, off, on, program, smf, track
 
-from duvhuman.humanize.lengths import NEVER, fit_lengths, room_to_ring
+from duvhuman.humanize.lengths import NEVER, Room, fit_lengths, room_to_ring
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 
@@ -14,9 +14,13 @@ LOW, HIGH = (0, 60, 80, 400), (960, 60, 80, 400)
 
 
 def rooms(*parts: bytes, **header: int) -> list[list[int]]:
-    """The room of the notes of every part."""
-    smf = parse_smf(song(*parts, **header))
-    return [room.tolist() for room in room_to_ring(smf, [part.notes for part in read_parts(smf)])]
+    """The most ticks that the notes of every part may last."""
+    return [room.most.tolist() for room in rooms_of(song(*parts, **header))]
+
+
+def rooms_of(data: bytes) -> list[Room]:
+    smf = parse_smf(data)
+    return room_to_ring(smf, [part.notes for part in read_parts(smf)])
 
 
 def bend(delta: int, value: int, channel: int = 0) -> bytes:
@@ -31,8 +35,7 @@ def with_bends(notes: list[Note], *bends: tuple[int, int], channel: int = 0) -> 
 
 
 def room_before_bends(*bends: tuple[int, int], channel: int = 0) -> list[int]:
-    smf = parse_smf(with_bends([LOW, (0, 64, 80, 700), HIGH], *bends, channel=channel))
-    return room_to_ring(smf, [one.notes for one in read_parts(smf)])[0].tolist()
+    return rooms_of(with_bends([LOW, (0, 64, 80, 700), HIGH], *bends, channel=channel))[0].most.tolist()
 
 
 def test_a_note_may_ring_until_its_pitch_is_played_again() -> None:
@@ -72,7 +75,10 @@ def test_a_bend_that_changes_nothing_or_is_of_another_channel_bounds_nothing() -
 def test_lengths_stay_within_their_room_and_are_never_nothing() -> None:
     notes = read_parts(parse_smf(song(part([LOW, (0, 64, 80, 0), (0, 67, 80, -1), HIGH]))))[0].notes
     assert notes.pitch.tolist() == [60, 64, 67, 60]
-    assert fit_lengths(notes, np.array([0, 50, 50, 900]), np.array([960, 9, 9, 500])).tolist() == [1, 0, 960 + 400, 500]
+    room = Room(least=np.array([1, 1, 1, 600]), most=np.array([960, 9, 9, 500]))
+    assert fit_lengths(notes, np.array([0, 50, 50, 900]), room).tolist() == [1, 0, 960 + 400, 500]
+    held = Room(least=np.array([90, 1, 1, 1]), most=np.full(4, NEVER))
+    assert fit_lengths(notes, np.array([80, 0, 0, 80]), held).tolist() == [90, 0, 960 + 400, 80]
 
 
 def test_notes_of_one_pitch_that_begin_together_keep_their_lengths_but_not_if_their_channels_differ() -> None:
@@ -84,7 +90,7 @@ def test_notes_of_one_pitch_that_begin_together_keep_their_lengths_but_not_if_th
             for string, channel in enumerate(channels)
         ]
         (unison,) = read_parts(parse_smf(smf(track(*(program(0, GUITAR, one) for one in set(channels)), *events))))
-        lengths = fit_lengths(unison.notes, np.full(4, 300), np.full(4, NEVER))
+        lengths = fit_lengths(unison.notes, np.full(4, 300), Room(np.full(4, 1), np.full(4, NEVER)))
         assert sorted(lengths.tolist(), reverse=True) == fitted
 
 
@@ -92,12 +98,48 @@ def pedal(delta: int, value: int, controller: int = 64) -> bytes:
     return number(delta) + bytes([0xB0, controller, value])
 
 
+def with_presses(notes: list[Note], *presses: bytes) -> Room:
+    return rooms_of(song(part(notes), part([], number=None, before=b"".join(presses))))[0]
+
+
+def test_a_note_that_a_pedal_catches_is_held_until_then() -> None:
+    chord = [(0, 60, 80, 480), (0, 64, 80, 120), (480, 62, 80, 480)]
+    assert with_presses(chord, pedal(200, 127), pedal(270, 0), pedal(200, 127)).least.tolist() == [201, 1, 191]
+    assert with_presses(chord, pedal(0, 127), pedal(300, 0), pedal(100, 127)).least.tolist() == [401, 1, 1]
+    assert with_presses(chord, pedal(480, 127)).least.tolist() == [1, 1, 1]
+    assert with_presses(chord, pedal(200, 127, 67)).least.tolist() == [1, 1, 1]
+
+
+def test_a_note_that_is_bent_is_held_until_its_last_bend() -> None:
+    notes = [(0, 60, 80, 480), (480, 62, 80, 480)]
+    bent = with_bends(notes, (200, 9000), (300, 10000), (400, 8192), (700, 7000), (960, 6000))
+    assert rooms_of(bent)[0].least.tolist() == [301, 221]
+    assert rooms_of(with_bends(notes, (200, 9000), channel=1))[0].least.tolist() == [1, 1]
+
+
+def test_a_string_with_a_channel_of_its_own_plays_one_note_at_a_time() -> None:
+    """Other strings ring on; a note written into the next of its string stays as it is; two channels are no guitar."""
+
+    def most(lengths: tuple[int, int, int, int], strings: tuple[int, ...]) -> list[int]:
+        events = [
+            event(delta * (number == 0), pitch, channel=channel)
+            for ticks in lengths
+            for event, delta in ((on, 0), (off, ticks))
+            for number, (pitch, channel) in enumerate(zip((64 + ticks % 7, 52, 45), strings, strict=False))
+        ]
+        data = smf(track(*(program(0, GUITAR, one) for one in strings), *events))
+        notes = read_parts(parse_smf(data))[0].notes
+        return rooms_of(data)[0].most[notes.channel == 0].tolist()
+
+    assert most((100, 200, 300, 400), (0, 1, 2)) == [100, 200, 300, NEVER]
+    assert NEVER in most((100, 200, 300, 400), (0, 1))[:3]
+
+
 def test_no_note_that_ended_before_a_pedal_goes_down_is_caught_by_it() -> None:
     """Changed on the bar line, as pianists do: the old chord is let go, then the pedal catches the new one."""
 
     def room(*presses: bytes) -> list[int]:
-        smf = parse_smf(song(part([LOW, HIGH]), part([], number=None, before=b"".join(presses))))
-        return room_to_ring(smf, [one.notes for one in read_parts(smf)])[0].tolist()
+        return with_presses([LOW, HIGH], *presses).most.tolist()
 
     assert room(pedal(500, 127)) == [499, NEVER]
     assert room(pedal(500, 127, 66)) == [499, NEVER]
