@@ -21,10 +21,13 @@ LEFT_WORDS = frozenset(("left", "lh", "l", "links", "linke", "gauche", "sinistra
 HAND_WORDS = frozenset(("hand", "h", "main", "mano"))
 """Words in the titles of tracks that hold a hand of a pianist."""
 OTHER_WORDS = frozenset((
-    "drum", "drums", "kick", "snare", "percussion", "clarinet", "flute", "recorder", "sax", "saxophone", "trumpet",
-    "trombone", "tuba", "horn",
+    "drum", "drums", "kick", "snare", "hihat", "cymbals", "percussion", "perc", "schlagzeug", "batterie", "clarinet",
+    "flute", "recorder", "oboe", "bassoon", "sax", "saxophone", "trumpet", "trombone", "tuba", "horn",
 ))  # fmt: skip
 """Words in the titles of tracks of other instruments, whatever else the title says: a bass drum, a bass clarinet."""
+VIOLIN_WORDS = ("violin", "violins", "violine", "violinen", "violon", "violons", "violini", "vln", "vlns")
+VIOLA_WORDS = ("viola", "violas", "viole", "bratsche", "bratschen", "vla", "vlas")
+CELLO_WORDS = ("cello", "celli", "cellos", "violoncello", "violoncelli", "vlc", "vcl", "vc")
 AUTO = "auto"
 
 
@@ -72,12 +75,22 @@ INSTRUMENTS: dict[str, Instrument] = {
         Instrument(
             "strings", frozenset((*range(40, 46), *range(48, 52))), 24, 108, 48,
             ("string", "violin", "viola", "cello", "orchestra"),
-            ("strings", "string", "violin", "viola", "cello", "violins", "violas", "celli", "contrabass", "strgs"),
+            (
+                "strings", "string", "strgs", "streicher", "cordes", "archi", "cuerdas", "contrabass", "kontrabass",
+                *VIOLIN_WORDS, *VIOLA_WORDS, *CELLO_WORDS,
+            ),
         ),
     )
 }
 """Name -> instrument, in the order in which they are listed to users."""
 
+LOWEST_OF_PROGRAM = {40: 55, 41: 48, 42: 36}
+"""The lowest strings of violin, viola and cello."""
+LOWEST_OF_WORD = (
+    dict.fromkeys(VIOLIN_WORDS, LOWEST_OF_PROGRAM[40])
+    | dict.fromkeys(VIOLA_WORDS, LOWEST_OF_PROGRAM[41])
+    | dict.fromkeys(CELLO_WORDS, LOWEST_OF_PROGRAM[42])
+)
 _BY_PROGRAM = {program: row for row in INSTRUMENTS.values() for program in row.programs}
 _BY_WORD = {word: row for row in INSTRUMENTS.values() for word in row.track_words}
 _NAMES = {alias: row for row in INSTRUMENTS.values() for alias in (row.name, *row.aliases)}
@@ -119,6 +132,36 @@ def instrument_of_track_name(name: str) -> Instrument | None:
     sides = (RIGHT_WORDS | LEFT_WORDS).intersection(words)
     a_hand = sides & {"rh", "lh"} or (sides and HAND_WORDS.intersection(words))
     return INSTRUMENTS["keys"] if a_hand else None
+
+
+def other_instrument(name: str, instrument: Instrument) -> str:
+    """What a track's title says that is not `instrument`: one of `OTHER_WORDS`, or another name; empty if it does not.
+
+    A left hand, or a double bass, is called "bass", too.
+    """
+    if others := OTHER_WORDS.intersection(title_words(name)):
+        return min(others)
+    told = instrument_of_track_name(name)
+    if told is None or told is instrument or (told.name == "bass" and instrument.name in ("keys", "strings")):
+        return ""
+    return told.name
+
+
+def lowest_pitch(instrument: Instrument, program: int, name: str) -> int:
+    """The lowest pitch of a part that is played as `instrument`: its lowest string, where program or title tell one.
+
+    A title that tells several, such as "Violin & Cello", leaves it at the lowest of these.
+
+    Parameters
+    ----------
+    program : of the part, -1 if none is set.
+    name : the title of its track, which counts more.
+    """
+    if instrument.name != "strings":
+        return instrument.low
+    words = [word for word in title_words(name) if _BY_WORD.get(word) is instrument]
+    told = [LOWEST_OF_WORD.get(word, instrument.low) for word in words if word not in ("string", "strings")]
+    return min(told, default=LOWEST_OF_PROGRAM.get(program, instrument.low))
 
 
 def title_words(name: str) -> list[str]:

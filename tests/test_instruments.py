@@ -12,6 +12,7 @@ from duvhuman.instruments import (
     instrument_name,
     instrument_of_program,
     instrument_of_track_name,
+    lowest_pitch,
 )
 
 EXPECTED_PROGRAMS = {
@@ -116,3 +117,16 @@ def test_the_name_behind_an_alias() -> None:
     assert instrument_name("Bass-Guitar") == "bass"
     with pytest.raises(OptionError, match="Did you mean 'guitar'"):
         instrument_name("guitr")
+
+
+@pytest.mark.parametrize(
+    ("program", "name", "lowest"),
+    [(40, "", 55), (41, "", 48), (42, "", 36), (43, "", 24), (48, "", 24), (-1, "Violin 1", 55), (48, "Vla.", 48),
+     (40, "Violoncello", 36), (-1, "Violin & Cello", 36), (40, "Strings", 55), (-1, "Contrabass", 24)],
+)  # fmt: skip
+def test_below_its_lowest_string_a_violin_viola_or_cello_has_key_switches(program: int, name: str, lowest: int) -> None:
+    assert lowest_pitch(INSTRUMENTS["strings"], program, name) == lowest
+
+
+def test_other_instruments_reach_as_low_whatever_their_programs() -> None:
+    assert [lowest_pitch(row, 40, "Violin") for row in INSTRUMENTS.values() if row.name != "strings"] == [33, 23, 21]

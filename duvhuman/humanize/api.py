@@ -19,6 +19,7 @@ from duvhuman.errors import DataError, warn
 from duvhuman.humanize.balance import balanced, hands_of, written_balance
 from duvhuman.humanize.company import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.decode import duration_bin, most_growth, velocity_bin
+from duvhuman.humanize.keyed import seed_of_player
 from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
 from duvhuman.humanize.networks import load_network
@@ -27,7 +28,7 @@ from duvhuman.humanize.perform import Played, is_flat, perform
 from duvhuman.humanize.report import LikeReport, PartReport, Prediction, Report
 from duvhuman.humanize.score import BoolArray, IntArray, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
-from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name
+from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, lowest_pitch
 from duvhuman.midi.damage import damage
 from duvhuman.midi.edit import apply_performance
 from duvhuman.midi.interop import Source, open_midi
@@ -42,6 +43,8 @@ from duvhuman.rhythm.band import Beats, find_beats
 __all__ = ["Humanizer", "PartReport", "Prediction", "Report", "humanize", "load", "predict"]
 
 PathName = str | os.PathLike[str]
+SOFTEST = 8
+"""No note is made softer than this MIDI velocity: many samplers hardly sound below it."""
 
 
 def humanize(
@@ -72,7 +75,8 @@ def humanize(
         has none, as its track's name says. With a named instrument the parts of that instrument and parts without a
         program change are played; if there are none, every part off the drum channel is.
     intensity : 0 (the input, byte for byte) to 1 (as predicted).
-    variation : 0 (the performance to be expected) to 1 (one drawn from the prediction).
+    variation : 0 (the performance to be expected) to 1 (one drawn from the prediction); of two parts alike each is drawn
+        for itself.
     seed : of the draw, 0 and up; the same input and seed give the same bytes. None draws one and reports it.
     dynamics : "keep" keeps the p, f, swells and accents that are written, and plays the notes that are written alike;
         "replace" keeps their mean alone.
@@ -210,10 +214,14 @@ class Humanizer:
             choice.part for choice in selection.choices
             if has_dynamics(choice.part) and (choice.instrument is None or options.dynamics == "keep")  # else set aside
         ] if options.follow and smf.format != 2 else []  # fmt: skip
+        players = [choice.instrument for choice in selection.choices]
         parts = [
-            self._play_part(choice, room, beats, [part for part in lively if part is not choice.part], options, seed)
-            for choice, room in zip(selection.choices, rooms, strict=True)
-        ]
+            self._play_part(
+                choice, room, beats, [part for part in lively if part is not choice.part], options,
+                seed_of_player(seed, players[:index].count(choice.instrument)),
+            )
+            for index, (choice, room) in enumerate(zip(selection.choices, rooms, strict=True))
+        ]  # fmt: skip
         if all(part.how is None for part in parts):
             reasons = sorted({part.skipped for part in parts}) or ["no notes"]
             warn(f"{source.name}: nothing to play ({'; '.join(reasons)}); it comes back unchanged")
@@ -233,7 +241,7 @@ class Humanizer:
         notes = choice.part.notes
         if choice.instrument is None:
             return _PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=choice.reason)
-        free = ~_protected(notes.pitch, choice.instrument, options.protect)
+        free = ~_protected(choice.part, choice.instrument, options.protect)
         if not free.any():
             reason = f"all notes outside the range of the {choice.instrument.name} or protected"
             return _PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=reason)
@@ -254,7 +262,7 @@ class Humanizer:
         velocity, duration = notes.velocity.copy(), notes.duration_ticks.copy()
         if options.velocity:
             wanted = np.round(written + float(options.intensity) * (balanced(played.velocity, hand, lift) - written))
-            velocity[free] = np.clip(wanted, 1, 127).astype(np.int64)
+            velocity[free] = np.clip(wanted, np.minimum(written, SOFTEST), 127).astype(np.int64)
         if options.duration and options.intensity > 0:
             growth = (played.duration_beats / score.nominal_beats) ** float(options.intensity)
             wanted = np.round(seen.duration_ticks * growth)
@@ -363,12 +371,13 @@ class _Plan:
     found_beat: str
 
 
-def _protected(pitch: IntArray, instrument: Instrument, protect: Collection[int] | None) -> BoolArray:
+def _protected(part: Part, instrument: Instrument, protect: Collection[int] | None) -> BoolArray:
     """(N,) True for the notes to leave alone."""
+    pitch = part.notes.pitch
     named = np.array([] if protect is None else list(protect), dtype=np.int64)
     if protect is not None and not len(named):
         return np.zeros(len(pitch), dtype=np.bool_)
-    outside = (pitch < instrument.low) | (pitch > instrument.high)
+    outside = (pitch < lowest_pitch(instrument, part.program, part.name)) | (pitch > instrument.high)
     return outside | np.isin(pitch, named)
 
 

@@ -40,3 +40,8 @@ def normal_cdf(x: FloatArray) -> FloatArray:
     """The normal distribution function by a logistic approximation (Page 1977; error under 2e-4)."""
     cdf: FloatArray = 1.0 / (1.0 + np.exp(-(1.5957691216 * x + 0.07056 * x**3)))
     return cdf
+
+
+def seed_of_player(seed: int, number: int) -> int:
+    """The seed of one of several players, from 0, whose own draws are to differ; that of the first is `seed` itself."""
+    return seed if number == 0 else int(mix(np.array([seed], dtype=np.uint64) ^ mix(np.array([number], np.uint64)))[0])

@@ -17,6 +17,7 @@ from duvhuman.instruments import (
     get_instrument,
     instrument_of_program,
     instrument_of_track_name,
+    other_instrument,
 )
 from duvhuman.midi.notes import Part
 
@@ -66,7 +67,7 @@ def choose_parts(
         return Selection(tuple(_by_program(part) for part in parts))
     choices = tuple(_as_named(part, named) for part in parts)
     if any(choice.instrument for choice in choices) or all(part.is_drums for part in parts):
-        return Selection(choices)
+        return Selection(choices, _called_otherwise(choices, named))
     forced = tuple(Choice(p, None, "drums") if p.is_drums else Choice(p, named) for p in parts)
     return Selection(forced, f"no part is marked as {named.name}, so every part off the drum channel is played as it")
 
@@ -83,7 +84,7 @@ def _by_program(part: Part) -> Choice:
     if instrument is not None:
         return Choice(part, instrument)
     if part.program < 0:
-        return Choice(part, None, "no program change, and its name tells no instrument")
+        return Choice(part, None, "no program change, and its name tells none of the instruments that are played")
     return Choice(part, None, f"another instrument (program {part.program})")
 
 
@@ -94,6 +95,18 @@ def _as_named(part: Part, named: Instrument) -> Choice:
         return Choice(part, named)
     other = instrument_of_program(part.program)
     return Choice(part, None, f"another instrument ({other.name if other else f'program {part.program}'})")
+
+
+def _called_otherwise(choices: Sequence[Choice], named: Instrument) -> str:
+    """What to say if parts without a program are played as `named` whose titles say another instrument."""
+    found = [
+        f"{', '.join(map(str, choice.part.tracks))} ({other})" for choice in choices
+        if choice.instrument and choice.part.program < 0 and (other := other_instrument(choice.part.name, named))
+    ]  # fmt: skip
+    return (
+        f"played as {named.name}, since no program change says otherwise, but called another instrument: of the file's "
+        f"tracks, from 0, {', '.join(found)}; choose the tracks to play to leave these alone" if found else ""
+    )  # fmt: skip
 
 
 def _without_notes(parts: Sequence[Part], tracks: Collection[int]) -> str:

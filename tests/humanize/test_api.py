@@ -154,6 +154,20 @@ def test_a_drawn_seed_is_reported_and_reproduces() -> None:
     assert predict(flat_song(), "guitar", seed=5).seed == 5
 
 
+def test_two_parts_alike_are_drawn_each_for_itself_and_played_alike_where_nothing_is_drawn() -> None:
+    """A guitar that is recorded twice, left and right."""
+    doubled = song(part(riff(40)), part(riff(40), channel=1))
+    for variation, alike in ((0.0, True), (1.0, False)):
+        left, right = tables(played(doubled, seed=3, variation=variation))
+        assert np.array_equal(left.velocity, right.velocity) == alike
+        assert np.array_equal(left.velocity, table(played(flat_song(40), seed=3, variation=variation)).velocity)
+
+
+def test_no_note_is_made_hardly_to_be_heard() -> None:
+    faint = table(played(song(part([(240 * i, 50 + i % 12, 12 if i else 5, 240) for i in range(40)])), variation=1.0))
+    assert faint.velocity.min() == 5 and np.sort(faint.velocity)[1] >= 8
+
+
 @pytest.mark.parametrize("edit", ["pitch", "deletion"])
 def test_an_edit_far_on_leaves_the_first_bar_alone(edit: str) -> None:
     notes = riff(400, step=120, length=120)

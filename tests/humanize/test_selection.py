@@ -40,7 +40,7 @@ def test_auto_goes_by_program_then_by_track_name() -> None:
     )  # fmt: skip
     assert chosen(found) == ["guitar", "bass", "keys", "strings", "guitar", None, None]
     assert reasons(found)[5:] == [
-        "no program change, and its name tells no instrument", f"another instrument (program {FLUTE})",
+        "no program change, and its name tells none of the instruments that are played", f"another instrument (program {FLUTE})",
     ]  # fmt: skip
     assert found.notice == ""
 
@@ -55,7 +55,14 @@ def test_a_named_instrument_plays_its_own_and_parts_without_a_program() -> None:
     found = choose_parts(parts((GUITAR, ""), (PIANO, ""), (None, "Piano"), (FLUTE, ""), "drums"), "guitar")
     assert chosen(found) == ["guitar", None, "guitar", None, None]
     assert reasons(found) == ["", "another instrument (keys)", "", f"another instrument (program {FLUTE})", "drums"]
-    assert found.notice == ""
+
+
+def test_of_parts_without_a_program_whose_names_say_another_instrument_the_user_is_told() -> None:
+    found = choose_parts(parts((None, "Guitar"), (None, "Alto Sax"), (None, "Bass"), (None, "Riff")), "guitar")
+    assert chosen(found) == ["guitar"] * 4
+    assert "but called another instrument: of the file's tracks, from 0, 1 (sax), 2 (bass); choose" in found.notice
+    assert choose_parts(parts((None, "Treble"), (None, "Bass")), "keys").notice == ""
+    assert choose_parts(parts((None, "Guitar"), (GUITAR, "Piano")), "guitar").notice == ""
 
 
 @pytest.mark.parametrize("alias", ["gtr", "Electric Guitar", "GUITAR"])

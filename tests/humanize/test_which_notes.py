@@ -45,6 +45,7 @@ def test_auto_plays_what_it_knows_by_program_and_by_name() -> None:
     assert names == ["guitar", "bass", "keys", "strings", None, "guitar", None]
 
 
+@pytest.mark.filterwarnings("ignore:.*called another instrument")
 def test_auto_plays_each_part_as_its_instrument_would() -> None:
     auto = tables(played(band(), "auto"))
     for index, name in enumerate(INSTRUMENTS):
@@ -117,6 +118,13 @@ def test_notes_outside_the_range_are_left_alone_unless_told_otherwise() -> None:
     assert protected_of(None) == [12]
     assert protected_of(()) == []
     assert protected_of([]) == []
+
+
+def test_key_switches_below_a_violin_are_left_alone_where_a_contrabass_would_play_them() -> None:
+    notes = [*riff(20, low=60), (0, 24, 1, 240), (960, 26, 1, 240)]
+    for number, protected in ((40, 2), (43, 0)):
+        result = humanize(song(part(notes, number=number)), "strings", seed=1)
+        assert result.report.parts[0].protected == protected
 
 
 @pytest.mark.parametrize("protect", [[50, 52], {50, 52}, np.array([50, 52])])
