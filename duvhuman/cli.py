@@ -39,7 +39,10 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _LOAD_OPTIONS = ("adapter", "like", "model", "device")
 _PLAY_OPTIONS = ("intensity", "variation", "seed", "dynamics", "velocity", "duration", "tracks", "protect", "follow")
-_NOTE_COLUMNS = ("onset_ticks", "pitch", "velocity_bin", "duration_bin", "velocity", "duration_beats", "spread")
+_NOTE_COLUMNS = (
+    "onset_ticks", "pitch", "velocity_bin", "duration_bin", "velocity", "duration_beats", "spread", "duration_ticks",
+    "track", "channel",
+)  # fmt: skip
 
 _HUMANIZE_EXAMPLES = """\
 examples:
@@ -57,7 +60,7 @@ examples:
   duvhuman predict riff.mid -i guitar --json -o notes.json
 
 One row per note of the played parts, in onset, then pitch order: bins 0-15, velocity 1-127, length in beats (quarter
-notes), spread of the velocity.
+notes), spread of the velocity, length in ticks, track and channel from 0.
 """
 _MODELS_EXAMPLES = """\
 examples:
@@ -310,7 +313,9 @@ def _show(outcome: Outcome, args: argparse.Namespace) -> None:
     for message in outcome.warnings:
         say("warning", message, source=outcome.job.source)
     if outcome.report is not None:
-        print(summarize(outcome.job.source, outcome.job.target, outcome.report), file=out, flush=True)
+        drawn = {"seed", "variation"} & set(vars(args))
+        summary = summarize(outcome.job.source, outcome.job.target, outcome.report, with_seed=bool(drawn))
+        print(summary, file=out, flush=True)
 
 
 def _predict(args: argparse.Namespace) -> int:

@@ -70,9 +70,14 @@ class Outcome:
         }  # fmt: skip
 
 
-def summarize(source: str, target: str, report: Report) -> str:
-    """What was done to one file: a heading, and a row for each of its parts."""
-    heading = f"{printable(source)} -> {printable(target)}  (seed {report.seed})"
+def summarize(source: str, target: str, report: Report, *, with_seed: bool) -> str:
+    """What was done to one file: a heading, and a row for each of its parts.
+
+    Parameters
+    ----------
+    with_seed : whether to tell the seed, which decides nothing where nothing is drawn.
+    """
+    heading = f"{printable(source)} -> {printable(target)}" + (f"  (seed {report.seed})" if with_seed else "")
     if not report.parts:
         return f"{heading}\n  no notes; left as it was"
     headings = ("tracks", "name", "instrument", "notes", "velocities", "lengths", "velocity range", "left alone")

@@ -13,7 +13,7 @@ from pathlib import Path
 from duvhuman.errors import OptionError
 
 UNFINISHED = ".tmp"
-MIDI_SUFFIXES = (".mid", ".midi")
+MIDI_SUFFIXES = (".mid", ".midi", ".kar")
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:

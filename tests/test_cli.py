@@ -178,6 +178,14 @@ def test_one_file_and_its_summary(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
+def test_a_seed_is_told_where_something_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    write("a.mid")
+    for options, told in (([], False), (["--variation", "0.5"], True)):
+        assert main(["humanize", "a.mid", "-i", "guitar", "-o", "b.mid", "--force", *options]) == 0
+        assert ("(seed " in capsys.readouterr().out) == told
+
+
+@pytest.mark.usefixtures("tiny")
 def test_the_same_seed_gives_the_same_bytes_and_force_replaces() -> None:
     write("a.mid")
     for output in ("b.mid", "c.mid"):
@@ -388,7 +396,9 @@ def test_predict_prints_a_row_per_note(capsys: pytest.CaptureFixture[str]) -> No
     write("a.mid")
     assert main(["predict", "a.mid", "-i", "guitar", "--seed", "7"]) == 0
     heading, *rows = capsys.readouterr().out.splitlines()
-    assert heading == "onset_ticks,pitch,velocity_bin,duration_bin,velocity,duration_beats,spread"
+    assert heading == (
+        "onset_ticks,pitch,velocity_bin,duration_bin,velocity,duration_beats,spread,duration_ticks,track,channel"
+    )
     notes = [tuple(map(float, row.split(","))) for row in rows]
     assert [note[:2] for note in notes] == [(48 * n, 50 + n % 7) for n in range(24)]
     assert all(0 <= note[2] <= 15 and 0 <= note[3] <= 15 and 1 <= note[4] <= 127 for note in notes)

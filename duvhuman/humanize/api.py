@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from duvhuman.humanize.keyed import seed_of_player
 from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
 from duvhuman.humanize.networks import load_network
-from duvhuman.humanize.options import DEFAULT_VARIATION, Options
+from duvhuman.humanize.options import DEFAULT_VARIATION, Options, PlayOptions
 from duvhuman.humanize.perform import Played, is_flat, perform
 from duvhuman.humanize.report import LikeReport, PartReport, Prediction, Report
 from duvhuman.humanize.score import BoolArray, IntArray, score_of
@@ -175,6 +175,7 @@ class Humanizer:
     ) -> None:
         self.instrument = instrument_name(instrument)
         self._adapter, self._model, self._device = adapter, model, check_device(device)
+        self._told: list[str] = []
         self._liked = {} if like is None else self._fit(like)
         self._networks: dict[str, PhraseTransformer] = {}
         if self.instrument != AUTO:
@@ -183,30 +184,36 @@ class Humanizer:
     def __repr__(self) -> str:
         return f"<duvhuman.Humanizer {self.instrument!r}>"
 
-    def humanize(self, midi: object, **options: Any) -> Any:
-        """Play `midi`; the keyword arguments are those of `humanize` from `intensity` to `follow`."""
-        chosen = Options(**options)
-        source = open_midi(midi)
-        plan = self._play(source, chosen)
-        report = Report(plan.seed, tuple(part.report() for part in plan.parts), plan.found_beat)
-        return source.restore(plan.result.to_bytes(), report)
+    def humanize(self, midi: object, **options: Unpack[PlayOptions]) -> Any:
+        """Play `midi`; the keyword arguments are those of `humanize` from `intensity` to `follow`, which are no others.
 
-    def predict(self, midi: object, **options: Any) -> Prediction:
-        """What `humanize` would play; the same keyword arguments."""
-        chosen = Options(**options)
+        What else must be known, such as ``like``, is told to `load`.
+        """
+        chosen = Options.of(options)
         source = open_midi(midi)
         plan = self._play(source, chosen)
-        return _prediction(plan.parts, plan.seed)
+        return source.restore(plan.result.to_bytes(), plan.report())
+
+    def predict(self, midi: object, **options: Unpack[PlayOptions]) -> Prediction:
+        """What `humanize` would play; the same keyword arguments."""
+        chosen = Options.of(options)
+        plan = self._play(open_midi(midi), chosen)
+        return _prediction(plan.parts, plan.report())
 
     def _play(self, source: Source, options: Options) -> _Plan:
-        seed = options.drawn_seed()
+        seed, told = options.drawn_seed(), list(self._told)
+
+        def tell(message: str) -> None:
+            told.append(f"{source.name}: {message}")
+            warn(told[-1])
+
         smf = parse_smf(source.data, source=source.name)
         if broken := damage(smf):
-            warn(f"{source.name}: cut short or damaged: {broken}; what is there is played, the rest stays as it is")
+            tell(f"cut short or damaged: {broken}; what is there is played, the rest stays as it is")
         read = self._read_parts(smf, options)
         selection = choose_parts(read, self.instrument, options.tracks, n_tracks=len(smf.tracks))
         if selection.notice:
-            warn(f"{source.name}: {selection.notice}")
+            tell(selection.notice)
         rooms = room_to_ring(smf, [part.notes for part in read])
         wanted = any(choice.instrument is not None for choice in selection.choices)
         beats = find_beats(read, tracks_apart=smf.format == 2) if wanted else None
@@ -224,13 +231,13 @@ class Humanizer:
         ]  # fmt: skip
         if all(part.how is None for part in parts):
             reasons = sorted({part.skipped for part in parts}) or ["no notes"]
-            warn(f"{source.name}: nothing to play ({'; '.join(reasons)}); it comes back unchanged")
+            tell(f"nothing to play ({'; '.join(reasons)}); it comes back unchanged")
         result = apply_performance(smf, [(p.notes, p.velocity, p.duration_ticks) for p in parts if p.how is not None])
         # What is told is what was written: where notes of one pitch overlap, not every length is possible.
         again = self._read_parts(result, options)
         written = [part.as_written(after.notes) for part, after in zip(parts, again, strict=True)]
         used = beats is not None and any(part.how is not None for part in parts)
-        return _Plan(seed, written, result, str(beats) if used else "")
+        return _Plan(seed, written, result, str(beats) if used else "", tuple(told))
 
     def _read_parts(self, smf: SmfFile, options: Options) -> list[Part]:
         return read_parts(smf, instrument=None if self.instrument == AUTO else self.instrument, chosen=options.tracks)
@@ -304,7 +311,8 @@ class Humanizer:
         if not liked:
             raise refused[0]
         for reason in refused:
-            warn(f"{reason} (it is played without)")
+            self._told.append(f"{reason} (it is played without)")
+            warn(self._told[-1])
         return liked
 
 
@@ -369,6 +377,10 @@ class _Plan:
     parts: list[_PlayedPart]
     result: SmfFile
     found_beat: str
+    told: tuple[str, ...]
+
+    def report(self) -> Report:
+        return Report(self.seed, tuple(part.report() for part in self.parts), self.found_beat, self.told)
 
 
 def _protected(part: Part, instrument: Instrument, protect: Collection[int] | None) -> BoolArray:
@@ -381,18 +393,18 @@ def _protected(part: Part, instrument: Instrument, protect: Collection[int] | No
     return outside | np.isin(pitch, named)
 
 
-def _prediction(parts: list[_PlayedPart], seed: int) -> Prediction:
+def _prediction(parts: list[_PlayedPart], report: Report) -> Prediction:
     """The predictions of the played parts as one, in onset, then pitch order."""
-    tables = [_prediction_of(part, part.how, seed) for part in parts if part.how is not None]
+    tables = [_prediction_of(part, part.how, report) for part in parts if part.how is not None]
     if not tables:
-        return Prediction.empty(seed)
-    names = [field.name for field in fields(Prediction) if field.name != "seed"]
+        return Prediction.empty(report)
+    names = [field.name for field in fields(Prediction) if field.name not in ("seed", "report")]
     whole = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
     order = np.lexsort((whole["pitch"], whole["onset_ticks"]))
-    return Prediction(**{name: values[order] for name, values in whole.items()}, seed=seed)
+    return Prediction(**{name: values[order] for name, values in whole.items()}, seed=report.seed, report=report)
 
 
-def _prediction_of(part: _PlayedPart, how: _How, seed: int) -> Prediction:
+def _prediction_of(part: _PlayedPart, how: _How, report: Report) -> Prediction:
     """What was played of one part; a note that was left alone is certain to be what it was."""
     notes = part.notes
     ratio = np.where(notes.duration_ticks > 0, part.duration_ticks / np.maximum(notes.duration_ticks, 1), 1.0)
@@ -411,6 +423,10 @@ def _prediction_of(part: _PlayedPart, how: _How, seed: int) -> Prediction:
         duration_beats=notes.duration_beats * ratio,
         spread=spread,
         onset_ticks=notes.onset_ticks,
+        duration_ticks=part.duration_ticks,
         pitch=notes.pitch,
-        seed=seed,
+        track=notes.track,
+        channel=notes.channel,
+        seed=report.seed,
+        report=report,
     )

@@ -37,9 +37,10 @@ DETAIL_NOTES = 32
 SWELL_NOTES = 64
 """How many notes to either side make up the swell, which `ModelConfig.swell_gain` stretches, and which no note is too
 far away from."""
-FAR, FURTHER = 24.0, 12.0
-"""A stretch sets a note apart by so many MIDI velocities as it comes, and by so many more at most: the one note that
-differs in an ostinato, of which all else is expected to be alike, would be as loud as can be."""
+FAR, FAR_SDS = 24.0, 2.0
+"""A stretch sets a note apart by so many MIDI velocities, or SDs of the notes around it, as it comes, and by half as much
+more at most: the one note that differs in an ostinato, of which all else is expected to be alike, would be as loud as can
+be."""
 STACCATO_SHARE = 0.75
 """A note written shorter than this share of the gap to the next onset is staccato, or stands before a rest."""
 STACCATO_LEAST, STACCATO_MOST = 0.85, 1.1
@@ -47,6 +48,9 @@ STACCATO_LEAST, STACCATO_MOST = 0.85, 1.1
 OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 1.0
 """Where such a share of the notes is so short, or more, written lengths are meant: those of so many beats or more last
 that share of theirs at least. Where none is, every note is written up to the next, and a long one may be a stab."""
+LEAST_SECONDS = 0.12
+"""So long a note of `HELD_BEATS` or more lasts at least, or `LEAST_HELD` of its length if that is shorter: of a held
+chord it would be a click."""
 MOST_GROWTH = 1e6
 """No bound at all, but a number, of which a note without length has nothing."""
 SLUR_BEATS, SLUR = 0.001, 1.25
@@ -184,14 +188,15 @@ def in_company(velocity: FloatArray, company: FloatArray) -> FloatArray:
 
 
 def not_too_far(velocity: FloatArray, expected: FloatArray) -> FloatArray:
-    """(N,) stretched velocities, those nearer to the notes around them that a stretch took further away than `FAR`.
+    """(N,) stretched velocities, those nearer to the notes around them that a stretch took further than `FAR`, `FAR_SDS`.
 
     What is expected itself to be as far away stays.
     """
     middle = local_mean(velocity, SWELL_NOTES)
     away, own = velocity - middle, np.abs(expected - local_mean(expected, SWELL_NOTES))
-    beyond = np.maximum(np.abs(away) - FAR, 0.0)
-    near = np.maximum(np.minimum(np.abs(away), FAR) + beyond / (1 + beyond / FURTHER), np.minimum(np.abs(away), own))
+    far = np.maximum(np.minimum(FAR, FAR_SDS * np.sqrt(local_mean(away**2, SWELL_NOTES))), 1.0)
+    beyond = np.maximum(np.abs(away) - far, 0.0)
+    near = np.maximum(np.minimum(np.abs(away), far) + beyond / (1 + 2 * beyond / far), np.minimum(np.abs(away), own))
     return middle + np.copysign(near, away)
 
 
@@ -261,7 +266,7 @@ def performed_beats(score: Score, articulation: FloatArray, hand: IntArray | Non
     staccato, or the last note before a rest, is shorter: it lasts as long as if it were written so, but from
     `STACCATO_LEAST` to `STACCATO_MOST` times its length at most. One that ends a little before the next onset, as a
     player's do, is not shortened further than if it were written so. Where there are staccatos, and at the end of the
-    part, long notes are held (`LEAST_HELD`). A note written longer than `longest_written`, which networks were never
+    part, long notes are held (`LEAST_HELD`); they are no clicks anywhere (`LEAST_SECONDS`). A note written longer than `longest_written`, which networks were never
     shown, ends as much earlier as one of that length would, and no later: a pad holds until the next chord, a drone
     under a melody goes on. What is written a little into the next onset is slurred into it; what is not either rings
     clearly on (`TOUCHES`) or ends there.
@@ -279,7 +284,7 @@ def performed_beats(score: Score, articulation: FloatArray, hand: IntArray | Non
     chord = 2 * np.cumsum(chord_starts(score)) + hand
     last = np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)])
     meant = np.where(last, 1.0, min(float(short.mean()) / OFTEN_SHORT, 1.0))
-    least = LEAST_HELD * meant * whole
+    least = np.maximum(LEAST_HELD * meant * whole, np.minimum(LEAST_SECONDS * score.tempo_bpm / 60, LEAST_HELD * whole))
     played = np.where(written >= HELD_BEATS, np.maximum(played, least), played)
     played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
     slurred = (written > gap + SLUR_BEATS) & (written < SLUR * gap) & ~last

@@ -7,15 +7,31 @@ Tracks are indices into the file's tracks, from 0; pitches are MIDI note numbers
 
 from __future__ import annotations
 
+import difflib
 import secrets
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict
 
 from duvhuman.errors import OptionError
 
 DEFAULT_VARIATION = 0.0
 DYNAMICS = ("keep", "replace")
 LARGEST_SEED = 2**63 - 1
+
+
+class PlayOptions(TypedDict, total=False):
+    """The keyword arguments of `Options`, for type checkers and editors."""
+
+    intensity: float
+    variation: float
+    seed: int | None
+    dynamics: str
+    velocity: bool
+    duration: bool
+    tracks: Collection[int] | None
+    protect: Collection[int] | None
+    follow: bool
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,23 @@ class Options:
                     limit = "0 and up" if highest is None else f"0 to {highest}"
                     raise OptionError(f"{name} must hold whole numbers, {limit}, not {value!r}")
             object.__setattr__(self, name, tuple(map(int, values)))  # frozen; an array has no truth value
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """The options `given` by name.
+
+        Raises
+        ------
+        OptionError
+            As for `Options`, and if there is no option of a name; the message proposes the nearest.
+        """
+        names = [field.name for field in fields(cls)]
+        for name in given:
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise OptionError(f"there is no option {name!r}.{hint} There are: {', '.join(names)}.")
+        return cls(**given)
 
     def drawn_seed(self) -> int:
         """The seed, or a new one."""

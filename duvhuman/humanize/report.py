@@ -76,11 +76,13 @@ class Report:
     parts : every part with notes, in the file's order.
     found_beat : metre and tempo of the beat that was found in a file that keeps none, such as "4/4 at about 98 bpm";
         empty if none was.
+    warnings : what the user was warned of (`DuvhumanWarning`), in that order.
     """
 
     seed: int
     parts: tuple[PartReport, ...]
     found_beat: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -91,7 +93,7 @@ class Report:
         """Plain containers, for JSON."""
         return {
             "seed": self.seed, "changed": self.changed, "found_beat": self.found_beat or None,
-            "parts": [asdict(part) for part in self.parts],
+            "parts": [asdict(part) for part in self.parts], "warnings": list(self.warnings),
         }  # fmt: skip
 
 
@@ -107,8 +109,10 @@ class Prediction:
     velocity : (N,) integers 1..127.
     duration_beats : (N,) beats.
     spread : (N,) SD of the predicted velocity bins, in MIDI velocities; 0 for a protected note.
-    onset_ticks, pitch : (N,) integers, which note it is.
+    onset_ticks, duration_ticks : (N,) ticks, the former as written, the latter as played.
+    pitch, track, channel : (N,) integers, which note it is; tracks are indices into those of the file, channels 0..15.
     seed : the seed used.
+    report : what `humanize` would tell.
     """
 
     velocity_bin: IntArray
@@ -119,15 +123,22 @@ class Prediction:
     duration_beats: FloatArray
     spread: FloatArray
     onset_ticks: IntArray
+    duration_ticks: IntArray
     pitch: IntArray
+    track: IntArray
+    channel: IntArray
     seed: int
+    report: Report
 
     @classmethod
-    def empty(cls, seed: int) -> Prediction:
+    def empty(cls, report: Report) -> Prediction:
         """The prediction of a file with nothing to play."""
         whole, real = np.zeros(0, dtype=np.int64), np.zeros(0)
         v_probabilities, d_probabilities = np.zeros((0, VELOCITY_BINS)), np.zeros((0, DURATION_BINS))
-        return cls(whole, whole, v_probabilities, d_probabilities, whole, real, real, whole, whole, seed)
+        return cls(
+            whole, whole, v_probabilities, d_probabilities, whole, real, real, whole, whole, whole, whole, whole,
+            report.seed, report,
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.pitch)

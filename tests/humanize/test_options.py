@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from duvhuman.errors import OptionError
-from duvhuman.humanize.options import DEFAULT_VARIATION, LARGEST_SEED, Options
+from duvhuman.humanize.options import DEFAULT_VARIATION, LARGEST_SEED, Options, PlayOptions
 
 
 def test_defaults() -> None:
@@ -87,3 +88,12 @@ def test_switches_are_on_or_off(name: str, value: object) -> None:
 def test_an_amount_is_one_number(value: object) -> None:
     with pytest.raises(OptionError, match="intensity must be a number from 0 to 1"):
         Options(intensity=value)  # type: ignore[arg-type]
+
+
+def test_options_by_name_are_those_that_there_are() -> None:
+    assert Options.of({"seed": 3, "intensity": 0.5}) == Options(seed=3, intensity=0.5)
+    assert set(PlayOptions.__annotations__) == {field.name for field in fields(Options)}
+    with pytest.raises(OptionError, match=r"no option 'intensty'. Did you mean 'intensity'\? There are: intensity, variation"):
+        Options.of({"intensty": 0.5})
+    with pytest.raises(OptionError, match="there is no option 'like'"):
+        Options.of({"like": "take.mid"})

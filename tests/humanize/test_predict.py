@@ -25,15 +25,18 @@ def assert_agree(data: bytes, instrument: str, **options: Any) -> Prediction:
     said = predict(data, instrument, seed=7, **options)
     result = humanize(data, instrument, seed=7, **options)
     new = [t for t, report in zip(tables(result.to_bytes()), result.report.parts, strict=True) if not report.skipped]
-    onset, pitch, velocity, beats = (
+    onset, pitch, velocity, beats, ticks, track, channel = (
         np.concatenate([getattr(t, name) for t in new])
-        for name in ("onset_ticks", "pitch", "velocity", "duration_beats")
+        for name in ("onset_ticks", "pitch", "velocity", "duration_beats", "duration_ticks", "track", "channel")
     )
     order = np.lexsort((pitch, onset))
+    assert said.report == result.report
     assert said.onset_ticks.tolist() == onset[order].tolist()
     assert said.pitch.tolist() == pitch[order].tolist()
     assert said.velocity.tolist() == velocity[order].tolist()
     assert said.duration_beats == pytest.approx(beats[order])
+    assert said.duration_ticks.tolist() == ticks[order].tolist()
+    assert (said.track.tolist(), said.channel.tolist()) == (track[order].tolist(), channel[order].tolist())
     return said
 
 

@@ -93,6 +93,7 @@ def test_with_nothing_to_play_the_file_comes_back_unchanged_with_a_warning(name:
         result = humanize(NOTHING[name], "guitar")
     assert result.to_bytes() == NOTHING[name]
     assert not result.report.changed
+    assert result.report.warnings == (str(caught[0].message),)
     assert len(caught) == 1
     assert all(report.skipped for report in result.report.parts)
 
