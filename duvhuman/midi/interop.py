@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,9 @@ from duvhuman.midi.smf import SmfFile, parse_smf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_BYTES = (bytes, bytearray, memoryview)
+_LONGEST_PATH = 4096  # bytes
 
 
 class MidiFile:
@@ -44,10 +47,15 @@ class MidiFile:
     ------
     MidiError
         If `data` is not a Standard MIDI File.
+    OptionError
+        If it is no bytes.
     """
 
     def __init__(self, data: bytes, *, report: Any = None, name: str = "<bytes>") -> None:
-        self._data = bytes(data)
+        if not isinstance(data, _BYTES):
+            raise OptionError(f"a MidiFile is made of the bytes of a file, not of an object of type "
+                              f"{type(data).__name__}. To open a file: MidiFile(Path(path).read_bytes()).")
+        self._data = _contents(data, name)
         self._smf = parse_smf(self._data, source=name)
         self._report = report
         self._name = name
@@ -74,8 +82,12 @@ class MidiFile:
 
     @cached_property
     def notes(self) -> list[Part]:
-        """The parts of the file that have notes, each with its note table."""
-        return read_parts(self._smf)
+        """The parts of the file that have notes, each with its note table; the tables' arrays are read-only."""
+        parts = read_parts(self._smf)
+        for part in parts:
+            for field in fields(part.notes):
+                getattr(part.notes, field.name).setflags(write=False)
+        return parts
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Write the file, whole or not at all.
@@ -89,8 +101,13 @@ class MidiFile:
         ------
         FileError
             If `path` cannot be written, or is there and `overwrite` is off.
+        OptionError
+            If it is no path.
         """
-        target = Path(path)
+        if not isinstance(path, (str, os.PathLike)):
+            raise OptionError(f"path must be a str or a Path, not an object of type {type(path).__name__}. To write to "
+                              "a file object: file.write(midi.to_bytes()).")
+        target = Path(os.fsdecode(path))
         try:
             if target.is_dir():
                 raise FileError(f"{target}: cannot write: this is a folder. Name a file in it, such as "
@@ -148,14 +165,15 @@ def open_midi(midi: object) -> Source:
     FileError
         If a path or a file object cannot be read.
     MidiError
-        If an object cannot be written as a Standard MIDI File. (Whether bytes are MIDI shows when they are parsed.)
+        If an object cannot be written as a Standard MIDI File, or bytes look like a path. (Whether bytes are MIDI shows
+        when they are parsed.)
     OptionError
         If it is none of these.
     """
     if isinstance(midi, MidiFile):
         return _source(midi.to_bytes(), midi.name)
-    if isinstance(midi, (bytes, bytearray, memoryview)):
-        return _source(bytes(midi), "<bytes>")
+    if isinstance(midi, _BYTES):
+        return _source(_contents(midi, "<bytes>"), "<bytes>")
     if isinstance(midi, (str, os.PathLike)):
         return _source(_read_path(midi), os.fsdecode(midi))
     for ancestor in type(midi).__mro__:
@@ -170,6 +188,15 @@ def open_midi(midi: object) -> Source:
 
 def _source(data: bytes, name: str) -> Source:
     return Source(data, name, lambda new, report: MidiFile(new, report=report, name=name))
+def _contents(data: bytes | bytearray | memoryview, name: str) -> bytes:
+    """The bytes of a file; those of its name are an error."""
+    contents = bytes(data)
+    if 0 < len(contents) < _LONGEST_PATH and 0 not in contents and not contents.startswith(b"MThd"[: len(contents)]):
+        raise MidiError(f"{name}: not a MIDI file, but {contents[:80]!r}. Bytes are taken as the contents of a file; "
+                        "give a path as str or Path.")
+    return contents
+
+
 
 
 def _open_pretty_midi(midi: Any) -> Source:
@@ -270,7 +297,7 @@ def _by_library(step: Callable[[Any], Any], argument: Any, name: str) -> Any:
 
 def _read_path(path: str | os.PathLike[str]) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return Path(os.fsdecode(path)).read_bytes()
     except (OSError, ValueError) as error:
         raise FileError(f"{os.fsdecode(path)[:200]}: cannot read: {_reason(error)}. {_hint(path, error)}") from error
 

@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,30 @@ def test_names_say_where_it_came_from(song):
         assert open_midi(file).name == str(song)
     assert open_midi(io.BytesIO(SONG)).name == "<file object>"
     assert open_midi(MidiFile(SONG, name="take 3")).name == "take 3"
+
+
+class BytesPath:
+    """A path as bytes, as `os.scandir(b".")` gives them."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return os.fsencode(self.path)
+
+
+def test_path_likes_of_bytes_are_paths(song):
+    source = open_midi(BytesPath(song))
+    assert (source.data, source.name) == (SONG, str(song))
+    MidiFile(louder(SONG)).save(BytesPath(song))
+    assert song.read_bytes() == louder(SONG)
+
+
+@pytest.mark.parametrize("take", [open_midi, MidiFile])
+@pytest.mark.parametrize("path", [b"song.mid", bytearray(b"/music/song.mid"), memoryview(b"song")])
+def test_bytes_are_contents_and_no_path(take, path):
+    with pytest.raises(MidiError, match=r"<bytes>: not a MIDI file, but b'.*song.* give a path as str or Path"):
+        take(path)
 
 
 def test_a_missing_path(tmp_path):
@@ -192,6 +217,25 @@ def test_a_midi_file_holds_bytes_and_notes():
 def test_a_midi_file_must_be_midi():
     with pytest.raises(MidiError, match=r"notes\.txt: not a MIDI file"):
         MidiFile(b"do re mi fa sol la si", name="notes.txt")
+
+
+@pytest.mark.parametrize("thing", ["song.mid", Path("song.mid"), 3, None, io.BytesIO(SONG), [77, 84]])
+def test_a_midi_file_is_made_of_bytes_alone(thing):
+    with pytest.raises(OptionError, match=rf"type {type(thing).__name__}\. To open a file: MidiFile\(Path\(path\)"):
+        MidiFile(thing)
+
+
+def test_the_notes_of_a_midi_file_are_read_only():
+    table = MidiFile(SONG).notes[0].notes
+    for field in fields(table):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(table, field.name)[:] = 1
+
+
+@pytest.mark.parametrize("thing", [io.BytesIO(), b"out.mid", None, 3])
+def test_a_midi_file_is_saved_to_a_path_alone(thing):
+    with pytest.raises(OptionError, match=rf"type {type(thing).__name__}\. To write to a file object: file\.write"):
+        MidiFile(SONG).save(thing)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no devices")
