@@ -1,18 +1,19 @@
 """Every kind of MIDI object in, the same kind out.
 
 Paths, bytes and binary file objects come back as a `MidiFile`. Objects of pretty_midi, mido and symusic are written
-to bytes by their own library and read back by it; they are known by the name of their class, so that none of these
-libraries is imported before one of its objects comes in. What pretty_midi writes does not hold all of its object (times
-between ticks, empty instruments, notes of one pitch that overlap), so a copy of the object takes over what changed.
+to bytes by their own library; they are known by the name of their class, so that none of these libraries is imported
+before one of its objects comes in. mido reads its object back. What pretty_midi and symusic write does not hold all of
+their objects (times between ticks, empty instruments, notes of one pitch that overlap, pedals), so a copy of the object
+takes over what changed (`duvhuman.midi.objects`).
 
 Conventions
 -----------
-The object that comes in is never modified (a file object is read from where it stands). Paths are local.
+The object that comes in is never modified (a file object is read from where it stands). Paths are local; bytes are
+contents, never a path. The first tracks of the file that is made of an object are the object's own, in their order.
 """
 
 from __future__ import annotations
 
-import copy
 import io
 import os
 from dataclasses import dataclass, fields
@@ -20,12 +21,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from duvhuman.errors import FileError, MidiError, OptionError
 from duvhuman.files import written_whole
-from duvhuman.midi.notes import Part, pair_notes, read_parts
-from duvhuman.midi.smf import SmfFile, parse_smf
+from duvhuman.midi.notes import Part, read_parts
+from duvhuman.midi.objects import check_score, played_pretty_midi, played_score, rolled, score_bytes
+from duvhuman.midi.smf import parse_smf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,11 +141,13 @@ class Source:
     ----------
     data : the Standard MIDI File.
     name : what messages call it.
+    hidden : how many of the file's last tracks are none of the object's own.
     """
 
     data: bytes
     name: str
     _restore: Callable[[bytes, Any], Any]
+    hidden: int = 0
 
     def restore(self, data: bytes, report: object) -> Any:
         """These bytes as a new object of the kind that came in (a `MidiFile`, with the report, for paths and bytes)."""
@@ -186,8 +188,6 @@ def open_midi(midi: object) -> Source:
                       "file object, a pretty_midi.PrettyMIDI, a mido.MidiFile or a symusic.Score.")
 
 
-def _source(data: bytes, name: str) -> Source:
-    return Source(data, name, lambda new, report: MidiFile(new, report=report, name=name))
 def _contents(data: bytes | bytearray | memoryview, name: str) -> bytes:
     """The bytes of a file; those of its name are an error."""
     contents = bytes(data)
@@ -197,48 +197,19 @@ def _contents(data: bytes | bytearray | memoryview, name: str) -> bytes:
     return contents
 
 
+def _source(data: bytes, name: str) -> Source:
+    return Source(data, name, lambda new, report: MidiFile(new, report=report, name=name))
 
 
 def _open_pretty_midi(midi: Any) -> Source:
     written = _of_library("a pretty_midi.PrettyMIDI", midi.write, _parse_pretty_midi)
+    data = rolled(written.data, 1)  # pretty_midi begins with a track that is none of its instruments
 
-    def restore(data: bytes, report: object) -> Any:
-        try:
-            new = copy.deepcopy(midi)
-            if _taken_over(new, parse_smf(written.data), parse_smf(data)):
-                return new
-        except Exception:  # noqa: BLE001, S110 - a class of the user's own may hold what cannot be copied
-            pass
-        return written.restore(data, report)
+    def restore(new: bytes, report: object) -> Any:
+        played = played_pretty_midi(midi, parse_smf(data), parse_smf(new))
+        return written.restore(rolled(new, -1), report) if played is None else played
 
-    return Source(written.data, written.name, restore)
-
-
-def _taken_over(midi: Any, before: SmfFile, after: SmfFile) -> bool:
-    """Give the notes of a pretty_midi object what changed since it was written: velocities, and ends.
-
-    Returns False, and the object is of no use, if the file is not as pretty_midi writes one: a track for what all
-    share, then one for each instrument, with a note for each of its notes.
-    """
-    if len(before.tracks) != len(midi.instruments) + 1:
-        return False
-    for instrument, old, new in zip(midi.instruments, before.tracks[1:], after.tracks[1:], strict=True):
-        was, now = pair_notes(old), pair_notes(new)  # both by pitch, then by time
-        heard = [note for note in instrument.notes if note.velocity > 0]  # others are written as note-offs
-        place = {id(note): (note.pitch, midi.time_to_tick(note.start), note.velocity) for note in heard}
-        notes = sorted(heard, key=lambda note: place[id(note)])
-        columns = (old.first_data(was.on), old.ticks[was.on], old.last_data(was.on))
-        if [place[id(note)] for note in notes] != list(zip(*(column.tolist() for column in columns), strict=True)):
-            return False
-        velocities, ends = new.last_data(now.on).tolist(), new.ticks[now.off].tolist()
-        # Of notes that overlap one of their pitch the file's note-offs are in another order; they keep their ends.
-        own = old.ticks[was.off] == np.array([midi.time_to_tick(note.end) for note in notes], dtype=np.int64)
-        moved = (was.off >= 0) & own & (new.ticks[now.off] != old.ticks[was.off])
-        for note, velocity, end, is_moved in zip(notes, velocities, ends, moved.tolist(), strict=True):
-            note.velocity = velocity
-            if is_moved:
-                note.end = midi.tick_to_time(end)
-    return True
+    return Source(data, written.name, restore, hidden=1)
 
 
 def _open_mido(midi: Any) -> Source:
@@ -253,12 +224,12 @@ def _open_mido(midi: Any) -> Source:
 
 
 def _open_symusic(midi: Any) -> Source:
-    def parse(data: bytes) -> Any:
-        import symusic
-
-        return symusic.Score.from_midi(data, ttype=midi.ttype)
-
-    return _of_library("a symusic.Score", lambda file: file.write(midi.dumps_midi()), parse)
+    name = "a symusic.Score"
+    check_score(midi, name)
+    written = _by_library(score_bytes, midi, name)
+    hidden = len(parse_smf(written).tracks) - len(midi.tracks)  # symusic 0.5 begins with one for tempos
+    data = rolled(written, hidden)
+    return Source(data, name, lambda new, _: played_score(midi, parse_smf(data), parse_smf(new), name), hidden)
 
 
 def _parse_pretty_midi(data: bytes) -> Any:
