@@ -81,8 +81,8 @@ def humanize(
     dynamics : "keep" keeps the p, f, swells and accents that are written, and plays the notes that are written alike;
         "replace" keeps their mean alone.
     velocity, duration : False leaves velocities, or lengths, alone.
-    tracks : indices of the tracks to play, from 0; no other track changes. With a named instrument they are played
-        whatever their programs say, but for drums.
+    tracks : indices of the tracks to play, from 0 (of an object's own `instruments` or `tracks`, as in reports); no
+        other track changes. With a named instrument they are played whatever their programs say, but for drums.
     protect : pitches to leave alone beside those outside the instrument's range (usually key-switches); an empty list
         protects none.
     follow : True lets a flat part follow the dynamics of those parts of the file that are not flat, drums included;
@@ -211,7 +211,7 @@ class Humanizer:
         if broken := damage(smf):
             tell(f"cut short or damaged: {broken}; what is there is played, the rest stays as it is")
         read = self._read_parts(smf, options)
-        selection = choose_parts(read, self.instrument, options.tracks, n_tracks=len(smf.tracks))
+        selection = choose_parts(read, self.instrument, options.tracks, n_tracks=len(smf.tracks) - source.hidden)
         if selection.notice:
             tell(selection.notice)
         rooms = room_to_ring(smf, [part.notes for part in read])

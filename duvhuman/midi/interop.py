@@ -1,34 +1,37 @@
 """Every kind of MIDI object in, the same kind out.
 
 Paths, bytes and binary file objects come back as a `MidiFile`. Objects of pretty_midi, mido and symusic are written
-to bytes by their own library and read back by it; they are known by the name of their class, so that none of these
-libraries is imported before one of its objects comes in. What pretty_midi writes does not hold all of its object (times
-between ticks, empty instruments, notes of one pitch that overlap), so a copy of the object takes over what changed.
+to bytes by their own library; they are known by the name of their class, so that none of these libraries is imported
+before one of its objects comes in. mido reads its object back. What pretty_midi and symusic write does not hold all of
+their objects (times between ticks, empty instruments, notes of one pitch that overlap, pedals), so a copy of the object
+takes over what changed (`duvhuman.midi.objects`).
 
 Conventions
 -----------
-The object that comes in is never modified (a file object is read from where it stands). Paths are local.
+The object that comes in is never modified (a file object is read from where it stands). Paths are local; bytes are
+contents, never a path. The first tracks of the file that is made of an object are the object's own, in their order.
 """
 
 from __future__ import annotations
 
-import copy
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from duvhuman.errors import FileError, MidiError, OptionError
 from duvhuman.files import written_whole
-from duvhuman.midi.notes import Part, pair_notes, read_parts
-from duvhuman.midi.smf import SmfFile, parse_smf
+from duvhuman.midi.notes import Part, read_parts
+from duvhuman.midi.objects import check_score, played_pretty_midi, played_score, rolled, score_bytes
+from duvhuman.midi.smf import parse_smf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_BYTES = (bytes, bytearray, memoryview)
+_LONGEST_PATH = 4096  # bytes
 
 
 class MidiFile:
@@ -44,10 +47,15 @@ class MidiFile:
     ------
     MidiError
         If `data` is not a Standard MIDI File.
+    OptionError
+        If it is no bytes.
     """
 
     def __init__(self, data: bytes, *, report: Any = None, name: str = "<bytes>") -> None:
-        self._data = bytes(data)
+        if not isinstance(data, _BYTES):
+            raise OptionError(f"a MidiFile is made of the bytes of a file, not of an object of type "
+                              f"{type(data).__name__}. To open a file: MidiFile(Path(path).read_bytes()).")
+        self._data = _contents(data, name)
         self._smf = parse_smf(self._data, source=name)
         self._report = report
         self._name = name
@@ -74,8 +82,12 @@ class MidiFile:
 
     @cached_property
     def notes(self) -> list[Part]:
-        """The parts of the file that have notes, each with its note table."""
-        return read_parts(self._smf)
+        """The parts of the file that have notes, each with its note table; the tables' arrays are read-only."""
+        parts = read_parts(self._smf)
+        for part in parts:
+            for field in fields(part.notes):
+                getattr(part.notes, field.name).setflags(write=False)
+        return parts
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> None:
         """Write the file, whole or not at all.
@@ -89,8 +101,13 @@ class MidiFile:
         ------
         FileError
             If `path` cannot be written, or is there and `overwrite` is off.
+        OptionError
+            If it is no path.
         """
-        target = Path(path)
+        if not isinstance(path, (str, os.PathLike)):
+            raise OptionError(f"path must be a str or a Path, not an object of type {type(path).__name__}. To write to "
+                              "a file object: file.write(midi.to_bytes()).")
+        target = Path(os.fsdecode(path))
         try:
             if target.is_dir():
                 raise FileError(f"{target}: cannot write: this is a folder. Name a file in it, such as "
@@ -124,11 +141,13 @@ class Source:
     ----------
     data : the Standard MIDI File.
     name : what messages call it.
+    hidden : how many of the file's last tracks are none of the object's own.
     """
 
     data: bytes
     name: str
     _restore: Callable[[bytes, Any], Any]
+    hidden: int = 0
 
     def restore(self, data: bytes, report: object) -> Any:
         """These bytes as a new object of the kind that came in (a `MidiFile`, with the report, for paths and bytes)."""
@@ -148,14 +167,15 @@ def open_midi(midi: object) -> Source:
     FileError
         If a path or a file object cannot be read.
     MidiError
-        If an object cannot be written as a Standard MIDI File. (Whether bytes are MIDI shows when they are parsed.)
+        If an object cannot be written as a Standard MIDI File, or bytes look like a path. (Whether bytes are MIDI shows
+        when they are parsed.)
     OptionError
         If it is none of these.
     """
     if isinstance(midi, MidiFile):
         return _source(midi.to_bytes(), midi.name)
-    if isinstance(midi, (bytes, bytearray, memoryview)):
-        return _source(bytes(midi), "<bytes>")
+    if isinstance(midi, _BYTES):
+        return _source(_contents(midi, "<bytes>"), "<bytes>")
     if isinstance(midi, (str, os.PathLike)):
         return _source(_read_path(midi), os.fsdecode(midi))
     for ancestor in type(midi).__mro__:
@@ -168,50 +188,28 @@ def open_midi(midi: object) -> Source:
                       "file object, a pretty_midi.PrettyMIDI, a mido.MidiFile or a symusic.Score.")
 
 
+def _contents(data: bytes | bytearray | memoryview, name: str) -> bytes:
+    """The bytes of a file; those of its name are an error."""
+    contents = bytes(data)
+    if 0 < len(contents) < _LONGEST_PATH and 0 not in contents and not contents.startswith(b"MThd"[: len(contents)]):
+        raise MidiError(f"{name}: not a MIDI file, but {contents[:80]!r}. Bytes are taken as the contents of a file; "
+                        "give a path as str or Path.")
+    return contents
+
+
 def _source(data: bytes, name: str) -> Source:
     return Source(data, name, lambda new, report: MidiFile(new, report=report, name=name))
 
 
 def _open_pretty_midi(midi: Any) -> Source:
     written = _of_library("a pretty_midi.PrettyMIDI", midi.write, _parse_pretty_midi)
+    data = rolled(written.data, 1)  # pretty_midi begins with a track that is none of its instruments
 
-    def restore(data: bytes, report: object) -> Any:
-        try:
-            new = copy.deepcopy(midi)
-            if _taken_over(new, parse_smf(written.data), parse_smf(data)):
-                return new
-        except Exception:  # noqa: BLE001, S110 - a class of the user's own may hold what cannot be copied
-            pass
-        return written.restore(data, report)
+    def restore(new: bytes, report: object) -> Any:
+        played = played_pretty_midi(midi, parse_smf(data), parse_smf(new))
+        return written.restore(rolled(new, -1), report) if played is None else played
 
-    return Source(written.data, written.name, restore)
-
-
-def _taken_over(midi: Any, before: SmfFile, after: SmfFile) -> bool:
-    """Give the notes of a pretty_midi object what changed since it was written: velocities, and ends.
-
-    Returns False, and the object is of no use, if the file is not as pretty_midi writes one: a track for what all
-    share, then one for each instrument, with a note for each of its notes.
-    """
-    if len(before.tracks) != len(midi.instruments) + 1:
-        return False
-    for instrument, old, new in zip(midi.instruments, before.tracks[1:], after.tracks[1:], strict=True):
-        was, now = pair_notes(old), pair_notes(new)  # both by pitch, then by time
-        heard = [note for note in instrument.notes if note.velocity > 0]  # others are written as note-offs
-        place = {id(note): (note.pitch, midi.time_to_tick(note.start), note.velocity) for note in heard}
-        notes = sorted(heard, key=lambda note: place[id(note)])
-        columns = (old.first_data(was.on), old.ticks[was.on], old.last_data(was.on))
-        if [place[id(note)] for note in notes] != list(zip(*(column.tolist() for column in columns), strict=True)):
-            return False
-        velocities, ends = new.last_data(now.on).tolist(), new.ticks[now.off].tolist()
-        # Of notes that overlap one of their pitch the file's note-offs are in another order; they keep their ends.
-        own = old.ticks[was.off] == np.array([midi.time_to_tick(note.end) for note in notes], dtype=np.int64)
-        moved = (was.off >= 0) & own & (new.ticks[now.off] != old.ticks[was.off])
-        for note, velocity, end, is_moved in zip(notes, velocities, ends, moved.tolist(), strict=True):
-            note.velocity = velocity
-            if is_moved:
-                note.end = midi.tick_to_time(end)
-    return True
+    return Source(data, written.name, restore, hidden=1)
 
 
 def _open_mido(midi: Any) -> Source:
@@ -226,12 +224,12 @@ def _open_mido(midi: Any) -> Source:
 
 
 def _open_symusic(midi: Any) -> Source:
-    def parse(data: bytes) -> Any:
-        import symusic
-
-        return symusic.Score.from_midi(data, ttype=midi.ttype)
-
-    return _of_library("a symusic.Score", lambda file: file.write(midi.dumps_midi()), parse)
+    name = "a symusic.Score"
+    check_score(midi, name)
+    written = _by_library(score_bytes, midi, name)
+    hidden = len(parse_smf(written).tracks) - len(midi.tracks)  # symusic 0.5 begins with one for tempos
+    data = rolled(written, hidden)
+    return Source(data, name, lambda new, _: played_score(midi, parse_smf(data), parse_smf(new), name), hidden)
 
 
 def _parse_pretty_midi(data: bytes) -> Any:
@@ -270,7 +268,7 @@ def _by_library(step: Callable[[Any], Any], argument: Any, name: str) -> Any:
 
 def _read_path(path: str | os.PathLike[str]) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return Path(os.fsdecode(path)).read_bytes()
     except (OSError, ValueError) as error:
         raise FileError(f"{os.fsdecode(path)[:200]}: cannot read: {_reason(error)}. {_hint(path, error)}") from error
 

@@ -23,8 +23,8 @@ from builders import Note, flat_song, part, riff, song
 from playing import BUSY, UNKNOWN_CHUNK, events, played, table, tables
 from safetensors.torch import save_file
 
-from duvhuman.errors import ModelError
-from duvhuman.humanize.api import Humanizer, humanize, load, predict
+from duvhuman.errors import DuvhumanWarning, ModelError, OptionError
+from duvhuman.humanize.api import Humanizer, Report, humanize, load, predict
 from duvhuman.midi.interop import MidiFile
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
@@ -132,6 +132,40 @@ def test_a_mido_file_comes_back_as_a_new_mido_file() -> None:
 def test_predict_takes_the_same_kinds() -> None:
     midi = mido.MidiFile(file=io.BytesIO(flat_song()))
     assert np.array_equal(predict(midi, "guitar", seed=7).velocity, predict(flat_song(), "guitar", seed=7).velocity)
+
+
+def two_parts(kind: str) -> Any:
+    """An object of three tracks: one without notes, rhythm and lead."""
+    if kind == "pretty_midi":
+        midi = pretty_midi.PrettyMIDI()
+        midi.instruments = [pretty_midi.Instrument(25, name=name) for name in ("empty", "rhythm", "lead")]
+        for instrument in midi.instruments[1:]:
+            instrument.notes = [pretty_midi.Note(80, 50 + k % 9, 0.5 * k, 0.5 * k + 0.5) for k in range(16)]
+        return midi
+    symusic = pytest.importorskip("symusic")
+    midi = symusic.Score(480)
+    midi.tracks = [symusic.Track(name, 25, False) for name in ("empty", "rhythm", "lead")]
+    for track in midi.tracks[1:]:
+        track.notes = [symusic.Note(480 * k, 480, 50 + k % 9, 80) for k in range(16)]
+    return midi
+
+
+@pytest.mark.parametrize("kind", ["pretty_midi", "symusic"])
+def test_tracks_of_an_object_are_its_own(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    midi = two_parts(kind)
+    reports: list[Report] = []
+    monkeypatch.setattr("duvhuman.humanize.api.Report", lambda *a: reports.append(Report(*a)) or reports[-1])
+    for number in (1, 2):
+        result = humanize(midi, "guitar", tracks=[number], seed=7)
+        parts = result.instruments if kind == "pretty_midi" else result.tracks
+        varied = [index for index, part in enumerate(parts) if len({note.velocity for note in part.notes}) > 1]
+        assert varied == [number]
+    assert [(part.name, part.tracks) for part in reports[0].parts] == [("rhythm", (1,)), ("lead", (2,))]
+    with pytest.raises(OptionError, match="there is no track 3; this file has tracks 0 to 2"):
+        predict(midi, "guitar", tracks=[3])
+    with pytest.warns(DuvhumanWarning) as warned:
+        humanize(midi, "guitar", tracks=[0])
+    assert "no notes on 0 of the file's tracks, from 0; there are notes on 1, 2" in str(warned[0].message)
 
 
 # Seeds
