@@ -197,7 +197,8 @@ def not_too_far(velocity: FloatArray, expected: FloatArray) -> FloatArray:
     far = np.maximum(np.minimum(FAR, FAR_SDS * np.sqrt(local_mean(away**2, SWELL_NOTES))), 1.0)
     beyond = np.maximum(np.abs(away) - far, 0.0)
     near = np.maximum(np.minimum(np.abs(away), far) + beyond / (1 + 2 * beyond / far), np.minimum(np.abs(away), own))
-    return middle + np.copysign(near, away)
+    limited: FloatArray = middle + np.copysign(near, away)
+    return limited
 
 
 def keep_detail(expected: FloatArray, detail: float) -> FloatArray:

@@ -61,14 +61,16 @@ def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[Room]:
     order = np.lexsort((track, onset, stream * PITCHES + pitch))
     again, row = _next(stream[order] * PITCHES + pitch[order], onset[order], stream * PITCHES + pitch, onset + 1)
     again -= (again < NEVER) & (track[order][row] < track)
-    bends, presses = _bends(smf), _presses(smf)
-    bent, _ = _next(*bends[:2], stream, onset + duration)
-    caught, _ = _next(*presses, stream, onset + duration)
+    (bent_stream, bent_tick, bend), (pressed_stream, pressed_tick) = _bends(smf), _presses(smf)
+    bent, _ = _next(bent_stream, bent_tick, stream, onset + duration)
+    caught, _ = _next(pressed_stream, pressed_tick, stream, onset + duration)
     caught -= (caught < NEVER) & (caught > onset + duration)  # its track may come first
     until = np.minimum(np.minimum(again, _next_on_string(tables)), np.minimum(bent, caught))
     most = np.where(until < NEVER, np.maximum(until - onset, 1), NEVER)
-    heard = [_last(*events, stream, onset, onset + duration) for events in (bends[:2, bends[2] != UNBENT], presses)]
-    least = np.maximum(np.maximum(*heard) + 1 - onset, 1)
+    away = bend != UNBENT  # one that goes back to the middle may be made ready for the next note
+    last_bend = _last(bent_stream[away], bent_tick[away], stream, onset, onset + duration)
+    last_press = _last(pressed_stream, pressed_tick, stream, onset, onset + duration)
+    least = np.maximum(last_bend, last_press) + 1 - onset
     cuts = np.cumsum([len(table) for table in tables])[:-1]
     return [Room(*one) for one in zip(np.split(least, cuts), np.split(most, cuts), strict=True)]
 

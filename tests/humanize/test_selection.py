@@ -40,7 +40,8 @@ def test_auto_goes_by_program_then_by_track_name() -> None:
     )  # fmt: skip
     assert chosen(found) == ["guitar", "bass", "keys", "strings", "guitar", None, None]
     assert reasons(found)[5:] == [
-        "no program change, and its name tells none of the instruments that are played", f"another instrument (program {FLUTE})",
+        "no program change, and its name tells none of the instruments that are played",
+        f"another instrument (program {FLUTE})",
     ]  # fmt: skip
     assert found.notice == ""
 
