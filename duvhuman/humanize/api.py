@@ -75,8 +75,8 @@ def humanize(
         has none, as its track's name says. With a named instrument the parts of that instrument and parts without a
         program change are played; if there are none, every part off the drum channel is.
     intensity : 0 (the input, byte for byte) to 1 (as predicted).
-    variation : 0 (the performance to be expected) to 1 (one drawn from the prediction); of two parts alike each is drawn
-        for itself.
+    variation : 0 (the performance to be expected) to 1 (one drawn from the prediction). Of two parts alike each is
+        drawn for itself.
     seed : of the draw, 0 and up; the same input and seed give the same bytes. None draws one and reports it.
     dynamics : "keep" keeps the p, f, swells and accents that are written, and plays the notes that are written alike;
         "replace" keeps their mean alone.

@@ -38,9 +38,9 @@ SWELL_NOTES = 64
 """How many notes to either side make up the swell, which `ModelConfig.swell_gain` stretches, and which no note is too
 far away from."""
 FAR, FAR_SDS = 24.0, 2.0
-"""A stretch sets a note apart by so many MIDI velocities, or SDs of the notes around it, as it comes, and by half as much
-more at most: the one note that differs in an ostinato, of which all else is expected to be alike, would be as loud as can
-be."""
+"""A stretch sets a note apart by so many MIDI velocities, or SDs of the notes around it, as it comes, and by half as
+much more at most: the one note that differs in an ostinato, of which all else is expected to be alike, would be as loud
+as can be."""
 STACCATO_SHARE = 0.75
 """A note written shorter than this share of the gap to the next onset is staccato, or stands before a rest."""
 STACCATO_LEAST, STACCATO_MOST = 0.85, 1.1
@@ -56,8 +56,8 @@ MOST_GROWTH = 1e6
 SLUR_BEATS, SLUR = 0.001, 1.25
 """A note written to last so many beats longer than the gap, or more, up to so many times the gap, is slurred."""
 TOUCHES = 1.1
-"""A note written no further than the next onset that would last up to so many times the gap ends there: a little overlap
-is a slur to a sampler."""
+"""A note written no further than the next onset that would last up to so many times the gap ends there: a little
+overlap is a slur to a sampler."""
 MOST_DRIFT = 2.0
 """What is drawn moves the mean of a part by no more MIDI velocities, give or take a half: a loop of one bar draws alike
 each time."""
@@ -188,7 +188,7 @@ def in_company(velocity: FloatArray, company: FloatArray) -> FloatArray:
 
 
 def not_too_far(velocity: FloatArray, expected: FloatArray) -> FloatArray:
-    """(N,) stretched velocities, those nearer to the notes around them that a stretch took further than `FAR`, `FAR_SDS`.
+    """(N,) stretched velocities, those nearer to the notes around them that a stretch took further than `FAR` says.
 
     What is expected itself to be as far away stays.
     """
@@ -267,10 +267,10 @@ def performed_beats(score: Score, articulation: FloatArray, hand: IntArray | Non
     staccato, or the last note before a rest, is shorter: it lasts as long as if it were written so, but from
     `STACCATO_LEAST` to `STACCATO_MOST` times its length at most. One that ends a little before the next onset, as a
     player's do, is not shortened further than if it were written so. Where there are staccatos, and at the end of the
-    part, long notes are held (`LEAST_HELD`); they are no clicks anywhere (`LEAST_SECONDS`). A note written longer than `longest_written`, which networks were never
-    shown, ends as much earlier as one of that length would, and no later: a pad holds until the next chord, a drone
-    under a melody goes on. What is written a little into the next onset is slurred into it; what is not either rings
-    clearly on (`TOUCHES`) or ends there.
+    part, long notes are held (`LEAST_HELD`); they are no clicks anywhere (`LEAST_SECONDS`). A note written longer than
+    `longest_written`, which networks were never shown, ends as much earlier as one of that length would, and no later:
+    a pad holds until the next chord, a drone under a melody goes on. What is written a little into the next onset is
+    slurred into it; what is not either rings clearly on (`TOUCHES`) or ends there.
 
     Parameters
     ----------
@@ -280,7 +280,8 @@ def performed_beats(score: Score, articulation: FloatArray, hand: IntArray | Non
     share, learnt, whole = 2.0**articulation, np.minimum(gap, bar), np.minimum(written, bar)
     short = written < STACCATO_SHARE * learnt
     most = written * (STACCATO_LEAST + (STACCATO_MOST - STACCATO_LEAST) * np.minimum(share, 1.0))
-    played = np.where(short, np.minimum(learnt * share, most), np.maximum(whole * share, np.minimum(learnt * share, whole)))
+    long = np.maximum(whole * share, np.minimum(learnt * share, whole))
+    played = np.where(short, np.minimum(learnt * share, most), long)
     hand = _two_hands(hand, len(score))
     chord = 2 * np.cumsum(chord_starts(score)) + hand
     last = np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)])

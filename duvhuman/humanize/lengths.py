@@ -95,7 +95,7 @@ def _stream_of_track(smf: SmfFile) -> IntArray:
 
 
 def _bends(smf: SmfFile) -> IntArray:
-    """(3, B) stream, tick and bend of all changes of a pitch bend, sorted; one that repeats what is in force is none."""
+    """(3, B) stream, tick and bend of all changes of a bend, sorted; one that repeats what is in force is none."""
     stream, tick, low, high = _messages(smf, PITCH_BEND)
     bend = (high << 7) + low
     return np.stack([stream, tick, bend])[:, bend != _in_force_before(bend, stream, UNBENT)]
@@ -147,7 +147,7 @@ def _next(keys: IntArray, ticks: IntArray, key: IntArray, since: IntArray) -> tu
 
 
 def _last(keys: IntArray, ticks: IntArray, key: IntArray, after: IntArray, before: IntArray) -> IntArray:
-    """(N,) tick of the last event of each `key` (N,) later than its tick `after` and earlier than `before`; else `after`.
+    """(N,) tick of the last event of each `key` (N,) between its ticks `after` and `before`; `after` if there is none.
 
     Parameters
     ----------

@@ -269,7 +269,8 @@ def test_the_rarer_a_note_sets_itself_apart_the_nearer_it_stays() -> None:
         wide = np.where(np.arange(512) % strokes == 0, 110.0, 78.0)
         near = not_too_far(wide, np.where(wide == 110, 80.0, 78.0))
         apart.append(near[256] - near[257])
-    assert apart[0] == pytest.approx(32) and apart == sorted(apart, reverse=True)
+    assert apart[0] == pytest.approx(32)
+    assert apart == sorted(apart, reverse=True)
     assert apart[-1] < 20
 
 
