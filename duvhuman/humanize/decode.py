@@ -37,10 +37,9 @@ DETAIL_NOTES = 32
 SWELL_NOTES = 64
 """How many notes to either side make up the swell, which `ModelConfig.swell_gain` stretches, and which no note is too
 far away from."""
-FAR, FAR_SDS = 24.0, 2.0
-"""A stretch sets a note apart by so many MIDI velocities, or SDs of the notes around it, as it comes, and by half as
-much more at most: the one note that differs in an ostinato, of which all else is expected to be alike, would be as loud
-as can be."""
+FAR, FURTHER = 24.0, 12.0
+"""A stretch sets a note apart by so many MIDI velocities as it comes, and by so many more at most: the one note that
+differs in an ostinato, of which all else is expected to be alike, would be as loud as can be."""
 STACCATO_SHARE = 0.75
 """A note written shorter than this share of the gap to the next onset is staccato, or stands before a rest."""
 STACCATO_LEAST, STACCATO_MOST = 0.85, 1.1
@@ -188,17 +187,15 @@ def in_company(velocity: FloatArray, company: FloatArray) -> FloatArray:
 
 
 def not_too_far(velocity: FloatArray, expected: FloatArray) -> FloatArray:
-    """(N,) stretched velocities, those nearer to the notes around them that a stretch took further than `FAR` says.
+    """(N,) stretched velocities, those nearer to the notes around them that a stretch took further away than `FAR`.
 
     What is expected itself to be as far away stays.
     """
     middle = local_mean(velocity, SWELL_NOTES)
     away, own = velocity - middle, np.abs(expected - local_mean(expected, SWELL_NOTES))
-    far = np.maximum(np.minimum(FAR, FAR_SDS * np.sqrt(local_mean(away**2, SWELL_NOTES))), 1.0)
-    beyond = np.maximum(np.abs(away) - far, 0.0)
-    near = np.maximum(np.minimum(np.abs(away), far) + beyond / (1 + 2 * beyond / far), np.minimum(np.abs(away), own))
-    limited: FloatArray = middle + np.copysign(near, away)
-    return limited
+    beyond = np.maximum(np.abs(away) - FAR, 0.0)
+    near = np.maximum(np.minimum(np.abs(away), FAR) + beyond / (1 + beyond / FURTHER), np.minimum(np.abs(away), own))
+    return middle + np.copysign(near, away)
 
 
 def keep_detail(expected: FloatArray, detail: float) -> FloatArray:

@@ -43,9 +43,10 @@ def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[Room]:
     A synthesizer hears one stream: a note-off of the left hand would end the right hand's note, a bend sounds on all
     notes of its channel, and a pedal holds all that sound when it goes down. So a note ends when its pitch is played
     again (a tick earlier where that is on an earlier track, whose events come first), and none that ends before a bend
-    or a pedal is made to ring into it. One that is bent, or caught by a pedal, while it sounds is held until then. A
-    string of a guitar plays one note at a time: in a part on several channels none that ends before the next one of its
-    channel is made to ring into it. Notes that begin together do not bound each other.
+    or a pedal is made to ring into it. One that a pedal catches is held until then; one that is bent while it sounds,
+    for half of what is left of it at the last bend. A string of a guitar plays one note at a time: in a part on several
+    channels none that ends before the next one of its channel is made to ring into it. Notes that begin together do not
+    bound each other.
 
     Parameters
     ----------
@@ -70,7 +71,8 @@ def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[Room]:
     away = bend != UNBENT  # one that goes back to the middle may be made ready for the next note
     last_bend = _last(bent_stream[away], bent_tick[away], stream, onset, onset + duration)
     last_press = _last(pressed_stream, pressed_tick, stream, onset, onset + duration)
-    least = np.maximum(last_bend, last_press) + 1 - onset
+    heard = np.where(last_bend > onset, (last_bend + onset + duration) // 2, onset + 1)
+    least = np.maximum(heard, last_press + 1) - onset
     cuts = np.cumsum([len(table) for table in tables])[:-1]
     return [Room(*one) for one in zip(np.split(least, cuts), np.split(most, cuts), strict=True)]
 

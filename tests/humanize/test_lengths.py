@@ -110,10 +110,10 @@ def test_a_note_that_a_pedal_catches_is_held_until_then() -> None:
     assert with_presses(chord, pedal(200, 127, 67)).least.tolist() == [1, 1, 1]
 
 
-def test_a_note_that_is_bent_is_held_until_its_last_bend() -> None:
+def test_a_note_that_is_bent_is_held_for_half_of_what_is_left_at_its_last_bend() -> None:
     notes = [(0, 60, 80, 480), (480, 62, 80, 480)]
     bent = with_bends(notes, (200, 9000), (300, 10000), (400, 8192), (700, 7000), (960, 6000))
-    assert rooms_of(bent)[0].least.tolist() == [301, 221]
+    assert rooms_of(bent)[0].least.tolist() == [390, 350]
     assert rooms_of(with_bends(notes, (200, 9000), channel=1))[0].least.tolist() == [1, 1]
 
 
