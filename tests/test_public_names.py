@@ -120,6 +120,11 @@ ACCESS_PATTERNS = {
         from duvhuman import humanize
         works(humanize)
     """,
+    "by its pickle, as by a pool of processes": """
+        import pickle, duvhuman
+        assert pickle.loads(pickle.dumps(duvhuman.humanize)) is duvhuman.humanize
+        works(duvhuman.humanize)
+    """,
     "after the reload of the package": """
         import importlib, duvhuman
         works(duvhuman.humanize)

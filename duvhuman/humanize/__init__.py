@@ -29,10 +29,12 @@ This module is a package and can be called; importing it loads neither torch nor
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from inspect import Signature
 
 
@@ -43,6 +45,9 @@ class _CallableModule(ModuleType):
         from duvhuman.humanize.api import humanize
 
         return humanize(*args, **kwargs)
+
+    def __reduce__(self) -> tuple[Callable[[str], ModuleType], tuple[str]]:
+        return import_module, (self.__name__,)  # what is pickled is the name, as of any function
 
     @property
     def __signature__(self) -> Signature:

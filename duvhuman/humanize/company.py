@@ -63,7 +63,7 @@ def company(others: Sequence[Part], seconds: FloatArray, pitch: IntArray, instru
     if not others or not len(seconds):
         return np.zeros(len(seconds))
     network, heard = load_company(), torch.from_numpy(what_is_heard(others, seconds, pitch))
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         louder = torch.cat([network(chunk, instrument) for chunk in torch.split(heard, CHUNK)]).double()
     return (louder - louder.mean()).numpy()
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from duvhuman.errors import DataError, FileError, ModelError, OptionError, warn
 from duvhuman.files import user_path
-from duvhuman.humanize.networks import check_fits
+from duvhuman.humanize.networks import check_fits, mind_forks, own_lock
 from duvhuman.humanize.report import LikeReport
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument
@@ -125,7 +125,10 @@ def personal_adapter(
     weights = [model / CONFIG_FILE, *weights_files(model), *(adapter_files(start) if start else [])]
     name = f"{instrument.name}-{_digest(takes, instrument, weights, [RECIPE, marked_only])}"
     cached = cache_folder() / "like" / name
-    if not _intact(cached):
+    mind_forks()
+    with own_lock(name):  # who asks for the same meanwhile waits for it
+        if _intact(cached):
+            return Liked(cached, _report(cached, takes))
         made = tempfile.mkdtemp(prefix="duvhuman-like-")
         folder = Path(made) / name
         try:
@@ -147,7 +150,7 @@ def personal_adapter(
             )
             return liked
         shutil.rmtree(made, ignore_errors=True)
-    return Liked(cached, _report(cached, takes))
+        return Liked(cached, _report(cached, takes))
 
 
 def cache_folder() -> Path:

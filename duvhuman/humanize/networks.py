@@ -1,10 +1,19 @@
-"""Networks that are kept in memory for those who ask for them next, until their files change."""
+"""Networks that are kept in memory for those who ask for them next, until their files change.
+
+Conventions
+-----------
+A process that is forked once a network was loaded computes on one thread: those of the parent are not there any more,
+and OpenMP would wait for them forever.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
+from functools import cache, partial
 from pathlib import Path
+
+import torch
 
 from duvhuman.errors import ModelError
 from duvhuman.humanize.features import check_features
@@ -16,7 +25,7 @@ from duvhuman.models.player import read_player
 
 KEPT_NETWORKS = 8
 _networks: dict[tuple[str, str, str, tuple[tuple[int, int], ...]], PhraseTransformer] = {}
-_networks_lock = threading.Lock()
+_locks: dict[tuple[int, str], threading.Lock] = {}
 
 
 def check_fits(folder: Path, adapter: Path | None, instrument: str) -> None:
@@ -47,10 +56,24 @@ def load_network(folder: Path, adapter: Path | None, device: str, instrument: st
     except OSError as error:  # gone since it was found
         raise ModelError(f"{error.filename}: cannot be read ({error.strerror}); get or train the model anew") from None
     key = (str(folder), str(adapter), device, stamp)
-    with _networks_lock:
+    mind_forks()
+    # Merging an adapter is arithmetic, too, which autocast of whoever calls must not change.
+    with own_lock("networks"), torch.autocast("cpu", enabled=False):
         if key not in _networks:
             network = read_player(folder, adapter)
             while len(_networks) >= KEPT_NETWORKS:
                 _networks.pop(next(iter(_networks)))
             _networks[key] = network.to(device).eval()
         return _networks[key]
+
+
+@cache
+def mind_forks() -> None:
+    """Let every process that is forked from now on compute on one thread; Windows forks none."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
+
+
+def own_lock(name: str) -> threading.Lock:
+    """The lock of that name of this process; a forked one's parent may have been forked while its own was held."""
+    return _locks.setdefault((os.getpid(), name), threading.Lock())

@@ -139,7 +139,7 @@ def predict_distribution(
     for first in range(0, len(starts), WINDOWS_PER_BATCH):
         chosen = starts[first : first + WINDOWS_PER_BATCH]
         rows = chosen[:, None] + np.arange(width)  # (W, width)
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):  # whatever is on around us
             features = window_features(score, hints, chosen, width)
             out = model(
                 *(torch.from_numpy(values).to(device) for values in (score.pitch[rows], score.program[rows], features))

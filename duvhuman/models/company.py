@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from duvhuman.errors import ModelError
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.files import read_tensors, write_tensors
+from duvhuman.models.first_weights import FirstWeights
 
 COMPANY_FOLDER = Path(__file__).parent / "weights" / "company"
 COMPANY_FILE = "company.safetensors"
@@ -80,7 +81,8 @@ def load_company(folder: Path = COMPANY_FOLDER) -> CompanyNetwork:
     """The network whose weights lie in `folder`; ModelError if these cannot be read."""
     weights = read_tensors(folder / COMPANY_FILE, "install duvhuman anew")
     try:
-        network = CompanyNetwork(weights["other.0.weight"].shape[1] - len(INSTRUMENTS))
+        with FirstWeights():
+            network = CompanyNetwork(weights["other.0.weight"].shape[1] - len(INSTRUMENTS))
         network.load_state_dict(weights)
     except (KeyError, RuntimeError) as error:
         raise ModelError(f"{folder / COMPANY_FILE}: cannot be used ({error}); install duvhuman anew") from None

@@ -69,8 +69,8 @@ class Memory(nn.Module):
         given = (columns, middle, scale, importance, notes, weights, offset)
         for name, tensor in zip(_NAMES, given, strict=True):
             self.register_buffer(name, tensor, persistent=False)  # no part of the network's own weights
-        self.register_buffer("velocity_edges", torch.tensor(VELOCITY_BIN_EDGES), persistent=False)
-        self.register_buffer("duration_edges", torch.tensor(config.closed_duration_edges), persistent=False)
+        for name, edges in (("velocity", VELOCITY_BIN_EDGES), ("duration", config.closed_duration_edges)):
+            self.register_buffer(f"{name}_edges", torch.tensor(edges, dtype=torch.float32), persistent=False)
 
     @classmethod
     def fit(
@@ -89,7 +89,8 @@ class Memory(nn.Module):
         importance : (2, C) of each column for velocity and for articulation; by default 1.
         """
         varies = features[:, columns].std(dim=0, correction=0) > 1e-3
-        weighed = (torch.ones(2, len(columns)) if importance is None else importance) / len(columns)
+        weighed = torch.ones(2, len(columns), dtype=torch.float32) if importance is None else importance
+        weighed = weighed / len(columns)
         columns, weighed = columns[varies], weighed[:, varies]
         chosen = features[:, columns].double()
         middle, scale = chosen.mean(dim=0), chosen.std(dim=0, correction=0).clamp(min=SMALLEST_SCALE)

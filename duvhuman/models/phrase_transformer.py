@@ -24,6 +24,7 @@ from duvhuman.errors import ModelError
 from duvhuman.files import written_whole
 from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS, ModelConfig
 from duvhuman.models.files import CONFIG_FILE, WEIGHTS_FILE, read_tensors, write_tensors
+from duvhuman.models.first_weights import FirstWeights
 
 N_PITCHES = 128
 N_PROGRAMS = 129
@@ -204,8 +205,7 @@ class PhraseTransformer(nn.Module):
         config = read_config(source)
         tensors = read_tensors(source / WEIGHTS_FILE, "get or train the model anew")
         try:
-            # Not on the meta device: random draws there import torch's compiler, which takes longer than all the rest.
-            with torch.random.fork_rng(devices=[]):
+            with FirstWeights():
                 model = cls(config)
         except ModelError as error:
             raise ModelError(f"{source / CONFIG_FILE}: {error}") from None

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
@@ -113,10 +113,16 @@ class Trees:
         numbers: dict[bytes, int] = {}  # windows overlap: many notes are shown twice alike
         number = [numbers.setdefault(note.tobytes(), len(numbers)) for note in notes]
         different = np.frombuffer(b"".join(numbers), dtype=np.float32).reshape(-1, notes.shape[1])
-        some = (different[start : start + NOTES_AT_ONCE] for start in range(0, len(different), NOTES_AT_ONCE))
-        with ThreadPoolExecutor(torch.get_num_threads()) as cores:  # NumPy's `take` lets other threads run
-            said = list(cores.map(self._walk, some))
+        some = [different[start : start + NOTES_AT_ONCE] for start in range(0, len(different), NOTES_AT_ONCE)]
+        said = self._walked(some, min(torch.get_num_threads(), len(some)))
         return np.concatenate([np.empty(0, np.float32), *said])[number].reshape(features.shape[:-1])
+
+    def _walked(self, some: Sequence[NDArray[np.float32]], threads: int) -> list[NDArray[np.float32]]:
+        """`_walk` for each, on so many threads if they can be had."""
+        if threads > 1:
+            with suppress(RuntimeError), ThreadPoolExecutor(threads) as cores:  # none begins once the main thread ended
+                return list(cores.map(self._walk, some))  # NumPy's `take` lets other threads run
+        return [self._walk(notes) for notes in some]
 
     def _walk(self, notes: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N,) what all trees together say of notes (N, F + 1).
@@ -232,7 +238,8 @@ class _Louder:
         column = config.feature_names.index
         sds = torch.from_numpy(self.trees(features.float().cpu().numpy(), config.instrument)).to(features.device)
         edges, centres = (
-            torch.tensor(bins, device=features.device) for bins in (VELOCITY_BIN_EDGES, VELOCITY_BIN_CENTRES)
+            torch.tensor(bins, dtype=torch.float32, device=features.device)
+            for bins in (VELOCITY_BIN_EDGES, VELOCITY_BIN_CENTRES)
         )
         expected = out.velocity_logits.float().softmax(-1) @ centres  # (B, T)
         mask = arguments[3] if len(arguments) > 3 else None

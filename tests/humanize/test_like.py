@@ -297,11 +297,32 @@ def test_a_cache_that_cannot_be_written_is_a_warning_and_playing_goes_on(
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-def test_several_at_once_share_one_entry(cache: Path) -> None:
+def test_several_at_once_share_one_fit_and_one_entry(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits, fit = [], personal.fit_personal
+    monkeypatch.setattr(personal, "fit_personal", lambda *given, **named: fits.append(1) or fit(*given, **named))
     with ThreadPoolExecutor(3) as pool:
         results = list(pool.map(lambda _: humanize(flat_song(), "guitar", like=take(), seed=1).to_bytes(), range(3)))
     assert len(set(results)) == 1
-    assert len(adapters(cache)) == 1
+    assert len(fits) == len(adapters(cache)) == 1
+
+
+def test_a_fit_and_random_numbers_of_other_threads_do_not_mix(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def weights() -> bytes:
+        load("guitar", like=take())
+        return (adapters(cache)[0] / "adapter_model.safetensors").read_bytes()
+
+    alone, drawn, continue_adapter = weights(), [], personal.continue_adapter
+    shutil.rmtree(cache)
+
+    def meanwhile(*given: Any) -> Any:
+        torch.manual_seed(99)
+        made = continue_adapter(*given)
+        drawn.append(torch.rand(3))
+        return made
+
+    monkeypatch.setattr(personal, "continue_adapter", meanwhile)
+    assert weights() == alone
+    assert torch.equal(drawn[0], torch.rand(3, generator=torch.Generator().manual_seed(99)))
 
 
 def test_random_state_threads_and_gradients_are_left_as_they_were() -> None:

@@ -49,6 +49,9 @@ def test_weights_come_back_in_half_precision(network: CompanyNetwork, tmp_path: 
     torch.testing.assert_close(
         load_company(tmp_path / "new")(HEARD, "bass"), network(HEARD, "bass"), atol=0.02, rtol=0.02
     )
+    before = torch.get_rng_state()
+    load_company.__wrapped__(tmp_path / "new")
+    assert torch.equal(torch.get_rng_state(), before)
     assert (tmp_path / "new" / COMPANY_FILE).stat().st_size < 50_000
 
 

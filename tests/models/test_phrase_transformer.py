@@ -188,6 +188,24 @@ def test_a_read_network_can_be_trained_on(network: PhraseTransformer, tmp_path: 
     assert all(weight.requires_grad for weight in again.parameters())
 
 
+def test_random_numbers_that_others_draw_while_it_is_read_are_not_drawn_again(
+    network: PhraseTransformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network.save_pretrained(tmp_path)
+    first_weights, drawn = PhraseTransformer._init_weights, []
+
+    def meanwhile(made: PhraseTransformer, module: torch.nn.Module) -> None:
+        drawn.append(torch.rand(()))
+        first_weights(made, module)
+
+    monkeypatch.setattr(PhraseTransformer, "_init_weights", meanwhile)
+    torch.manual_seed(1)
+    PhraseTransformer.from_pretrained(tmp_path)
+    drawn.append(torch.rand(()))
+    generator = torch.Generator().manual_seed(1)
+    assert drawn == [torch.rand((), generator=generator) for _ in drawn]
+
+
 def test_the_config_alone_can_be_read(network: PhraseTransformer, tmp_path: Path) -> None:
     network.save_pretrained(tmp_path)
     assert read_config(tmp_path) == TINY

@@ -10,8 +10,8 @@ several ways is mostly the luckier one, and plays other bars worse than all of t
 Conventions
 -----------
 Arrays are (N,) over the notes of all passages, one after another. Velocities are MIDI, articulation is log2(performed /
-written duration). On a CPU the same takes and seed give the same bytes for the same number of threads. Neither torch's
-random state nor its threads are changed.
+written duration). On a CPU the same takes and seed give the same bytes for the same number of threads, whatever other
+threads do and however torch is set there. Neither torch's random state nor its threads are changed.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from duvhuman.humanize.perform import listen
 from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset
 from duvhuman.models.config import LARGEST_GAIN, ModelConfig
 from duvhuman.models.files import weights_digest
+from duvhuman.models.first_weights import FirstWeights
 from duvhuman.models.memory import Memory
 from duvhuman.models.personal import PERSONAL, personal_config, write_personal
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
@@ -149,10 +150,8 @@ def fit_personal(
     if not passages:
         raise DataError("there is no passage to fit an adapter to")
     started = time.monotonic()
-    fit = _Fit(passages, PhraseTransformer.from_pretrained(model).to(device), seed)
-    cuda = [torch.device(device).index or 0] if torch.device(device).type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
+    with torch.inference_mode(False), torch.autocast(torch.device(device).type, enabled=False):  # of whoever calls
+        fit = _Fit(passages, PhraseTransformer.from_pretrained(model).to(device), seed)
         before, after, memory, peft = fit.run(model, start)
     out.mkdir(parents=True, exist_ok=True)
     save_adapter(peft, out, base_name)
@@ -200,9 +199,10 @@ class _Fit:
         network = self._network
         if start is not None:
             network.config = personal_config(network.config, start)
-        model = continue_adapter(network, start, CONFIG).eval()
+        with FirstWeights(torch.Generator().manual_seed(self._seed)):
+            model = continue_adapter(network, start, CONFIG).eval()
         hear_trees(network, folder)  # before the memory, which corrects what both say
-        network.to(next(network.parameters()).device).set_dropout(0.0)  # LoRA's own dropout stays
+        network.to(next(network.parameters()).device).set_dropout(0.0)  # LoRA's, too: nothing is drawn
         heard = self._heard(network)
         before = self._state(heard, np.zeros((self.notes, 2)), network.config.velocity_gain)
         typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))
@@ -250,13 +250,14 @@ class _Fit:
     def _train(self, model: nn.Module, trained: dict[str, Tensor], half: int) -> None:
         """Train on the bars of one half."""
         optimizer = torch.optim.AdamW(trained.values(), lr=CONFIG.lr, weight_decay=CONFIG.weight_decay)
-        edges = torch.tensor(self._network.config.duration_edges, device=next(model.parameters()).device)
+        device = next(model.parameters()).device
+        edges = torch.tensor(self._network.config.duration_edges, dtype=torch.float32, device=device)
         played = [
             replace(pair.played, wanted=self._fold[low:high] % 2 == half)
             for pair, (low, high) in zip(self._pairs, self._spans(), strict=True)
         ]  # fmt: skip
         rng = np.random.default_rng((self._seed, half))
-        batches = [self._batch(played, rng, step).to(edges.device) for step in range(STEPS)]
+        batches = [self._batch(played, rng, step).to(device) for step in range(STEPS)]
         with torch.no_grad():
             taught = [as_taught(_output(model, batch)) for batch in batches]
         model.train()

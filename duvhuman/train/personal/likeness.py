@@ -68,4 +68,4 @@ def family_of(name: str) -> str:
 
 def importance_of(names: Sequence[str]) -> Tensor:
     """(2, len(names)) what the features `names` weigh for velocity and for articulation."""
-    return torch.tensor([IMPORTANCE[family_of(name)] for name in names]).T
+    return torch.tensor([IMPORTANCE[family_of(name)] for name in names], dtype=torch.float32).T
