@@ -86,14 +86,16 @@ class Options:
         Raises
         ------
         OptionError
-            As for `Options`, and if there is no option of a name; the message proposes the nearest.
+            As for `Options`.
+        TypeError
+            If there is no option of a name, as for any function; the message proposes the nearest.
         """
         names = [field.name for field in fields(cls)]
         for name in given:
             if name not in names:
                 near = difflib.get_close_matches(name, names, n=1)
                 hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise OptionError(f"there is no option {name!r}.{hint} There are: {', '.join(names)}.")
+                raise TypeError(f"there is no option {name!r}.{hint} There are: {', '.join(names)}.")
         return cls(**given)
 
     def drawn_seed(self) -> int:

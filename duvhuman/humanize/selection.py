@@ -33,10 +33,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Selection:
-    """The choices for all parts of a file, and what the user should be told of them."""
+    """The choices for all parts of a file, what the user should be told of them, and whether no part was marked."""
 
     choices: tuple[Choice, ...]
     notice: str = ""
+    unmarked: bool = False
 
 
 def choose_parts(
@@ -69,7 +70,8 @@ def choose_parts(
     if any(choice.instrument for choice in choices) or all(part.is_drums for part in parts):
         return Selection(choices, _called_otherwise(choices, named))
     forced = tuple(Choice(p, None, "drums") if p.is_drums else Choice(p, named) for p in parts)
-    return Selection(forced, f"no part is marked as {named.name}, so every part off the drum channel is played as it")
+    notice = f"no part is marked as {named.name}, so every part off the drum channel is played as it"
+    return Selection(forced, notice, unmarked=True)
 
 
 def _own_instrument(part: Part) -> Instrument | None:

@@ -367,6 +367,7 @@ def test_with_auto_parts_that_are_called_something_else_are_not_learnt_from() ->
     (guitar,), (bass,) = (read_takes(takes, name, marked_only=True) for name in ("guitar", "bass"))
     assert guitar.played.score.pitch.max() < 70
     assert bass.played.score.pitch.max() < 60
-    assert len(read_takes(takes, "guitar")) == 3
+    with pytest.warns(DuvhumanWarning, match="not every part is marked as guitar; parts called another instrument are"):
+        assert len(read_takes(takes, "guitar")) == 3
     own = humanize(flat_song(), "auto", like=song(named[0]), seed=1)
     assert humanize(flat_song(), "auto", like=song(*named, flute), seed=1).to_bytes() == own.to_bytes()

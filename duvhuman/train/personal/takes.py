@@ -78,7 +78,11 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
         selection = choose_parts(parts, AUTO if marked_only else named.name)
         tables = [_usable(choice.part.notes, named) for choice in selection.choices if choice.instrument is named]
         if selection.notice and any(map(len, tables)):
-            warn(f"{take.name}: no part is marked as {named.name}; the take of another instrument is learnt from")
+            marked, what = (
+                ("no", "the take of another instrument is") if selection.unmarked
+                else ("not every", "parts called another instrument are")
+            )  # fmt: skip
+            warn(f"{take.name}: {marked} part is marked as {named.name}; {what} learnt from")
         reasons = [_nothing_to_learn(table) for table in tables]
         beats = None if all(reasons) else find_beats(parts, tracks_apart=smf.format == 2)
         passages += [
