@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from builders import columns_of, random_score, score
@@ -171,6 +173,93 @@ def test_hints_are_scaled_and_flagged() -> None:
     assert (found["range"].tolist(), found["range_given"].tolist()) == ([0, 1], [0, 1])
     assert (found["swell"].tolist(), found["swell_given"].tolist()) == ([0, 0], [0, 0])
     assert (found["accent"].tolist(), found["accent_given"].tolist()) == ([1, -1], [1, 1])
+
+
+# Every column of eight notes, none of which may be left out or is nothing throughout.
+
+
+EIGHT = score(
+    [0, 0.1, 1, 1.5, 1.5, 2.25, 6.5, 7.5], [60, 67, 62, 64, 72, 60, 65, 60],
+    length=[2, 1, 0.5, 0.25, 0.75, 3, np.nan, 1], tempo=240, bar=3,
+)  # fmt: skip
+"""A strum, a note, a chord and a note; a rest of a second; two notes. A beat lasts a quarter of a second."""
+CHORD = [0, 0, 1, 2, 2, 3, 4, 5]
+TOLD = Hints(np.array([90.0, 72] * 4), np.array([22.0] * 7 + [np.nan]), np.array([6.0] * 8), np.array([-1.0] * 8))
+
+
+def by_chord(*values: float) -> np.ndarray:
+    return np.array(values, dtype=np.float64)[CHORD]
+
+
+def of_time(name: str, beats: Sequence[float] | np.ndarray) -> dict[str, np.ndarray]:
+    """The columns in beats and in seconds."""
+    return {f"{name}_beats": np.log2(beats) / 4, f"{name}_seconds": np.log2(np.array(beats) / 4) / 4}
+
+
+def expected_of_eight() -> dict[str, np.ndarray | list[float]]:
+    known, pitch, number = np.array([1, 1, 1, 1, 1, 1, 0, 1]), EIGHT.pitch, np.arange(8)
+    written = of_time("nominal", [2, 1, 0.5, 0.25, 0.75, 3, 1, 1])
+    place = np.array([0, 0.1, 1, 1.5, 1.5, 2.25, 0.5, 1.5])
+    circles = {
+        f"{unit}_{name}{k}": function(2 * np.pi * k * place / beats)
+        for unit, beats in (("bar", 3), ("beat", 1))
+        for name, function in (("sin", np.sin), ("cos", np.cos))
+        for k in (1, 2, 3, 4)
+    }
+    return {
+        "nominal_known": known, **{name: values * known for name, values in written.items()},
+        "chord_size": by_chord(0.5, 0, 0.5, 0, 0, 0), "rank_bottom": [0, 1 / 3, 0, 0, 1 / 3, 0, 0, 0],
+        "rank_top": [1 / 3, 0, 0, 1 / 3, 0, 0, 0, 0], "is_bottom": [1, 0, 0, 1, 0, 0, 0, 0],
+        "is_top": [0, 1, 0, 0, 1, 0, 0, 0], "is_single": by_chord(0, 1, 0, 1, 1, 1),
+        "after_chord_onset": [0, 0.25, 0, 0, 0, 0, 0, 0],
+        **of_time("previous_gap", by_chord(16, 1, 0.5, 0.75, 4.25, 1)),
+        "previous_exists": by_chord(0, 1, 1, 1, 1, 1),
+        "previous_top_interval": by_chord(0, 5, -10, 12, -5, 5) / 12,
+        "previous_bottom_interval": by_chord(0, -2, -2, 4, -5, 5) / 12,
+        "previous_middle_interval": by_chord(0, 1.5, -6, 8, -5, 5) / 12,
+        "previous_size": by_chord(0, 0.5, 0, 0.5, 0, 0),
+        **of_time("next_gap", by_chord(1, 0.5, 0.75, 4.25, 1, 16)),
+        "next_exists": by_chord(1, 1, 1, 1, 1, 0),
+        "next_top_interval": by_chord(-5, 10, -12, 5, -5, 0) / 12,
+        "next_bottom_interval": by_chord(2, 2, -4, 5, -5, 0) / 12,
+        "next_middle_interval": by_chord(-1.5, 6, -8, 5, -5, 0) / 12,
+        "next_size": by_chord(0, 0.5, 0, 0, 0, 0),
+        "legato": np.log2([2 / 1, 1 / 1, 0.5 / 0.5, 0.25 / 0.75, 0.75 / 0.75, 3 / 4.25, 1, 1]) / 2,
+        **of_time("second_previous_gap", by_chord(16, 16, 1.5, 1.25, 5, 5.25)),
+        "second_previous_top_interval": by_chord(0, 0, -5, 2, 7, 0) / 12,
+        **of_time("second_next_gap", by_chord(1.5, 1.25, 5, 5.25, 16, 16)),
+        "second_next_top_interval": by_chord(5, -2, -7, 0, 0, 0) / 12,
+        **of_time("voice_previous", [16, 16, 0.9, 0.5, 1.4, 0.75, 4.25, 1]),
+        "voice_previous_interval": np.array([0, 0, 5, -2, -5, 4, -5, 5]) / 5,
+        **of_time("voice_next", [1, 0.9, 0.5, 0.75, 16, 4.25, 1, 16]),
+        "voice_next_interval": np.array([2, -5, 2, -4, 0, 5, -5, 0]) / 5,
+        **of_time("pitch_previous", [16, 16, 16, 16, 16, 2.25, 16, 5.25]),
+        **of_time("pitch_next", [2.25, 16, 16, 16, 16, 5.25, 16, 16]),
+        "height": (pitch - 63.75) / 12, "pitch": (pitch - 60) / 24,
+        "height_1s": (pitch - np.repeat([385 / 6, 62.5], [6, 2])) / 12,
+        "notes_1s": np.log2([6, 6, 6, 6, 6, 6, 2, 2]) / 4,
+        "notes_before_1s": np.log2([1, 2, 3, 4, 5, 6, 1, 2]) / 4,
+        "notes_after_1s": np.log2([6, 5, 4, 3, 2, 1, 2, 1]) / 4,
+        "height_4s": (pitch - 63.75) / 12, "notes_4s": [0.75] * 8, "notes_before_4s": np.log2(number + 1) / 4,
+        "notes_after_4s": np.log2(8 - number) / 4,
+        "since_rest_seconds": np.log2(by_chord(1 / 64, 1 / 4, 1.5 / 4, 2.25 / 4, 1 / 64, 1 / 4)) / 4,
+        "since_rest_is_edge": by_chord(1, 0, 0, 0, 1, 0),
+        "until_rest_seconds": np.log2(by_chord(2.25 / 4, 1.25 / 4, 0.75 / 4, 1 / 64, 1 / 4, 1 / 64)) / 4,
+        "until_rest_is_edge": by_chord(0, 0, 0, 1, 0, 1),
+        "grid_known": [1] * 8, "tempo": [1] * 8, **circles, "bar_beats": [-0.25] * 8,
+        "on_downbeat": [1, 0, 0, 0, 0, 0, 0, 0], "on_beat": [1, 0, 1, 0, 0, 0, 0, 0],
+        "off_sixteenth": [0, 0.4, 0, 0, 0, 0, 0, 0], "off_triplet": [0, -0.4, 0, 0, 0, -0.5, 0, 0],
+        "level_given": [1] * 8, "level": [1, 0] * 4, "range_given": [1] * 7 + [0], "range": [1] * 7 + [0],
+        "swell_given": [1] * 8, "swell": [0.5] * 8, "accent_given": [1] * 8, "accent": [-1] * 8,
+    }  # fmt: skip
+
+
+def test_every_column_of_eight_notes() -> None:
+    found, expected = columns_of(EIGHT, TOLD), expected_of_eight()
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        assert found[name] == approx(list(values)), name
+        assert np.any(values), name
 
 
 # How far features look

@@ -147,3 +147,5 @@ def test_no_note_that_ended_before_a_pedal_goes_down_is_caught_by_it() -> None:
     assert room(pedal(400, 127)) == [400, NEVER]
     assert room(pedal(100, 127), pedal(400, 90), pedal(100, 0)) == [960, NEVER]  # it was down, and goes up
     assert room(pedal(500, 127, 67)) == [960, NEVER]  # soft
+    assert room(pedal(500, 64)) == [499, NEVER]  # from 64 on it is down
+    assert room(pedal(500, 63)) == [960, NEVER]

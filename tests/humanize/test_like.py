@@ -252,7 +252,9 @@ def test_a_second_time_nothing_is_fitted(monkeypatch: pytest.MonkeyPatch) -> Non
     assert again.report == first.report
 
 
-@pytest.mark.parametrize("what", ["another take", "another instrument", "another recipe", "other weights", "order"])
+@pytest.mark.parametrize("what", [
+    "another take", "another instrument", "another recipe", "other weights", "another adapter", "auto", "order",
+])  # fmt: skip
 def test_what_the_adapter_follows_from_tells_entries_of_the_cache_apart(
     cache: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -262,12 +264,16 @@ def test_what_the_adapter_follows_from_tells_entries_of_the_cache_apart(
     if what == "other weights":
         shutil.copytree(tiny / "guitar", tmp_path / "model")
         (tmp_path / "model" / "model.safetensors").write_bytes((tiny / "keys" / "model.safetensors").read_bytes())
+    if what == "another adapter":
+        shutil.copytree(adapters(cache)[0], tmp_path / "adapter", ignore=shutil.ignore_patterns("memory.*"))
     seeds = {"another take": (0, 2), "order": (1, 0)}.get(what, (0, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DuvhumanWarning)
         load(
-            "bass" if what == "another instrument" else "guitar", like=[take(seed=seed) for seed in seeds],
+            {"another instrument": "bass", "auto": "auto"}.get(what, "guitar"),
+            like=[take(seed=seed) for seed in seeds],
             model=tmp_path / "model" if what == "other weights" else None,
+            adapter=tmp_path / "adapter" if what == "another adapter" else "default",
         )  # fmt: skip
     assert len(adapters(cache)) == 2
 

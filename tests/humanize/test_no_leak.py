@@ -18,6 +18,7 @@ from duvhuman.midi.smf import parse_smf
 from duvhuman.models.config import ModelConfig
 from duvhuman.train.data.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 from duvhuman.train.dataset import PhraseData
+from duvhuman.train.evaluation.predictors import flat_pairs, written_flat
 from duvhuman.train.pairs.deadpan import deadpan, pair_as_written
 from duvhuman.train.pairs.draws import Draws
 from duvhuman.train.pairs.encode import HINT_CHANCES, Batch
@@ -135,6 +136,27 @@ def test_the_input_of_validation_does_not_depend_on_what_was_played(two: tuple[P
     a, b = (compute_features(pair.score, Hints.none(N)) for pair in pairs)
     assert np.array_equal(a, b)
     assert not np.array_equal(pairs[0].articulation, pairs[1].articulation)
+
+
+@pytest.mark.parametrize("as_score", [False, True])
+def test_the_input_of_evaluation_does_not_depend_on_what_was_played(tmp_path: Path, *, as_score: bool) -> None:
+    """Two players of one mean, with a beat and, as it was written down, without one."""
+    velocity, duration = targets(1)
+    written = {
+        "written_beats": np.tile(random_score(N).onset_beats, 2), "written_bar_beats": np.full(2 * N, 4.0)
+    }  # fmt: skip
+    pairs = []
+    for name, played in (("a", (velocity, duration)), ("b", (velocity[::-1], targets(2)[1]))):
+        data = prepared(tmp_path / name, *played)
+        data.write_added(written)
+        pairs.append(flat_pairs(PhraseData(tmp_path / name), data.parts, as_scores=as_score))
+    for one, other in zip(*pairs, strict=True):
+        for name, values in vars(one.score).items():
+            assert np.array_equal(values, getattr(other.score, name)), name
+        assert np.array_equal(written_flat(one), written_flat(other))
+        assert not np.array_equal(one.played.velocity, other.played.velocity)
+        assert not np.array_equal(one.articulation, other.articulation)
+    assert [pair.score.grid_known.all() for pair in pairs[0]] == [True, as_score]
 
 
 def test_velocities_in_a_users_file_reach_nothing_but_the_hints() -> None:

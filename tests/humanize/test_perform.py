@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from builders import PIANO, part, random_score, riff, score, song
 
 import duvhuman
-from duvhuman.humanize.decode import local_sd
+from duvhuman.humanize import perform as module
+from duvhuman.humanize.decode import keyed_uniform, local_sd
 from duvhuman.humanize.perform import (
     LEVEL_NOTES,
     expected_level,
@@ -20,8 +22,8 @@ from duvhuman.humanize.perform import (
     tilt_of_recitals,
     tilted,
 )
-from duvhuman.humanize.score import Score
-from duvhuman.humanize.windows import Distribution
+from duvhuman.humanize.score import Hints, Score
+from duvhuman.humanize.windows import Distribution, predict_distribution
 from duvhuman.models.config import EXPECTED_LEVEL, VELOCITY_BIN_CENTRES, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_model
@@ -270,3 +272,54 @@ def test_recitals_are_tilted_where_the_level_is_expected_and_no_dynamics_are_kep
     assert slope(recital, lively, keep=True) == slope(plain, lively, keep=True)
     told = [_keys(typical_level=60.0, register_tilt=tilt) for tilt in (0.0, 0.5)]
     assert slope(told[0], flat, keep=False) == slope(told[1], flat, keep=False)
+
+
+# What the network is shown and told, and what is drawn.
+
+
+def _seen_by_the_network(monkeypatch: pytest.MonkeyPatch, line: Score) -> list[tuple[Score, Hints]]:
+    """What it is asked when it plays a flat part: which level it expects, then the part."""
+    seen: list[tuple[Score, Hints]] = []
+
+    def spy(model: PhraseTransformer, score: Score, hints: Hints, *given: Any, **named: Any) -> Distribution:
+        seen.append((score, hints))
+        return predict_distribution(model, score, hints, *given, **named)
+
+    monkeypatch.setattr(module, "predict_distribution", spy)
+    perform(_keys(typical_level=EXPECTED_LEVEL, typical_range=17.0), line, np.full(len(line), 80.0))
+    assert len(seen) == 2
+    return seen
+
+
+def test_the_network_sees_no_note_that_is_longer_than_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = score(np.arange(40) * 5.0, 60 + np.arange(40) % 7, length=5.0, bar=3.0)
+    for shown, _ in _seen_by_the_network(monkeypatch, long):
+        assert set(shown.nominal_beats) == {3.0}
+
+
+def test_of_a_flat_part_the_network_is_told_the_level_that_it_expects_and_its_range(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (_, asked), (_, told) = _seen_by_the_network(monkeypatch, _line(40))
+    assert np.isnan(asked.level).all()
+    assert len(set(told.level)) == 1
+    assert np.isfinite(told.level).all()
+    for hints in (asked, told):
+        assert set(hints.range) == {17.0}
+        assert np.isnan(hints.swell).all()
+        assert np.isnan(hints.accent).all()
+
+
+def test_velocities_and_lengths_are_drawn_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[np.ndarray] = []
+
+    def spy(line: Score, seed: int, salt: int) -> np.ndarray:
+        drawn.append(keyed_uniform(line, seed, salt))
+        return drawn[-1]
+
+    monkeypatch.setattr(module, "keyed_uniform", spy)
+    perform(_keys(), _line(200), np.full(200, 80.0))
+    assert drawn == []
+    perform(_keys(), _line(200), np.full(200, 80.0), variation=1.0, seed=3)
+    velocity, length = drawn
+    assert abs(np.corrcoef(velocity, length)[0, 1]) < 0.3

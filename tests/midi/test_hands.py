@@ -101,6 +101,11 @@ def test_sides_of_a_stereo_sound_are_no_hands():
     assert players(voice("E-Piano right"), voice("E-Piano left", channel=1), violin) == [*APART, [(2, 2)]]
 
 
+def test_a_right_hand_that_lies_lower_than_the_left_is_none():
+    violin = voice(sound=VIOLIN, channel=2)
+    assert players(voice("Right", pitch=LOW), voice("Left", channel=1), violin) == [*APART, [(2, 2)]]
+
+
 def test_hands_of_two_keyboards_are_not_mixed():
     found = players(
         voice("Right"), voice("Left", channel=1, pitch=LOW), voice("Right", ORGAN, channel=2),

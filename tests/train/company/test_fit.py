@@ -18,9 +18,14 @@ from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.company import COMPANY_FILE, load_company
 from duvhuman.models.files import read_about
 from duvhuman.train.__main__ import main
-from duvhuman.train.company.fit import BATCH_PARTS, Example, fit_company
+from duvhuman.train.company import fit
+from duvhuman.train.company.fit import BATCH_PARTS, Example, fit_company, train_company
+from duvhuman.train.config import TrainConfig
+from duvhuman.train.data.storage import PartRow
+from duvhuman.train.dataset import PhraseData
 from duvhuman.train.prepare import Pack, prepare
 from duvhuman.train.record import write_record
+from duvhuman.train.run.feed import Feed
 
 NOTES, COLUMNS = 64, 5
 
@@ -84,3 +89,28 @@ def test_the_command_asks_networks_that_do_not_know_the_songs(
     write_record(tmp_path / "trunk", {})
     assert main(["company", str(songs), *where]) == 2
     assert "knows all songs; train one with --set trunk.fold=1/5" in capsys.readouterr().err
+
+
+def test_no_teacher_is_asked_about_songs_that_it_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows those that the `Feed` of its run gives it."""
+    asked: list[set[str]] = []
+
+    def no_cases(data: PhraseData, folder: Path, rows: list[PartRow], max_notes: int) -> list[object]:
+        asked.append({row.song for row in rows})
+        return []
+
+    monkeypatch.setattr(fit, "cases", no_cases)
+    prepare([Pack(swelling_songs(tmp_path / "songs", 40))], tmp_path / "prepared", valid_share=0.1)
+    data = PhraseData(tmp_path / "prepared")
+    parts = data.select(split="train")
+    teachers, known = [tmp_path / "a", tmp_path / "b"], []
+    for teacher, fold in zip(teachers, ("1/2", "2/2"), strict=True):
+        tiny_network(instrument="trunk").save_pretrained(teacher)
+        write_record(teacher, {"trunk": {"config": {"fold": fold}}})
+        config = TrainConfig(fold=fold, batch_size=1)
+        plan = Feed(data, parts, config, max_len=128, device=torch.device("cpu")).plan(0)
+        known.append({parts[index].song for index in plan.phrases[np.concatenate(plan.batches), 2]})
+    with pytest.raises(DataError, match="holds no part with others"):
+        train_company(data, tmp_path / "songs", teachers, tmp_path / "out", lambda _: None)
+    assert asked == known[::-1]  # each knows what the other does not
+    assert not known[0] & known[1]

@@ -34,6 +34,28 @@ def test_a_part_is_not_told_its_own_velocities_by_a_copy(tmp_path: Path) -> None
         assert case.pair.played.velocity.tolist() not in heard
 
 
+def test_doubles_are_heard_unless_they_are_to_be_left_out(tmp_path: Path) -> None:
+    """A guitar, another that plays the same an octave higher, and drums."""
+    rng = np.random.default_rng(0)
+    pitches = rng.integers(40, 50, 160)
+    guitar, double, drums = (
+        [(240 * i, int(pitch), int(rng.integers(40, 110)), 200) for i, pitch in enumerate(line)]
+        for line in (pitches, pitches + 12, np.full(160, 42))
+    )
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "song.mid").write_bytes(
+        song(part(guitar), part(double, channel=1), part(drums, number=None, channel=9))
+    )
+    prepare([Pack(tmp_path / "songs")], tmp_path / "prepared", valid_share=1)
+    data = PhraseData(tmp_path / "prepared")
+    rows = data.select(split="valid")
+    for doubles, heard in ((True, [False, True]), (False, [True])):
+        found = list(cases(data, tmp_path / "songs", rows, 512, doubles=doubles))
+        assert len(found) == 2
+        for case in found:
+            assert sorted(other.is_drums for other in case.others) == heard
+
+
 def test_parts_whose_files_are_gone_have_no_company(tmp_path: Path) -> None:
     prepare([Pack(swelling_songs(tmp_path / "songs", 2))], tmp_path / "prepared", valid_share=1)
     data = PhraseData(tmp_path / "prepared")

@@ -273,6 +273,38 @@ def test_the_grid_is_forgotten_in_some_phrases_and_not_invented_by_this() -> Non
     assert not any(flat(eighths(grid=False), seed).score.grid_known.any() for seed in SEEDS)
 
 
+# How often.
+
+
+def two_voices(segments: int = 1500) -> Performance:
+    """Two voices in turn, 0.58 and 0.48 beats after each other: off any grid."""
+    onset = np.arange(24) // 2 * 1.06 + np.arange(24) % 2 * 0.58
+    line = score(np.tile(onset, segments), np.tile([40, 70], 12 * segments), segment=np.repeat(np.arange(segments), 24))
+    return performance(line)
+
+
+@pytest.mark.usefixtures("keep_all")
+def test_half_of_the_phrases_are_written_by_voice_and_two_fifths_of_those_with_a_grid_in_sixteenths() -> None:
+    pair = flat(two_voices(), 0)
+    onset, nominal = (values.reshape(-1, 24) for values in (pair.score.onset_beats, pair.score.nominal_beats))
+    free = np.isclose(np.diff(onset[:, :2])[:, 0], 0.58) & np.isfinite(nominal[:, 0])  # not quantised, nor hidden
+    known = pair.score.grid_known[::24]
+    longest = nominal[:, :-2:2].max(axis=1)  # of the low notes: some of the others may be staccato
+    kinds = {"by voice": 1.06, "by voice, snapped": 1.0, "by onset": 0.58, "by onset, snapped": 0.5}
+    for grid, expected in ((True, (0.3, 0.2, 0.3, 0.2)), (False, (0.5, 0.0, 0.5, 0.0))):
+        found = longest[free & (known == grid)]
+        shares = [np.isclose(found, length).mean() for length in kinds.values()]
+        assert shares == pytest.approx(expected, abs=0.07)
+        assert sum(shares) > 0.9
+
+
+@pytest.mark.usefixtures("keep_all")
+def test_the_bar_line_of_few_phrases_is_moved_by_one_to_three_beats() -> None:
+    after = flat(two_voices(), 0).score
+    moved = np.mod(np.round(after.beat_in_bar - after.onset_beats)[::24], 4).astype(int)
+    assert np.bincount(moved) / len(moved) == pytest.approx([0.92] + [0.08 / 3] * 3, abs=0.015)
+
+
 def test_the_same_seed_gives_the_same_version_and_another_another() -> None:
     one, again, other = flat(played(), 1), flat(played(), 1), flat(played(), 2)
     assert np.array_equal(one.score.onset_beats, again.score.onset_beats)

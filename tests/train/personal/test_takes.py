@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import GUITAR, part, song
+from builders import GUITAR, PIANO, part, song
+from midi_bytes import number
 from toys import performance
 
 from duvhuman.errors import DataError, DuvhumanWarning
@@ -40,8 +41,8 @@ def test_a_bar_never_stands_in_two_folds(bars: list[int]) -> None:
     fold = folds_of([passage(bars)])
     assert set(fold) == set(range(FOLDS))
     content = bar_contents([line(bars)])
-    for number in np.unique(content):
-        assert len(set(fold[content == number])) == 1
+    for one in np.unique(content):
+        assert len(set(fold[content == one])) == 1
 
 
 def test_takes_are_dealt_out_whole_if_there_are_enough() -> None:
@@ -83,3 +84,18 @@ def test_of_a_long_take_the_first_notes_are_used() -> None:
     (one,) = read_takes([open_midi(played(MOST_NOTES + 500))], "guitar")
     assert len(one.played) == MOST_NOTES
     assert one.played.score.onset_beats[0] == 0.0
+
+
+def test_key_switches_are_not_learnt_from() -> None:
+    keyed = [(240 * i, 12 if i % 8 == 0 else 45 + i % 20, 50 + i % 40, 200) for i in range(160)]
+    (one,) = read_takes([open_midi(song(part(keyed, number=GUITAR)))], "guitar")
+    assert len(one.played) == 140
+    assert one.played.score.pitch.min() == 45
+
+
+def test_lengths_that_are_the_pedals_are_known_as_such() -> None:
+    """A transcription: every other note ends as the pedal is lifted, whenever its key was released."""
+    notes = [(480 * i, 45 + i % 20, 50 + i % 40, 400 + 50 * (i % 2)) for i in range(80)]
+    pedal = b"".join(number(80 * (i > 0)) + b"\xb0\x40\x7f" + number(400) + b"\xb0\x40\x00" for i in range(80))
+    (one,) = read_takes([open_midi(song(part(notes, number=PIANO), part([], number=None, before=pedal)))], "keys")
+    assert one.played.released.tolist() == [False, True] * 40

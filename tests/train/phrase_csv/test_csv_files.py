@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 from csv_songs import COLUMNS, Part, Read, sizes, song, tellings, text_of
 
 from duvhuman.errors import DataError, DuvhumanError, FileError
+from duvhuman.train.data.storage import COLUMNS as STORED
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.phrase_csv import read_phrase_csv
 
@@ -204,7 +203,7 @@ def test_rubbish_in_any_cell_ends_in_data_or_in_an_error_of_ours(tmp_path: Path,
     assert outcomes == {PhraseData, DataError}
 
 
-# Size, speed and what it needs.
+# Size, and what it needs.
 
 
 def large(rows: int, *, seed: int, instrument: str, ordinals: bool) -> str:
@@ -224,16 +223,14 @@ def large(rows: int, *, seed: int, instrument: str, ordinals: bool) -> str:
     [("guitar", 33_228, 1_760), ("bass", 23_612, 1_175), ("keys", 35_068, 2_087), ("strings", 5_569, 379)],
 )
 @pytest.mark.parametrize("ordinals", [False, True])
-def test_the_predecessors_row_counts_load_in_seconds(
+def test_files_as_large_as_the_predecessors_are_read_whole(
     read: Read, log: list[str], instrument: str, train: int, valid: int, *, ordinals: bool
 ) -> None:
     files = [
         large(rows, seed=seed, instrument=instrument, ordinals=ordinals).replace("False", "0")
         for seed, rows in enumerate((train, valid))
     ]
-    start = time.perf_counter()
     data = read(*files, names=(f"{instrument}_train.csv", f"{instrument}_valid.csv"))
-    assert time.perf_counter() - start < 10
     for split, rows in (("train", train), ("valid", valid)):
         short = (rows - 1) % 300 if (rows - 1) % 300 < 32 else 0
         assert sum(sizes(data, split)) == rows - 1 - short
@@ -251,4 +248,5 @@ def test_no_extra_is_needed(read: Read, monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_same_file_gives_the_same_data(read: Read) -> None:
     one, other = read(PLAIN), read(PLAIN)
     assert one.parts == other.parts
-    assert [replace(row, start=0) for row in one.parts] == [replace(row, start=0) for row in other.parts]
+    for name in STORED:
+        assert np.array_equal(one.column(name), other.column(name)), name

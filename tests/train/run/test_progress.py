@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import time
 
 import pytest
 
@@ -149,8 +148,6 @@ def test_off_a_terminal_there_is_a_plain_line_a_minute() -> None:
     )
 
 
-
-
 def test_more_steps_than_expected_and_none_at_all_are_shown_without_complaint() -> None:
     for total, done in ((10, 25), (0, 0), (0, 3)):
         stream, clock = Terminal(), Clock()
@@ -160,16 +157,6 @@ def test_more_steps_than_expected_and_none_at_all_are_shown_without_complaint() 
         line.update(done, 5)
         assert f"] {done}/{max(total, 1)}" in stream.shown
         assert "-:" not in stream.shown
-
-
-def test_an_update_costs_microseconds() -> None:
-    stream = Terminal()
-    line = ProgressLine(10**6, stream)
-    line.update(0, 0)
-    start = time.perf_counter()
-    for step in range(20_000):
-        line.update(step, step)
-    assert (time.perf_counter() - start) / 20_000 < 20e-6
 
 
 @pytest.mark.parametrize(

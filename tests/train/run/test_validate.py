@@ -13,6 +13,7 @@ from duvhuman.models.config import DURATION_EDGES
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pairs
+from duvhuman.train.run import validate as module
 from duvhuman.train.run.validate import Task, Validator, floors
 
 
@@ -29,6 +30,22 @@ def test_the_ridge_floor_is_fitted_to_training_parts_and_judged_on_validation_pa
     assert found["flat_vel_mae"] == pytest.approx(
         np.mean([np.abs(v - round(v.mean())).mean() for v in (150.0 - toy_performance(s)["velocity"] for s in (4, 5))])
     )
+
+
+def test_each_pack_has_an_equal_share_in_the_validation_loss_however_large_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs tell the packs: twelve parts of one, two of the other, of more phrases each than their share."""
+    parts = [
+        ({"split": "valid", "pack": pack}, toy_performance(seed, 600) | {"program": np.full(600, program)})
+        for pack, program, number in (("large", 25, 12), ("small", 26, 2))
+        for seed in range(number)
+    ]
+    monkeypatch.setattr(module, "VALIDATION_PHRASES", 12)
+    data = write_data(tmp_path, parts)
+    batches = module._validation_batches(Task(data, [], data.parts, []), 128)
+    programs = torch.cat([batch.program[:, 0] for batch in batches])
+    assert sorted(programs.tolist()) == [25] * 6 + [26] * 6
 
 
 @pytest.mark.parametrize(("std", "failed"), [(0.3, 0.0), (0.0, 1.0)])
