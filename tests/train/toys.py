@@ -19,6 +19,7 @@ from duvhuman.humanize.score import Score
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.trees import NODES, save_trees
 from duvhuman.train.data.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.pairs.deadpan import Pair
@@ -99,6 +100,16 @@ def tiny_network(seed: int = 0, *, std: float = 0.02, **changes: Any) -> PhraseT
         if weight.ndim == 2:
             torch.nn.init.normal_(weight, std=std)
     return network.eval()
+
+
+def save_a_tree(folder: Path, high: float = 1.0) -> None:
+    """A tree for `folder` that says -`high` of notes up to E4, and `high` of higher ones."""
+    pitch = feature_names().index("pitch")
+    nodes = {
+        "feature": [[pitch, 0, 0]], "threshold": [[4.5 / 24, 0, 0]], "left": [[1, 1, 2]], "right": [[2, 1, 2]],
+        "value": [[0, -high, high]],
+    }  # fmt: skip
+    save_trees({name: torch.tensor(value).to(NODES[name]) for name, value in nodes.items()}, feature_names(), folder)
 
 
 def weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
