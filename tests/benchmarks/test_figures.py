@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from builders import BASS, PIANO, part, score, song
+from midi_bytes import off, on, tempo, track
 from toys import PART_NOTES, columns, pair, tiny_network, toy_performance, write_data
 
 from duvhuman.humanize.perform import perform
@@ -21,6 +22,9 @@ from duvhuman.midi.smf import parse_smf
 from duvhuman.models.store import BUNDLED
 
 Functions = Callable[[str], dict[str, Any]]
+SLOWER = [
+    tempo(0, 500_000), on(0, 60), off(960, 60), tempo(0, 1_000_000), on(0, 62), off(960, 62), on(0, 64), off(480, 64),
+]  # fmt: skip
 
 
 def test_shipped_is_what_comes_with_the_package_whatever_models_the_environment_names(
@@ -41,6 +45,13 @@ def test_differences_are_those_of_the_model_to_the_first_one(functions: Function
     assert line("bass", "other", second, first) == f"| bass | other | 2 | 0.400 | {gain} | 0.800 | 0.400 | {less} |"
 
 
+def test_velocities_are_stretched_about_their_neighbours(functions: Functions) -> None:
+    """Of two notes each weighs twice as much for itself as for the other: means of 62 and 64."""
+    stretch = functions("decoding")["stretch"]
+    np.testing.assert_allclose(stretch(np.array([60.0, 66.0]), 3.0, 2), [62 - 3 * 2, 64 + 3 * 2])
+    np.testing.assert_allclose(stretch(np.array([10.0, 120.0]), 9.0, 2), [1, 127])
+
+
 def test_flat_parts_are_written_at_the_level_of_the_column(functions: Functions) -> None:
     line = pair(score(np.arange(3)), [10, 20, 30])
     assert functions("flat_levels")["written_at"](48)(line).tolist() == [48, 48, 48]
@@ -58,6 +69,11 @@ def test_only_bars_that_are_not_in_the_take_are_judged(functions: Functions, tmp
     assert np.unique(case.take.score.pitch).tolist() == [*range(50, 60)]
     assert np.unique(case.rest.score.pitch[case.fresh]).tolist() == [*range(60, 65)]
     assert case.fresh.sum() == 5 * 8
+
+
+def test_the_gain_of_a_take_is_what_comes_after_it_over_what_came_before(functions: Functions) -> None:
+    rows = [{"vel_r before": 0.25, "vel_r after": 0.5}, {"vel_r before": 0.5, "vel_r after": 0.75}]
+    assert functions("like_a_take")["gain"](rows, "before", "after") == "+0.250 (+0.250 to +0.250)"
 
 
 def test_a_part_whose_second_half_repeats_the_first_is_not_judged(functions: Functions, tmp_path: Path) -> None:
@@ -166,6 +182,32 @@ def test_notes_are_right_a_whole_beat_off_but_not_a_half(functions: Functions) -
     near = functions("band_beats")["near"]
     assert near(np.array([0.1, 0.95, -2.15, 0.5]), np.ones(4)) == 0.75
     assert near(np.array([0.1, 0.95, 4.1, 7.9]), np.full(4, 4.0)) == 0.75
+
+
+def test_a_file_goes_on_in_its_last_tempo(functions: Functions) -> None:
+    """At 120 beats per minute, then at 60; the last note begins at beat 4."""
+    (line,) = read_parts(parse_smf(song(track(*SLOWER))))
+    clock = functions("band_beats")["seconds_of"]([line])
+    np.testing.assert_allclose(clock(np.array([0.0, 1.0, 2.0, 3.0, 4.0, 6.0])), [0.0, 0.5, 1.0, 2.0, 3.0, 5.0])
+
+
+def test_a_tempo_drifts_slowly_and_the_same_each_time(functions: Functions) -> None:
+    drifted = functions("band_beats")["drifted"]
+    at = np.arange(60.0)
+    given = ((0, 1), (0.1, 1), (0.1, 1), (0.1, 2))
+    even, once, again, other = (drifted(60.0, drift, seed=seed)(at) for drift, seed in given)
+    np.testing.assert_allclose(even, at, atol=1e-9)
+    np.testing.assert_array_equal(once, again)
+    assert not np.array_equal(once, other)
+    lasts = np.diff(once)  # what lasts a second in the file
+    assert 0.05 < np.log(lasts).std() < 0.15
+    assert np.corrcoef(lasts[:-1], lasts[1:])[0, 1] > 0.8
+
+
+def test_bars_of_triplets_are_known_by_where_their_chords_stand(functions: Functions) -> None:
+    in_triplets = functions("band_beats")["in_triplets"]
+    assert in_triplets(np.array([0, 0.65, 1, 1.65, 2.5]))
+    assert not in_triplets(np.array([0, 0.5, 1, 1.5, 2.65]))
 
 
 def test_a_band_is_counted_in_training_files_of_its_own_pack(functions: Functions, tmp_path: Path) -> None:

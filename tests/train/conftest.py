@@ -10,6 +10,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # toys.py
 
+from fits import Trained, train
 from toys import save_a_tree, toy_data
 
 from duvhuman.models import files
@@ -92,3 +93,9 @@ def config(config_file: str, one_tree: Path, monkeypatch: pytest.MonkeyPatch) ->
     for module in (stages, loop):
         monkeypatch.setattr(module, "draw_curves", lambda folder: False)
     return config_file
+
+
+@pytest.fixture(scope="session")
+def whole(data: PhraseData, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A run of the training loop that nothing disturbed."""
+    return train(data, tmp_path_factory.mktemp("whole"))
