@@ -27,10 +27,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from compare_models import SHIPPED, network_of
+from common import SHIPPED, add_data_options, network_of, print_heading
 from plain_errors import run
 
-from duvhuman.humanize.score import FloatArray, IntArray, on_beats
+from duvhuman.humanize.score import FloatArray, IntArray, Score, on_beats
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.midi.notes import Part
 from duvhuman.rhythm.band import FEWEST_NOTES, FEWEST_PARTS, chords_of, find_beats, has_drums, is_band
@@ -77,19 +77,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the MIDI files of a pack that prepare read")
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
     parser.add_argument("--count", type=Path, metavar="FILE", help="count on training songs, write this, and end")
     parser.add_argument("--tracks", type=int, metavar="N", help="hear the part and N - 1 others, and drums (all)")
     parser.add_argument("--no-drums", action="store_true", help="hear no drums")
     parser.add_argument("--drift", type=float, default=DRIFT, help=f"of the tempo ({DRIFT})")
-    parser.add_argument("--max-parts", type=int, default=120, help="at most so many parts of each pack (120)")
-    parser.add_argument("--max-notes", type=int, default=512, help="of a part (512)")
+    add_data_options(parser, max_parts=120, max_notes=512)
     options = parser.parse_args(arguments)
     data = PhraseData(options.data)
     if options.count:
         count(data, options.folder, options.count)
         return
-    print("| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS), sep="\n", flush=True)
+    print_heading(*HEADINGS)
     parts: list[Hidden] = []
     everything: list[list[dict[str, float]]] = [[] for _ in WRITTEN]
     for instrument in [get_instrument(name).name for name in options.instruments]:
@@ -151,12 +149,7 @@ def hidden(
     drifting = drifted(clock(at)[-1] + 2 * SECONDS_AROUND, drift, seed=row.start)
     heard = [off_beat(part, drifting) for part in around if len(part.notes)]
     onset, length = drifting(clock(at)), drifting(until) - drifting(clock(at))
-    none = score.replace(
-        onset_beats=onset * STATED_BPM / 60,
-        nominal_beats=np.where(np.isnan(score.nominal_beats), np.nan, length * STATED_BPM / 60),
-        tempo_bpm=np.full(len(score), STATED_BPM),
-        grid_known=np.zeros(len(score), dtype=np.bool_),
-    )
+    none = without_beats(score, onset, length)
     beats = find_beats(heard)
     if beats is None:
         return Hidden((pair, replace(pair, score=none), replace(pair, score=none)), 0.0, 0.0)
@@ -167,6 +160,16 @@ def hidden(
         (pair, replace(pair, score=none), replace(pair, score=found)), near(off, np.ones(len(off))),
         near(off, score.bar_beats),
     )  # fmt: skip
+
+
+def without_beats(score: Score, onset: FloatArray, length: FloatArray) -> Score:
+    """The same notes at (N,) seconds, for (N,) seconds, as a recording has them that knows nothing of beats."""
+    return score.replace(
+        onset_beats=onset * STATED_BPM / 60,
+        nominal_beats=np.where(np.isnan(score.nominal_beats), np.nan, length * STATED_BPM / 60),
+        tempo_bpm=np.full(len(score), STATED_BPM),
+        grid_known=np.zeros(len(score), dtype=np.bool_),
+    )
 
 
 def ensemble(
@@ -223,8 +226,7 @@ def off_beat(part: Part, drifting: Callable[[FloatArray], FloatArray]) -> Part:
 
 def count(data: PhraseData, folder: Path, path: Path) -> None:
     """Count what bands of all sizes, with drums and without, do in training songs in four, and write it."""
-    sources = sorted({row.source for row in data.parts if row.split == "train" and row.grid})
-    files = [folder / source for source in sources if (folder / source).is_file()]
+    files = training_files(data, folder)
     rng = np.random.default_rng(8)
     styles = {
         band: {"straight": Style.empty(3), "triplets": Style.empty(4)} for band in ("with drums", "without drums")
@@ -247,6 +249,16 @@ def count(data: PhraseData, folder: Path, path: Path) -> None:
     for band, of_band in styles.items():
         print(f"{band}: {of_band['straight'].bars} bars, and {of_band['triplets'].bars} of triplets")
     print(f"written to {path}")
+
+
+def training_files(data: PhraseData, folder: Path) -> list[Path]:
+    """The files of a pack, in its folder, from which training parts on a grid were read."""
+    place = f"/{folder.resolve().as_posix()}"
+    rows = [row for row in data.parts if place.endswith(f"/{row.pack}") and row.split == "train" and row.grid]
+    files = [folder / source for source in sorted({row.source for row in rows}) if (folder / source).is_file()]
+    if not files:
+        raise SystemExit(f"{folder}: holds no file of a training part; name a folder that prepare read")
+    return files
 
 
 def places(parts: Sequence[Part]) -> tuple[FloatArray, IntArray]:

@@ -20,6 +20,7 @@ from plain_errors import run
 
 import duvhuman
 from duvhuman.midi.notes import NoteTable
+from duvhuman.models.store import BUNDLED
 
 SEED = 1
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--bars", type=int, default=8, help="how many bars to show (8)")
     args = parser.parse_args()
     before = duvhuman.MidiFile(Path(args.midi).read_bytes())
-    after = duvhuman.humanize(args.midi, args.instrument, seed=SEED)
+    after = duvhuman.humanize(args.midi, args.instrument, seed=SEED, model=BUNDLED)
     figure, axes = plt.subplots(2, 2, figsize=(12, 5.2), sharex=True, height_ratios=(3, 2), layout="constrained")
     for column, (title, midi) in enumerate((("as written", before), ("as played by duvhuman", after))):
         part = next(part for part in midi.notes if not part.is_drums)

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from compare_models import SHIPPED, network_of
+from common import SHIPPED, add_data_options, network_of, print_heading
 from plain_errors import run
 
 from duvhuman.humanize.company import company
@@ -42,14 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the MIDI files of a pack that prepare read")
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
     parser.add_argument("--no-doubles", action="store_true", help="do not hear parts that double the one played")
-    parser.add_argument("--max-parts", type=int, default=120, help="at most so many parts of each pack (120)")
-    parser.add_argument("--max-notes", type=int, default=512, help="of a part (512)")
+    add_data_options(parser, max_parts=120, max_notes=512)
     options = parser.parse_args(arguments)
     data = PhraseData(options.data)
     instruments = [get_instrument(name).name for name in options.instruments]
-    print("| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS), sep="\n", flush=True)
+    print_heading(*HEADINGS)
     everything: list[tuple[dict[str, float], dict[str, float]]] = []
     for instrument in instruments:
         rows = [

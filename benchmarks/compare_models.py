@@ -5,9 +5,10 @@ than between parts, so that the interval of the mean difference is several times
 
 Conventions
 -----------
-The first model is what the others are compared with. A model is a folder, or ``shipped``; ``:base`` after it leaves
-its adapter out. Parts are drawn as `evaluate` draws them, at most so many of each pack, and the middle of each is
-played. Differences are means over parts, with 95 % bootstrap intervals; better is a higher r and a lower MAE.
+The first model is what the others are compared with. A model is a folder, or ``shipped``: the one that comes with the
+package. ``:base`` after it leaves its adapter out. Parts are drawn as `evaluate` draws them, at most so many of each
+pack, and the middle of each is played. Differences are means over parts, with 95 % bootstrap intervals; better is a
+higher r and a lower MAE.
 
     python benchmarks/compare_models.py shipped shipped:base runs/trunk --instruments guitar bass
 
@@ -23,18 +24,15 @@ import argparse
 from collections.abc import Sequence
 
 import numpy as np
+from common import add_data_options, network_of, print_heading
 from plain_errors import run
 
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.models.player import read_player
-from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts
 from duvhuman.train.evaluation.predictors import flat_pairs, flat_predictor, model_predictor, score_pairs
 from duvhuman.train.evaluation.report import FLAT, RIDGE, ridge_floor, sample_parts
 
-SHIPPED, WITHOUT_ADAPTER = "shipped", ":base"
 HEADINGS = ("instrument", "model", "parts", "velocity r", "difference", "SD ratio", "articulation MAE", "difference")
 
 
@@ -42,10 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="MODEL", help="a folder, or shipped; with :base, no adapter")
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
+    add_data_options(parser, max_parts=60, max_notes=1024)
     parser.add_argument("--instruments", nargs="+", default=list(INSTRUMENTS), choices=list(INSTRUMENTS))
-    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
-    parser.add_argument("--max-notes", type=int, default=1024, help="of a part at most so many, from its middle (1024)")
     parser.add_argument("--played-only", action="store_true", help="only parts played by hand, which adapters are for")
     parser.add_argument(
         "--floors", metavar="DIR", help="what prepare wrote: also show flat input, and the ridge floor fitted to that"
@@ -55,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     data, floors = PhraseData(options.data), PhraseData(options.floors) if options.floors else None
-    print("| " + " | ".join(HEADINGS) + " |", "|" + "---|" * len(HEADINGS), sep="\n", flush=True)
+    print_heading(*HEADINGS)
     for instrument in options.instruments:
         judged = data.select(split="valid", instrument=instrument, played=options.played_only or None)
         parts = sample_parts(judged, options.max_parts)
@@ -71,14 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows = score_pairs(pairs, model_predictor(network_of(name, instrument)))
             first = first or rows
             print(line(instrument, name, rows, first), flush=True)
-
-
-def network_of(name: str, instrument: str) -> PhraseTransformer:
-    """The network of a model that was named on the command line, with its adapter merged if it has one."""
-    model = name.removesuffix(WITHOUT_ADAPTER)
-    folder = find_model(instrument, None if model == SHIPPED else model)
-    adapter = None if name.endswith(WITHOUT_ADAPTER) else find_adapter(instrument, "default", folder)
-    return read_player(folder, adapter)
 
 
 def line(instrument: str, name: str, rows: Sequence[dict[str, float]], first: Sequence[dict[str, float]]) -> str:

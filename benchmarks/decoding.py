@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from common import add_data_options, add_model_option, network_of
 from plain_errors import run
 
 from duvhuman.humanize.decode import (
@@ -36,8 +37,6 @@ from duvhuman.humanize.score import FloatArray
 from duvhuman.humanize.windows import Distribution
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
-from duvhuman.models.player import read_player
-from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import mean_over_parts
 from duvhuman.train.evaluation.predictors import Prediction, flat_pair, metrics_of, model_predictor, written_flat
@@ -78,9 +77,8 @@ def main() -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
-    parser.add_argument("--model", metavar="DIR", help="a model, or a folder of models (default: the bundled ones)")
-    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
+    add_model_option(parser)
+    add_data_options(parser, max_parts=60)
     options = parser.parse_args()
     data = PhraseData(options.data)
     for instrument in options.instruments:
@@ -90,10 +88,9 @@ def main() -> None:
         variations(said)
 
 
-def ask(data: PhraseData, instrument: str, where: str | None, max_parts: int) -> Said:
+def ask(data: PhraseData, instrument: str, name: str, max_parts: int) -> Said:
     """What a model says of the flat validation parts of an instrument."""
-    folder = find_model(instrument, where)
-    model = read_player(folder, find_adapter(instrument, "default", folder))
+    model = network_of(name, instrument)
     predict, found = model_predictor(model), Said([], [], [], model.config)
     for part in sample_parts(data.select(split="valid", instrument=instrument), max_parts):
         pair = flat_pair(data, part)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from compare_models import SHIPPED, network_of
+from common import add_data_options, add_model_option, network_of, print_heading
 from plain_errors import run
 
 from duvhuman.humanize.score import FloatArray
@@ -37,17 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
-    parser.add_argument("--model", default=SHIPPED, help="a folder, or shipped (the default); with :base, no adapter")
+    add_model_option(parser)
     parser.add_argument(
         "--typical-level", type=float, metavar="L", help="in place of the model's; 0: as written; -1: as it expects"
     )
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
-    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
-    parser.add_argument("--max-notes", type=int, default=512, help="of a part at most so many, from its middle (512)")
+    add_data_options(parser, max_parts=60, max_notes=512)
     options = parser.parse_args(arguments)
     data = PhraseData(options.data)
     columns = ("instrument", "pack", "parts", "", "own", *map(str, LEVELS))
-    print("| " + " | ".join(columns) + " |", "|" + "---|" * len(columns), sep="\n", flush=True)
+    print_heading(*columns)
     for instrument in options.instruments:
         network = network_of(options.model, instrument)
         if options.typical_level is not None:

@@ -8,9 +8,10 @@ Conventions
 -----------
 Of a part at most the middle `--max-notes` notes are used. Parts are drawn by the names of their files, as many of one
 pack as of another while they last. Times are those of one fit, without the import of PEFT and the network's reading.
-SD ratio: the velocities' spread over the player's; articulation MAE: of ln(performed / written duration), on the same
-notes. With `--hear` only parts are judged that others are played with, with dynamics, in the MIDI files that `prepare`
-read (in these folders), and "in company" the adapter also hears these in the second half, as `company.py` has it.
+Takes may be as short as 32 notes, or of two velocities, which `humanize` refuses. SD ratio: the velocities' spread over
+the player's; articulation MAE: of ln(performed / written duration), on the same notes. With `--hear` only parts are
+judged that others are played with, with dynamics, in the MIDI files that `prepare` read (in these folders), and "in
+company" the adapter also hears these in the second half, as `company.py` has it.
 
     python benchmarks/like_a_take.py --data prepared --max-parts 60
     python benchmarks/like_a_take.py --data prepared --max-parts 60 --hear ~/midi/lakh ~/midi/pop909
@@ -27,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import SHIPPED, add_data_options, folders_of, print_heading
 from plain_errors import run
 
 from duvhuman.humanize.company import TAKE_SHARE, company
@@ -35,7 +37,6 @@ from duvhuman.humanize.score import BoolArray, FloatArray, gap_to_next_onset
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
-from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.company.parts import band_of
 from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
@@ -71,10 +72,8 @@ class Case:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
+    add_data_options(parser, max_parts=60, max_notes=2048, of="instrument")
     parser.add_argument("--instruments", nargs="+", default=list(INSTRUMENTS), choices=list(INSTRUMENTS))
-    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each instrument (60)")
-    parser.add_argument("--max-notes", type=int, default=2048, help="of a part, both halves together (2048)")
     parser.add_argument("--split", default="valid", choices=["valid", "train"], help="which parts (valid)")
     parser.add_argument("--hear", nargs="+", type=Path, default=[], metavar="DIR", help="hear others in files here")
     parser.add_argument("--threads", type=int, help="torch's threads; by default as many as it chooses")
@@ -82,8 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     data = PhraseData(options.data)
-    headings = HEADINGS + IN_COMPANY if options.hear else HEADINGS
-    print("| " + " | ".join(headings) + " |", "|" + "---|" * len(headings), sep="\n", flush=True)
+    print_heading(*HEADINGS, *(IN_COMPANY if options.hear else ()))
     for instrument in options.instruments:
         parts = data.select(split=options.split, instrument=instrument)
         rows = []
@@ -138,8 +136,7 @@ def halved(data: PhraseData, part: PartRow, max_notes: int, folders: Sequence[Pa
 
 def measure(case: Case, instrument: str) -> dict[str, float]:
     """The figures of one part, before and after, and in company."""
-    folder = find_model(instrument)
-    shipped = find_adapter(instrument, "default", folder)
+    folder, shipped = folders_of(SHIPPED, instrument)
     row: dict[str, float] = {"notes": float(len(case.take))}
     with tempfile.TemporaryDirectory() as personal:
         fitted = fit_personal([Passage(case.take, 0)], folder, shipped, Path(personal), base_name="benchmark")

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from common import SHIPPED, add_data_options, network_of
 from like_a_take import Case, cases
 from plain_errors import run
 from torch import Tensor, nn
@@ -36,8 +37,6 @@ from duvhuman.humanize.score import Hints, gap_to_next_onset
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.memory import BELIEVED, RIDGE, SMALLEST_SCALE, alike
 from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.models.player import read_player
-from duvhuman.models.store import find_adapter, find_model
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 from duvhuman.train.pairs.encode import RANGES
@@ -109,9 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
-    parser.add_argument("--max-parts", type=int, default=400, help="at most so many parts of each instrument (400)")
-    parser.add_argument("--max-notes", type=int, default=768, help="of a part, both halves together (768)")
+    add_data_options(parser, max_parts=400, max_notes=768, of="instrument")
     parser.add_argument("--epochs", type=int, default=4, help="passes through the training parts (4)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # nothing here is large
@@ -138,8 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def heard(data: PhraseData, instrument: str, split: str, max_parts: int, max_notes: int) -> Iterator[Heard]:
     """The parts that can be learnt from or judged by, as the network hears them."""
-    folder = find_model(instrument)
-    network = read_player(folder, find_adapter(instrument, "default", folder))
+    network = network_of(SHIPPED, instrument)
     plain = replace(
         network.config, velocity_gain=1.0, velocity_detail=1.0, articulation_gain=1.0, spread_share=0.0,
         swell_gain=1.0,

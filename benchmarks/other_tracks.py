@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from common import add_data_options
 from numpy.typing import NDArray
 from plain_errors import run
 from tree_floor import trees
@@ -72,9 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the MIDI files of a pack that prepare read")
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
-    parser.add_argument("--max-parts", type=int, default=2000, help="training parts (2000)")
-    parser.add_argument("--max-notes", type=int, default=1024, help="of a part (1024)")
+    add_data_options(parser, max_parts=2000, max_notes=1024)
     options = parser.parse_args()
     data = PhraseData(options.data)
     for instrument in [get_instrument(name).name for name in options.instruments]:

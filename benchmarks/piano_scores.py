@@ -30,18 +30,13 @@ from typing import Any
 
 import mido
 import numpy as np
-
-try:
-    from partitura.io.importmatch import load_matchfile
-except ImportError:
-    raise SystemExit("match files are read with partitura: pip install partitura") from None
-
 from plain_errors import run
 
 import duvhuman
 from duvhuman.humanize.score import FloatArray, score_of
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
+from duvhuman.models.store import BUNDLED
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import (
     articulation_metrics,
@@ -113,7 +108,7 @@ def main() -> None:
         ridge = ridge_floor(PhraseData(options.data), "keys")
         print(row(RIDGE, [judged(piece, by_ridge(piece, ridge)) for piece in pieces]), flush=True)
     for model in [None, *options.models]:
-        player = duvhuman.load("keys", model=model)
+        player = duvhuman.load("keys", model=model or BUNDLED)
         print(row(model or "duvhuman", [judged(piece, humanized(piece, player)) for piece in pieces]), flush=True)
     if several := [piece for piece in pieces if len(piece.performances) > 1]:
         print(row(OTHER, [by_another(piece) for piece in several]))
@@ -152,6 +147,10 @@ def read_match(path: Path) -> tuple[Any, list[tuple[int, int, int]], float]:
     """A match file; (tick, numerator, denominator) of its metres, counted from the first downbeat of the score; and the
     seconds that its performance's unit of time lasts.
     """
+    try:
+        from partitura.io.importmatch import load_matchfile
+    except ImportError:
+        raise SystemExit("match files are read with partitura: pip install partitura") from None
     file = load_matchfile(str(path))
     metres: list[tuple[int, int, int]] = []
     for beats, _, metre in file.time_signatures:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from unittest.mock import patch
 
 import numpy as np
-from compare_models import SHIPPED, network_of
+from common import add_data_options, add_model_option, network_of, print_heading
 from plain_errors import run
 
 from duvhuman.humanize import perform as performing
@@ -43,14 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
-    parser.add_argument("--model", default=SHIPPED, help="a folder, or shipped (the default); with :base, no adapter")
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
+    add_model_option(parser)
+    add_data_options(parser, max_parts=60)
     parser.add_argument("--notes", type=int, nargs="+", default=[16, 32], help="lengths of excerpts (16 32)")
-    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
     options = parser.parse_args(arguments)
     data = PhraseData(options.data)
     columns = ("instrument", "pack", "notes", "excerpts", "", *COLUMNS)
-    print("| " + " | ".join(columns) + " |", "|" + "---|" * len(columns), sep="\n", flush=True)
+    print_heading(*columns)
     for instrument in options.instruments:
         network = network_of(options.model, instrument)
         parts = sample_parts(data.select(split="valid", instrument=instrument), options.max_parts)

@@ -18,7 +18,7 @@ import argparse
 from collections.abc import Sequence
 
 import numpy as np
-from compare_models import SHIPPED, network_of
+from common import add_data_options, add_model_option, network_of, print_heading
 from plain_errors import run
 
 from duvhuman.errors import DataError
@@ -40,15 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
-    parser.add_argument("--model", default=SHIPPED, help="a folder, or shipped (the default); with :base, no adapter")
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
+    add_model_option(parser)
+    add_data_options(parser, max_parts=60, max_notes=768)
     parser.add_argument("--times", type=int, default=16, help="how often a loop is played (16)")
     parser.add_argument("--far", type=int, default=200, help="how many notes from the one that is taken out (200)")
-    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
-    parser.add_argument("--max-notes", type=int, default=768, help="of a part at most so many, from its middle (768)")
     options = parser.parse_args(arguments)
     data = PhraseData(options.data)
-    print("| instrument | " + " | ".join(COLUMNS) + " |", "|" + "---|" * (len(COLUMNS) + 1), sep="\n", flush=True)
+    print_heading("instrument", *COLUMNS)
     for instrument in options.instruments:
         network = network_of(options.model, instrument)
         parts = sample_parts(data.select(split="valid", instrument=instrument), options.max_parts)

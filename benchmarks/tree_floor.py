@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from common import add_data_options
 from numpy.typing import NDArray
 from plain_errors import run
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -62,9 +63,7 @@ def main() -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
-    parser.add_argument("--max-parts", type=int, default=800, help="training parts of each pack (800)")
-    parser.add_argument("--max-notes", type=int, default=1024, help="of a part (1024)")
+    add_data_options(parser, max_parts=800, max_notes=1024, of="pack, to fit to")
     options = parser.parse_args()
     data = PhraseData(options.data)
     for instrument in options.instruments:

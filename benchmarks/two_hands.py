@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from compare_models import SHIPPED, network_of
+from common import SHIPPED, network_of, print_heading
 from plain_errors import run
 
 from duvhuman.errors import MidiError
@@ -51,9 +52,8 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path, help="with MIDI files in them, or below")
     parser.add_argument("--max-files", type=int, default=60, help="at most so many files of a kind and folder (60)")
     options = parser.parse_args()
-    network = network_of(SHIPPED, "keys")
-    columns = ("folder", "taken for", "files", "velocity r of", "apart", "together", "gain (95 %)")
-    print(f"| {' | '.join(columns)} |", "|" + "---|" * len(columns), sep="\n", flush=True)
+    play = partial(played, network_of(SHIPPED, "keys"))
+    print_heading("folder", "taken for", "files", "velocity r of", "apart", "together", "gain (95 %)")
     for folder in options.folders:
         found: dict[str, list[list[FloatArray]]] = defaultdict(list)
         for file in find_files(folder):
@@ -62,7 +62,7 @@ def main() -> None:
             except MidiError:
                 continue
             for kind, voices in ensembles:
-                if len(found[kind]) < options.max_files and (scores := judged(network, voices)) is not None:
+                if len(found[kind]) < options.max_files and (scores := judged(play, voices)) is not None:
                     found[kind].append(scores)
         for kind, files in found.items():
             for measure, values in zip(MEASURES, np.array(files).transpose(1, 2, 0), strict=True):
@@ -88,7 +88,7 @@ def ensembles_of(data: bytes) -> Iterator[tuple[str, list[NoteTable]]]:
     yield from ((SEVERAL, voices) for voices in by_program.values() if len(voices) > 1)
 
 
-def judged(network: PhraseTransformer, voices: Sequence[NoteTable]) -> list[FloatArray] | None:
+def judged(play: Callable[[NoteTable], FloatArray], voices: Sequence[NoteTable]) -> list[FloatArray] | None:
     """Velocity r apart and together, for each of `MEASURES`; None where there is too little to tell."""
     long = [table for table in voices if len(table) >= FEWEST_NOTES]
     if len(long) < 2:
@@ -99,9 +99,9 @@ def judged(network: PhraseTransformer, voices: Sequence[NoteTable]) -> list[Floa
     if len(kept) < 2 or not alive:
         return None
     human = notes.velocity.astype(np.float64)
-    together, apart = played(network, notes), np.zeros(len(notes))
+    together, apart = play(notes), np.zeros(len(notes))
     for one in kept:
-        apart[voice == one] = played(network, notes.select(voice == one))
+        apart[voice == one] = play(notes.select(voice == one))
     inside = np.isin(voice, kept)
     return [
         np.array([np.mean([correlation(human[voice == one], said[voice == one]) for one in alive])

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-from compare_models import SHIPPED, network_of
+from common import add_data_options, add_model_option, network_of, print_heading
 from plain_errors import run
 
 from duvhuman.humanize.decode import decode_velocity
@@ -48,19 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
-    parser.add_argument("--model", default=SHIPPED, help="a folder, or shipped (the default); with :base, no adapter")
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
+    add_model_option(parser)
+    add_data_options(parser, max_parts=60, max_notes=512)
     parser.add_argument("--beats", type=float, nargs="*", default=[8.0, 32.0], help="how long passages are (8 32)")
     parser.add_argument(
         "--accents", type=float, nargs="*", default=[0.1, 0.25], help="shares of chords that have accents (0.1 0.25)"
     )
-    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
-    parser.add_argument("--max-notes", type=int, default=512, help="of a part at most so many, from its middle (512)")
     parser.add_argument("--as-scores", action="store_true", help="recordings as notate wrote them down")
     options = parser.parse_args(arguments)
     data = PhraseData(options.data)
-    columns = ("instrument", "pack", "written", "parts", "flat", "as written", "contour hint", "played")
-    print("| " + " | ".join(columns) + " |", "|" + "---|" * len(columns), sep="\n", flush=True)
+    print_heading("instrument", "pack", "written", "parts", *PLAYING)
     for instrument in options.instruments:
         network = network_of(options.model, instrument)
         parts = sample_parts(data.select(split="valid", instrument=instrument), options.max_parts)
@@ -72,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 if not marked:
                     continue
                 cells = [instrument, pack, name, str(len(marked))]
-                for play in PLAYING:
+                for play in PLAYING.values():
                     metrics = mean_over_parts([
                         velocity_metrics(pair.played.velocity, play(network, pair, marks)) for pair, marks in marked
                     ])  # fmt: skip
@@ -140,7 +137,10 @@ def played(network: PhraseTransformer, pair: Pair, marks: FloatArray) -> FloatAr
     return perform(network, pair.score, marks).velocity
 
 
-PLAYING: Sequence[Callable[[PhraseTransformer, Pair, FloatArray], FloatArray]] = (flat, written, by_contour, played)
+PLAYING: dict[str, Callable[[PhraseTransformer, Pair, FloatArray], FloatArray]] = {
+    "flat": flat, "as written": written, "contour hint": by_contour, "played": played
+}  # fmt: skip
+"""Heading -> the velocities (N,) of a part with such marks."""
 
 
 if __name__ == "__main__":

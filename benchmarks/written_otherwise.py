@@ -21,7 +21,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from compare_models import HEADINGS, SHIPPED, line, network_of
+from common import add_data_options, add_model_option, network_of, print_heading
+from compare_models import HEADINGS, line
 from plain_errors import run
 
 from duvhuman.humanize.score import Score
@@ -42,14 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
-    parser.add_argument("--model", default=SHIPPED, help="a folder, or shipped (the default); with :base, no adapter")
-    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
-    parser.add_argument("--max-parts", type=int, default=60, help="at most so many parts of each pack (60)")
-    parser.add_argument("--max-notes", type=int, default=512, help="of a part at most so many, from its middle (512)")
+    add_model_option(parser)
+    add_data_options(parser, max_parts=60, max_notes=512)
     options = parser.parse_args(arguments)
     data = PhraseData(options.data)
-    columns = [name.replace("model", "written") for name in HEADINGS]
-    print("| " + " | ".join(columns) + " |", "|" + "---|" * len(columns), sep="\n", flush=True)
+    print_heading(*(name.replace("model", "written") for name in HEADINGS))
     for name in options.instruments:
         program = get_instrument(name).default_program
         predict = model_predictor(network_of(options.model, name))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 from bands import band, swelling_songs
-from builders import BASS, PIANO, part, score, song
+from builders import BASS, PIANO, part, song
 from prepared_folders import midi_folder
-from toys import PART_NOTES, pair, toy_performance, write_data
+from toys import toy_performance, write_data
 
 from duvhuman.errors import DataError
 from duvhuman.rhythm.style import Style
@@ -25,45 +23,8 @@ from duvhuman.train.data.storage import write_dataset
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.prepare import prepare
 
-ROOT = Path(__file__).resolve().parents[2]
-BENCHMARKS, EXAMPLES = ROOT / "benchmarks", ROOT / "examples" / "midi"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "midi"
 Run = Callable[..., str]
-
-
-@pytest.fixture
-def run(tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a benchmark with these arguments; returns what it prints."""
-    monkeypatch.syspath_prepend(BENCHMARKS)  # they import their neighbours
-
-    def run_benchmark(name: str, *arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
-        assert not stopped.value.code
-        return capsys.readouterr().out
-
-    return run_benchmark
-
-
-@pytest.fixture
-def functions(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
-    """The functions of a benchmark, by name."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return lambda name: runpy.run_path(str(BENCHMARKS / f"{name}.py"))
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Toy parts of the guitar, every second passage of which is loud."""
-    folder = tmp_path_factory.mktemp("prepared")
-    parts = []
-    for number in range(11):
-        values = toy_performance(number)
-        loud = np.arange(PART_NOTES) // 32 % 2
-        special = {"split": "train" if number < 6 else "valid"}
-        parts.append((special, values | {"velocity": values["velocity"] + 20 * loud}))
-    write_data(folder, parts)
-    return folder
 
 
 def told(printed: str, pattern: str) -> None:
@@ -84,7 +45,6 @@ def told(printed: str, pattern: str) -> None:
         ("written_dynamics", ["guitar", "--beats", 8, "--max-notes", 128], r"beats, accents on 25% \| 5 "),
         ("like_a_take", ["--instruments", "guitar", "--max-parts", 1, "--threads", 1], r"guitar \| 1 "),
         ("likeness", ["guitar", "--max-parts", 3, "--epochs", 1], r"guitar \| 3 \| 0\.\d+"),
-        ("tree_floor", ["guitar", "--max-notes", 240], r"articulation: MAE 0\.\d+"),
     ],
 )
 def test_benchmarks_of_models(run: Run, prepared: Path, name: str, arguments: list[object], pattern: str) -> None:
@@ -229,29 +189,3 @@ def test_with_a_take_parts_follow_too(run: Run, tmp_path: Path) -> None:
     (gain,) = re.findall(r"\| ([+-]\d\.\d+) \([^|]*\) \| \d\.\d+ \|\n", printed)
     assert float(gain) > 0
     told(run("like_a_take", *arguments, "--hear", tmp_path), r"guitar \| 0 ")  # no files, nobody to hear
-
-
-def test_the_same_notes_written_otherwise(functions: Callable[[str], dict[str, Any]]) -> None:
-    """Eighth notes in 4/4 that begin a beat before a bar line."""
-    ways, line = functions("written_otherwise"), score(3 + np.arange(24) / 2)
-    longer, shorter = (ways["in_longer_notes"](line, times) for times in (2, 0.5))
-    for other in (longer, shorter):
-        np.testing.assert_allclose(other.onset_beats / other.tempo_bpm, line.onset_beats / line.tempo_bpm)
-        np.testing.assert_allclose(other.nominal_beats / other.onset_beats, line.nominal_beats / line.onset_beats)
-    assert longer.beat_in_bar[:6].tolist() == [2, 3, 0, 1, 2, 3]
-    assert [*shorter.beat_in_bar[:3], *shorter.beat_in_bar[9:12]] == [1.5, 1.75, 2, 3.75, 0, 0.25]
-    assert ways["with_shifted_bars"](line, 1.5).beat_in_bar[:4].tolist() == [0.5, 1, 1.5, 2]
-    assert ways["in_bars_of"](line, 3.0).beat_in_bar[:5].tolist() == [0, 0.5, 1, 1.5, 2]
-    assert ways["transposed"](line.replace(pitch=np.full(24, 115)), 12).pitch.max() == 127
-    assert ways["transposed"](line.replace(pitch=np.full(24, 120)), 12).pitch.max() == 120
-
-
-def test_notes_are_quantised_with_what_was_played_on_them(functions: Callable[[str], dict[str, Any]]) -> None:
-    line = score([0.02, 0.55, 0.49, 1.13], [60, 62, 64, 65], length=[0.5, 0.05, 0.6, 1.0])
-    played = pair(line.select(np.array([0, 2, 1, 3])), [10, 20, 30, 40], duration=0.5)
-    moved = functions("written_otherwise")["quantised"](played, 4)
-    assert moved.score.onset_beats.tolist() == [0, 0.5, 0.5, 1.25]
-    assert moved.score.pitch.tolist() == [60, 62, 64, 65]
-    assert moved.score.nominal_beats.tolist() == [0.5, 0.25, 0.5, 1.0]
-    assert moved.played.velocity.tolist() == [10, 30, 20, 40]
-    np.testing.assert_allclose(moved.score.nominal_beats * 2**moved.articulation, 0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from builders import GUITAR, Note, part, song
-from midi_bytes import meta, number, off, on, program, smf, track
+from midi_bytes import meta, number, off, on, pedal, program, smf, track
 
 from duvhuman.humanize.lengths import NEVER, Room, fit_lengths, room_to_ring
 from duvhuman.midi.notes import read_parts
@@ -94,10 +94,6 @@ def test_notes_of_one_pitch_that_begin_together_keep_their_lengths_but_not_if_th
         assert sorted(lengths.tolist(), reverse=True) == fitted
 
 
-def pedal(delta: int, value: int, controller: int = 64) -> bytes:
-    return number(delta) + bytes([0xB0, controller, value])
-
-
 def with_presses(notes: list[Note], *presses: bytes) -> Room:
     return rooms_of(song(part(notes), part([], number=None, before=b"".join(presses))))[0]
 
@@ -107,7 +103,7 @@ def test_a_note_that_a_pedal_catches_is_held_until_then() -> None:
     assert with_presses(chord, pedal(200, 127), pedal(270, 0), pedal(200, 127)).least.tolist() == [201, 1, 191]
     assert with_presses(chord, pedal(0, 127), pedal(300, 0), pedal(100, 127)).least.tolist() == [401, 1, 1]
     assert with_presses(chord, pedal(480, 127)).least.tolist() == [1, 1, 1]
-    assert with_presses(chord, pedal(200, 127, 67)).least.tolist() == [1, 1, 1]
+    assert with_presses(chord, pedal(200, 127, controller=67)).least.tolist() == [1, 1, 1]
 
 
 def test_a_note_that_is_bent_is_held_for_half_of_what_is_left_at_its_last_bend() -> None:
@@ -142,10 +138,10 @@ def test_no_note_that_ended_before_a_pedal_goes_down_is_caught_by_it() -> None:
         return with_presses([LOW, HIGH], *presses).most.tolist()
 
     assert room(pedal(500, 127)) == [499, NEVER]
-    assert room(pedal(500, 127, 66)) == [499, NEVER]
+    assert room(pedal(500, 127, controller=66)) == [499, NEVER]
     assert room(pedal(100, 127), pedal(350, 0), pedal(50, 127)) == [499, NEVER]
     assert room(pedal(400, 127)) == [400, NEVER]
     assert room(pedal(100, 127), pedal(400, 90), pedal(100, 0)) == [960, NEVER]  # it was down, and goes up
-    assert room(pedal(500, 127, 67)) == [960, NEVER]  # soft
+    assert room(pedal(500, 127, controller=67)) == [960, NEVER]  # soft
     assert room(pedal(500, 64)) == [499, NEVER]  # from 64 on it is down
     assert room(pedal(500, 63)) == [960, NEVER]

@@ -25,6 +25,11 @@ def off(delta: int, pitch: int, velocity: int = 64, channel: int = 0) -> bytes:
     return number(delta) + bytes([0x80 | channel, pitch, velocity])
 
 
+def pedal(delta: int, value: int, channel: int = 0, *, controller: int = 64) -> bytes:
+    """A pedal that goes down (64 and more) or up."""
+    return number(delta) + bytes([0xB0 | channel, controller, value])
+
+
 def program(delta: int, value: int, channel: int = 0) -> bytes:
     return number(delta) + bytes([0xC0 | channel, value])
 

@@ -10,8 +10,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # toys.py
 
-from toys import toy_data
+from fits import Trained, train
+from toys import save_a_tree, toy_data
 
+from duvhuman.models import files
+from duvhuman.train import loop, stages
 from duvhuman.train.dataset import PhraseData
 
 CONFIG = """\
@@ -65,9 +68,34 @@ def prepared(data: PhraseData) -> str:
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A configuration of seconds, with tiny networks."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the host's threads are left alone
     path = tmp_path / "config.toml"
     path.write_text(CONFIG, encoding="utf-8")
     return str(path)
+
+
+@pytest.fixture(scope="session")
+def one_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of trees that holds one."""
+    folder = tmp_path_factory.mktemp("trees")
+    save_a_tree(folder)
+    return folder
+
+
+@pytest.fixture
+def config(config_file: str, one_tree: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The configuration, where stages end quickly: one tree is heard beside them, not all that ship, and no curves are
+    drawn.
+    """
+    monkeypatch.setattr(files, "TREES_FOLDER", one_tree)
+    for module in (stages, loop):
+        monkeypatch.setattr(module, "draw_curves", lambda folder: False)
+    return config_file
+
+
+@pytest.fixture(scope="session")
+def whole(data: PhraseData, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A run of the training loop that nothing disturbed."""
+    return train(data, tmp_path_factory.mktemp("whole"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toys import same_weights, tiny_network, weights
+from toys import KilledError, same_weights, tiny_network, weights
 
 from duvhuman.errors import ModelError
 from duvhuman.models.lora import merge_adapter
@@ -122,9 +122,6 @@ def test_what_is_saved_names_its_base_and_no_path(tuned: Tuned) -> None:
 
 
 def test_a_resumed_adapter_run_ends_in_the_same_weights(data: PhraseData, tmp_path: Path) -> None:
-    class KilledError(Exception):
-        pass
-
     def train(folder: Path, *, resume: bool, kill: bool) -> dict[str, torch.Tensor]:
         network = tiny_network(std=0.2)
         torch.manual_seed(3)

@@ -7,15 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from toys import columns, tiny_network, write_data
+from toys import columns, save_a_tree, tiny_network, write_data
 
-from duvhuman.humanize.features import feature_names
 from duvhuman.models.config import LARGEST_GAIN
 from duvhuman.models.personal import read_personal
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.models.player import read_player
-from duvhuman.models.trees import NODES, save_trees
 from duvhuman.train.__main__ import main
 from duvhuman.train.adapters import add_adapter, save_adapter
 from duvhuman.train.calibrate import TREES_SHARE, calibrated
@@ -65,12 +62,7 @@ def test_the_command_measures_a_model_and_its_adapter_beside_the_trees_that_they
     gains = []
     for high in (None, 40.0):
         if high is not None:  # trees of its own, which tell high notes from low ones more than any player
-            pitch = feature_names().index("pitch")
-            nodes = {
-                "feature": [[pitch, 0, 0]], "threshold": [[0.2, 0, 0]], "left": [[1, 1, 2]], "right": [[2, 1, 2]],
-                "value": [[0, -high, high]],
-            }  # fmt: skip
-            save_trees({k: torch.tensor(v).to(NODES[k]) for k, v in nodes.items()}, feature_names(), model)
+            save_a_tree(model, high)
         weights = (model / "model.safetensors").read_bytes()
         assert main(order) == 0
         assert (model / "model.safetensors").read_bytes() == weights

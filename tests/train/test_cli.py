@@ -39,7 +39,9 @@ def written(folder: Path, songs: int = 6) -> Path:
     return folder
 
 
-def test_from_midi_to_a_model_that_plays(tmp_path: Path, config: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_midi_to_a_model_that_plays(
+    tmp_path: Path, config_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     midi, data, runs = written(tmp_path / "midi", 12), str(tmp_path / "data"), tmp_path / "runs"
     (midi / "bad.mid").write_bytes(b"?")
     assert main(["prepare", str(midi), "--out", data, "--valid", "0.3", "--jobs", "1"]) == 0
@@ -47,7 +49,7 @@ def test_from_midi_to_a_model_that_plays(tmp_path: Path, config: str, capsys: py
     assert f"{data}: 24 parts, 2,880 notes" in out
     assert "left out      1 parts: unreadable file" in out
 
-    where = ["--data", data, "--out", str(runs), "--config", config, "--device", "cpu"]
+    where = ["--data", data, "--out", str(runs), "--config", config_file, "--device", "cpu"]
     assert main(["trunk", *where]) == 0
     out = capsys.readouterr().out
     assert f"train an instrument from it with --init-from {runs / 'trunk'}" in out

@@ -14,13 +14,15 @@ import duvhuman
 from duvhuman.errors import DuvhumanWarning
 from duvhuman.models.player import read_player
 from duvhuman.train.__main__ import main
+from duvhuman.train.personal import fit as personal
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the host's threads are left alone
+    monkeypatch.setattr(personal, "STEPS", 4)
 
 
 @pytest.fixture

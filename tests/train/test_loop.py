@@ -1,100 +1,26 @@
-"""The training loop: it learns, it goes on where it stopped, and it says so when something is wrong."""
+"""The training loop: it learns, and it says so when something is wrong."""
 
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from toys import same_weights, tiny_network, toy_data, toy_performance, weights, write_data
+from fits import CONFIG, Trained, train
+from toys import same_weights, toy_data, toy_performance, weights, write_data
 
-from duvhuman.errors import DataError, FileError, OptionError
-from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.errors import DataError, OptionError
 from duvhuman.train import loop
-from duvhuman.train.checkpoint import load_state, save_state, stage_in_progress
-from duvhuman.train.config import TrainConfig, fold_of
+from duvhuman.train.checkpoint import load_state
+from duvhuman.train.config import fold_of
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluation.predictors import flat_pairs
-from duvhuman.train.loop import Result, Surroundings, fit
 from duvhuman.train.run import validate
 from duvhuman.train.run.history import History
 from duvhuman.train.run.step import Stepper
-from duvhuman.train.run.validate import Task
-
-CPU = torch.device("cpu")
-CONFIG = TrainConfig(epochs=3, batch_size=4, lr=3e-3, warmup_steps=2, precision="float32", seed=11)
-
-
-class KilledError(Exception):
-    """Stands for whatever ends a process."""
-
-
-@dataclass
-class Trained:
-    """A run: what it has said, and the weights that it called the best."""
-
-    folder: Path
-    network: PhraseTransformer
-    lines: list[str] = field(default_factory=list)
-    best: list[dict[str, torch.Tensor]] = field(default_factory=list)
-    result: Result | None = None
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        return History(self.folder).rows()
-
-
-def task(data: PhraseData) -> Task:
-    valid = data.select(split="valid", instrument="guitar")
-    return Task(data, data.select(split="train", instrument="guitar"), valid, flat_pairs(data, valid))
-
-
-def train(
-    data: PhraseData, folder: Path, config: TrainConfig = CONFIG, *, resume: bool = False, seed: int = 1,
-    kill_at_step: int = 0, kill_at_line: str = "never", stop_at_step: int = 0,
-) -> Trained:  # fmt: skip
-    """Train a tiny network.
-
-    The run is killed after a step or at a line of its log that begins so; or asked to stop after a step.
-    """
-    run = Trained(folder, tiny_network(seed))
-    steps = 0
-
-    def log(line: str) -> None:
-        run.lines.append(line)
-        if line.startswith(kill_at_line):
-            raise KilledError(line)
-
-    def stop() -> bool:
-        nonlocal steps
-        steps += 1
-        if steps == kill_at_step:
-            raise KilledError
-        return steps == stop_at_step
-
-    around = Surroundings(folder, CPU, log=log, stop=stop)
-    with suppress(KilledError, KeyboardInterrupt):
-        run.result = fit(
-            run.network, run.network, task(data), config, around, stage="base", resume=resume,
-            save_best=lambda: run.best.append(weights(run.network)),
-        )  # fmt: skip
-    return run
-
-
-@pytest.fixture(scope="module")
-def whole(data: PhraseData, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A run that nothing disturbed."""
-    return train(data, tmp_path_factory.mktemp("whole"))
-
-
-# It learns.
 
 
 def test_the_loss_falls_on_a_rule_that_can_be_learnt(data: PhraseData, tmp_path: Path) -> None:
@@ -155,183 +81,6 @@ def test_only_so_many_phrases_an_epoch(data: PhraseData, tmp_path: Path) -> None
     assert run.lines[0].startswith("6 parts, 2 steps an epoch, 1 epochs, batch 4, float32, ")
     assert run.lines[1].startswith("floors: flat velocity MAE ")
     assert run.rows[0]["notes_seen"] <= 5 * 128
-
-
-# It goes on where it stopped.
-
-
-@pytest.mark.parametrize(
-    "killed_at",
-    [
-        pytest.param({"kill_at_step": 1}, id="in the first step"),
-        pytest.param({"kill_at_step": 2}, id="in the first epoch"),
-        pytest.param({"kill_at_step": 8}, id="amid an epoch"),
-        pytest.param({"kill_at_line": "epoch 2/3"}, id="between the row of an epoch and its checkpoint"),
-        pytest.param({"kill_at_line": "best epoch"}, id="at the very end"),
-        pytest.param({"stop_at_step": 7}, id="asked to stop"),
-    ],
-)
-def test_a_resumed_run_ends_in_the_same_weights(
-    killed_at: dict[str, Any], whole: Trained, data: PhraseData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)  # after every batch
-    killed = train(data, tmp_path, **killed_at)
-    assert killed.result is None
-    resumed = train(data, tmp_path, resume=True, seed=2)  # begins with other weights, which the state replaces
-    assert same_weights(weights(resumed.network), weights(whole.network))
-    assert resumed.result is not None
-    assert whole.result is not None
-    assert replace(resumed.result, seconds=0.0) == replace(whole.result, seconds=0.0)
-    timed = ("seconds", "notes_per_s")
-    assert [{k: v for k, v in row.items() if k not in timed} for row in resumed.rows] == [
-        {k: v for k, v in row.items() if k not in timed} for row in whole.rows
-    ]
-    assert same_weights((killed.best + resumed.best)[-1], whole.best[-1])
-
-
-def test_a_run_that_is_asked_to_stop_saves_its_state_first(data: PhraseData, tmp_path: Path) -> None:
-    assert train(data, tmp_path, stop_at_step=2).result is None
-    assert load_state(tmp_path)["progress"]["step"] == 2
-    assert stage_in_progress(tmp_path) == "base"
-
-
-def test_a_run_killed_while_its_state_is_written_goes_on_from_the_state_before(
-    whole: Trained, data: PhraseData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, calls = torch.save, []
-
-    def torn(state: object, file: Any) -> None:
-        calls.append(file)
-        if len(calls) == 2:
-            file.write(b"half a state")
-            raise KilledError
-        real(state, file)
-
-    monkeypatch.setattr(torch, "save", torn)
-    assert train(data, tmp_path).result is None
-    monkeypatch.setattr(torch, "save", real)
-    assert load_state(tmp_path)["progress"]["epoch"] == 1
-    assert same_weights(weights(train(data, tmp_path, resume=True).network), weights(whole.network))
-
-
-def test_resuming_a_finished_run_trains_nothing(whole: Trained, data: PhraseData) -> None:
-    rows = whole.rows
-    again = train(data, whole.folder, resume=True, seed=3)
-    assert same_weights(weights(again.network), weights(whole.network))
-    assert again.best == []
-    assert again.result is not None
-    assert whole.result is not None
-    assert (again.result.best_epoch, again.result.metrics) == (whole.result.best_epoch, whole.result.metrics)
-    assert again.result.seconds >= load_state(whole.folder)["progress"]["seconds"] > 0
-    assert again.rows == rows
-
-
-def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_state(tmp_path, {"step": 1})
-
-    def full(state: object, file: Any) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(FileError, match=r"state\.pt: cannot be written \(disk full\); make room"):
-        save_state(tmp_path, {"step": 2})
-    assert load_state(tmp_path) == {"step": 1}
-    assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]
-
-
-def test_a_fresh_run_begins_its_rows_anew(data: PhraseData, tmp_path: Path) -> None:
-    short = replace(CONFIG, epochs=1, max_phrases=4)
-    train(data, tmp_path, short)
-    assert [row["epoch"] for row in train(data, tmp_path, short).rows] == [1]
-
-
-def test_resuming_says_where_and_refuses_fewer_epochs_than_are_done(data: PhraseData, tmp_path: Path) -> None:
-    short = replace(CONFIG, epochs=3, max_phrases=4, stop_after=2)
-    train(data, tmp_path, short)
-    with pytest.raises(OptionError, match="is through 2 epochs and cannot end after 1; give more"):
-        train(data, tmp_path, replace(short, epochs=1), resume=True)
-    assert "goes on in epoch 3, behind step 2" in train(data, tmp_path, replace(short, stop_after=0), resume=True).lines
-
-
-def test_a_stage_may_stop_before_its_schedule_does(data: PhraseData, whole: Trained, tmp_path: Path) -> None:
-    run = train(data, tmp_path, replace(CONFIG, stop_after=2))
-    assert [row["val_loss"] for row in run.rows] == [row["val_loss"] for row in whole.rows[:2]]
-    assert len(train(data, tmp_path, replace(CONFIG, stop_after=9), resume=True).rows) == 3
-
-
-def test_a_stage_that_stops_before_its_schedule_saves_its_last_weights_not_the_best(
-    data: PhraseData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    losses = iter([2.0, 3.0])
-    monkeypatch.setattr(validate.Validator, "loss", lambda *_: next(losses))
-    run = train(data, tmp_path, replace(CONFIG, max_phrases=4, stop_after=2))
-    assert run.result is not None
-    assert run.result.best_epoch == 1
-    assert not same_weights(run.best[0], run.best[-1])
-    assert same_weights(run.best[-1], weights(run.network))
-
-
-def test_resuming_without_a_state_is_refused(data: PhraseData, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"state\.pt: no run to resume there"):
-        train(data, tmp_path, resume=True)
-
-
-@pytest.mark.parametrize("content", [b"", b"half a state"])
-def test_resuming_from_a_damaged_state_is_refused(content: bytes, data: PhraseData, tmp_path: Path) -> None:
-    (tmp_path / "state.pt").write_bytes(content)
-    with pytest.raises(DataError, match=r"state\.pt: damaged; start anew without --resume, with --force"):
-        train(data, tmp_path, resume=True)
-
-
-class Malice:
-    """What a pickle may hold and a state may not."""
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
-        return print, ("run by a pickle",)
-
-
-def test_a_state_runs_no_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save({"model": Malice()}, tmp_path / "state.pt")
-    with pytest.raises(DataError):
-        load_state(tmp_path)
-    assert capsys.readouterr().out == ""
-
-
-def test_a_state_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    save_state(tmp_path / "new", {"step": 3, "model": {"a": torch.arange(3.0)}, "best": {"val_loss": math.inf}})
-    state = load_state(tmp_path / "new")
-    assert state["step"] == 3
-    assert state["best"] == {"val_loss": math.inf}
-    assert state["model"]["a"].tolist() == [0.0, 1.0, 2.0]
-    assert [file.name for file in (tmp_path / "new").iterdir()] == ["state.pt"]
-
-
-def test_a_run_goes_on_only_with_the_configuration_it_began_with(whole: Trained, data: PhraseData) -> None:
-    with pytest.raises(OptionError, match="began with batch_size=4 and cannot go on with batch_size=8"):
-        train(data, whole.folder, replace(CONFIG, batch_size=8), resume=True)
-
-
-def test_a_run_goes_on_only_with_the_data_it_began_with(tmp_path: Path) -> None:
-    counts = {("guitar", "train"): 6, ("guitar", "valid"): 3}
-    data = toy_data(tmp_path / "data", counts)
-    run = train(data, tmp_path / "run", stop_at_step=4)
-    copy = tmp_path / "copy"
-    shutil.copytree(tmp_path / "data", copy)
-    assert PhraseData(copy).digest() == data.digest()
-    numbers = np.arange(len(data.column("pitch")))
-    PhraseData(copy).write_added({"written_beats": numbers, "written_bar_beats": numbers})
-    assert PhraseData(copy).digest() != data.digest()
-    with pytest.raises(DataError, match=r"copy is not what .*run was trained on so far: prepared or written down anew"):
-        train(PhraseData(copy), run.folder, resume=True)
-    assert train(data, run.folder, resume=True).result is not None
-
-
-def test_a_state_of_before_states_told_of_the_data_goes_on(data: PhraseData, tmp_path: Path) -> None:
-    train(data, tmp_path, stop_at_step=2)
-    state = load_state(tmp_path)
-    del state["data"]
-    save_state(tmp_path, state)
-    assert train(data, tmp_path, resume=True).result is not None
 
 
 # Something is wrong.
@@ -475,9 +224,3 @@ def test_without_a_compiler_training_goes_on_uncompiled(
     run = train(data, tmp_path, replace(CONFIG, epochs=1, max_phrases=4, compile=True))
     assert any("no C++ compiler found: training goes on without torch.compile" in line for line in run.lines)
     assert run.result is not None
-
-
-def test_the_configuration_is_kept_with_the_state(whole: Trained) -> None:
-    assert load_state(whole.folder)["config"] == asdict(CONFIG)
-
-

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from builders import GUITAR, part, riff, song
-from toys import columns, same_weights, tiny_network, toy_performance, weights, write_data
+from toys import KilledError, columns, same_weights, tiny_network, toy_performance, weights, write_data
 
 import duvhuman
 from duvhuman.errors import DataError, ModelError, OptionError
@@ -35,7 +35,7 @@ from duvhuman.train.evaluation.predictors import (
 from duvhuman.train.loop import Surroundings
 from duvhuman.train.record import earlier_stages, read_record
 from duvhuman.train.run.history import History
-from duvhuman.train.stages import Run, grown, train_base, train_lora, train_trunk
+from duvhuman.train.stages import Run, train_base, train_lora, train_trunk
 
 CPU = torch.device("cpu")
 TINY = TrainConfig(d_model=16, n_heads=2, d_ff=32, precision="float32", dropout=0.0)
@@ -49,10 +49,6 @@ def run_in(
     data: PhraseData, folder: Path, *, resume: bool = False, log: Callable[[str], None] = lambda line: None
 ) -> Run:
     return Run(data, Surroundings(folder, CPU, log=log), resume)
-
-
-class KilledError(Exception):
-    """What ends a run in the middle."""
 
 
 def killed_at(beginning: str) -> Callable[[str], None]:
@@ -290,40 +286,6 @@ def test_a_new_adapter_is_not_finished_before_it_is(trained: Trained, data: Phra
         train_lora(run_in(data, folder, log=killed_at("")), "guitar", LORA)
     assert list(read_record(folder)) == ["base"]
     assert read_personal(folder / "adapter") == {}  # gains of the adapter before
-
-
-# Growing.
-
-
-@pytest.mark.parametrize(
-    ("layers", "wanted", "order"),
-    [(1, 3, [0, 0, 0]), (2, 4, [0, 1, 0, 1]), (2, 3, [0, 1, 0]), (2, 2, [0, 1]), (3, 2, [0, 1])],
-)
-def test_layers_are_grown_by_repeating_them(layers: int, wanted: int, order: list[int]) -> None:
-    shallow = weights(tiny_network(std=0.1, n_layers=layers))
-    deep = tiny_network(1, n_layers=wanted)
-    deep.load_state_dict(grown(shallow, wanted))
-    for layer, source in enumerate(order):
-        for name, value in deep.blocks[layer].state_dict().items():
-            assert torch.equal(value, shallow[f"blocks.{source}.{name}"])
-    assert torch.equal(deep.velocity_head.weight, shallow["velocity_head.weight"])
-
-
-def test_a_grown_network_says_finite_things_of_its_own(data: PhraseData) -> None:
-    shallow = tiny_network(std=0.2, n_layers=2)
-    deep = tiny_network(1, n_layers=4)
-    deep.load_state_dict(grown(shallow.state_dict(), 4))
-    batch = data.batch(np.array([[0, 128, 0, 0]]), data.parts, seed=0, epoch=0, width=128)
-    with torch.inference_mode():
-        outs = [net(batch.pitch, batch.program, batch.features, batch.mask) for net in (shallow, deep)]
-    assert all(value.isfinite().all() for value in outs[1])
-    assert not torch.allclose(outs[0].velocity_value, outs[1].velocity_value)
-
-
-def test_more_than_ten_layers_keep_their_names() -> None:
-    deep = grown(weights(tiny_network(n_layers=2)), 12)
-    tiny_network(n_layers=12).load_state_dict(deep)
-    assert torch.equal(deep["blocks.11.ff_in.weight"], deep["blocks.1.ff_in.weight"])
 
 
 # Something is missing.

@@ -19,6 +19,7 @@ from duvhuman.humanize.score import Score
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.trees import NODES, save_trees
 from duvhuman.train.data.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.pairs.deadpan import Pair
@@ -27,6 +28,10 @@ from duvhuman.train.pairs.performance import Performance
 
 Columns = dict[str, np.ndarray]
 PART_NOTES = 240
+
+
+class KilledError(Exception):
+    """Stands for whatever ends a process."""
 
 
 def columns(onset: Any, **given: Any) -> Columns:
@@ -101,6 +106,16 @@ def tiny_network(seed: int = 0, *, std: float = 0.02, **changes: Any) -> PhraseT
     return network.eval()
 
 
+def save_a_tree(folder: Path, high: float = 1.0) -> None:
+    """A tree for `folder` that says -`high` of notes up to E4, and `high` of higher ones."""
+    pitch = feature_names().index("pitch")
+    nodes = {
+        "feature": [[pitch, 0, 0]], "threshold": [[4.5 / 24, 0, 0]], "left": [[1, 1, 2]], "right": [[2, 1, 2]],
+        "value": [[0, -high, high]],
+    }  # fmt: skip
+    save_trees({name: torch.tensor(value).to(NODES[name]) for name, value in nodes.items()}, feature_names(), folder)
+
+
 def weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
@@ -112,6 +127,11 @@ def same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tens
 def same_batch(one: Batch, other: Batch) -> bool:
     """Whether two batches hold the same bits; where a length is not known, NaN is NaN."""
     return all(torch.equal(a.nan_to_num(-1e4), b.nan_to_num(-1e4)) for a, b in zip(one, other, strict=True))
+
+
+def epoch_row(stage: str = "base", epoch: int = 1, **given: float) -> dict[str, float | str]:
+    """What a run tells of an epoch."""
+    return {"stage": stage, "epoch": epoch, "val_loss": 3.0 - 0.1 * epoch, "vel_r": 0.2, "failed": 0} | given
 
 
 def performance(score: Score, *, velocity: Any = 64, duration: Any = 0.25) -> Performance:

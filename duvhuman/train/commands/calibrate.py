@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from duvhuman.instruments import get_instrument
+from duvhuman.train.commands.common import add_data_option, choose_device, open_data
 
 EPILOG = """\
 examples
@@ -26,10 +27,7 @@ def run(arguments: list[str]) -> None:
     )  # fmt: skip
     parser.add_argument("instrument", help="guitar, bass, keys or strings")
     parser.add_argument("--model", required=True, metavar="DIR", type=Path, help="the folder of the model to change")
-    parser.add_argument(
-        "--data", nargs="+", default=["prepared"], metavar="DIR|CSV",
-        help="what `prepare` wrote, or phrase CSV files (default: prepared)",
-    )  # fmt: skip
+    add_data_option(parser, default=["prepared"])
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0 (default: auto)")
     args = parser.parse_args(arguments)
     instrument = get_instrument(args.instrument).name
@@ -39,7 +37,6 @@ def run(arguments: list[str]) -> None:
     from duvhuman.models.memory import MEMORY_FILE
     from duvhuman.models.phrase_transformer import read_config
     from duvhuman.train.calibrate import GAINS, calibrate_adapter, calibrate_base
-    from duvhuman.train.commands.common import choose_device, open_data
 
     adapter = args.model / ADAPTER_FOLDER
     has_adapter = adapter.is_dir()

@@ -1,7 +1,8 @@
-"""What several commands share: opening data and choosing a device."""
+"""What several commands share: naming data and opening it, and choosing a device."""
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     import torch
 
     from duvhuman.train.dataset import PhraseData
+
+
+def add_data_option(parser: argparse.ArgumentParser, *, default: Sequence[str] | None = None) -> None:
+    """The option ``--data``, for `open_data`."""
+    parser.add_argument(
+        "--data", nargs="+", default=default, metavar="DIR|CSV",
+        help="what `prepare` wrote, or phrase CSV files (default: prepared)",
+    )  # fmt: skip
 
 
 def open_data(paths: Sequence[str], log: Callable[[str], None]) -> PhraseData:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from duvhuman.errors import DataError, FileError, ModelError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
+from duvhuman.train.commands.common import add_data_option, open_data
 
 if TYPE_CHECKING:
     from duvhuman.train.dataset import PhraseData
@@ -27,10 +28,7 @@ def run(arguments: list[str]) -> None:
         allow_abbrev=False,
     )
     parser.add_argument("instruments", nargs="+", help=f"{', '.join(INSTRUMENTS)}, or {ALL}")
-    parser.add_argument(
-        "--data", nargs="+", default=["prepared"], metavar="DIR|CSV",
-        help="what `prepare` wrote, or phrase CSV files (default: prepared)",
-    )  # fmt: skip
+    add_data_option(parser, default=["prepared"])
     parser.add_argument("--model", metavar="DIR", help="a model, or a folder of models (default: the bundled ones)")
     parser.add_argument("--max-parts", type=int, default=120, help="at most so many parts of each pack (120)")
     parser.add_argument("--out", metavar="DIR", default="evaluation", help=f"for {REPORT_FILE} and plots (evaluation)")
@@ -41,7 +39,6 @@ def run(arguments: list[str]) -> None:
         parser.error(f"--max-parts must be 1 or more, not {args.max_parts}")
     out = _folder(args.out)
     from duvhuman.models.player import read_player
-    from duvhuman.train.commands.common import open_data
     from duvhuman.train.evaluation.card import write_card
     from duvhuman.train.evaluation.plots import draw_evaluation
     from duvhuman.train.evaluation.report import ADAPTER, BASE, evaluate_instrument, format_report, format_summary

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from duvhuman.errors import DataError, FileError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.train.commands import COMMANDS
+from duvhuman.train.commands.common import add_data_option, choose_device, open_data
 from duvhuman.train.commands.orders import new_order, resumed_order, wanted_stages
 from duvhuman.train.config import PACK_KEYS, TrainConfig, packs_named
 from duvhuman.train.record import TRUNK, read_record
@@ -60,7 +61,6 @@ def run(arguments: list[str]) -> None:
     names = list(INSTRUMENTS) if args.instrument == ALL else [_name(args.instrument)]
     if args.resume is not None and (args.config is not None or args.out is not None or args.force):
         raise OptionError("--resume goes on in the run's folder as configured there: without --config, --out, --force")
-    from duvhuman.train.commands.common import choose_device
     from duvhuman.train.run.distributed import joined_world
     from duvhuman.train.run.malloc import keep_freed_memory
 
@@ -79,9 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stage", choices=("base", "lora", "all"), help="default: all: the base, then its LoRA adapter"
     )
-    parser.add_argument(
-        "--data", nargs="+", metavar="DIR|CSV", help="what `prepare` wrote, or phrase CSV files (default: prepared)"
-    )
+    add_data_option(parser)
     parser.add_argument("--out", metavar="DIR", help="everything is written in DIR/INSTRUMENT (default: runs)")
     parser.add_argument(
         "--config", metavar="NAME|FILE.toml",
@@ -200,7 +198,6 @@ def _checked_job(
 
 
 def _open(paths: tuple[str, ...], log: Callable[[str], None], *, resume: bool) -> PhraseData:
-    from duvhuman.train.commands.common import open_data
 
     try:
         return open_data(paths, log)

@@ -6,6 +6,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from duvhuman.train.commands.common import add_data_option, open_data
+
 EPILOG = """\
 examples
   python -m duvhuman.train trees --passes lakh=1,pop909=0.5,giantmidi=0.12
@@ -16,7 +18,6 @@ examples
 def run(arguments: list[str]) -> None:
     """Parse the arguments and grow trees; any DuvhumanError if that fails."""
     from duvhuman.errors import OptionError
-    from duvhuman.train.commands.common import open_data
     from duvhuman.train.config import packs_named
     from duvhuman.train.trees import Growth, grow
 
@@ -27,10 +28,7 @@ def run(arguments: list[str]) -> None:
         "louder than the rest of its part a note is, beside what a model's network expects.",
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
-    parser.add_argument(
-        "--data", nargs="+", default=["prepared"], metavar="DIR|CSV",
-        help="what `prepare` wrote, or phrase CSV files (default: prepared)",
-    )  # fmt: skip
+    add_data_option(parser, default=["prepared"])
     parser.add_argument("--out", default="runs/trees", metavar="DIR", type=Path, help="where to (runs/trees)")
     parser.add_argument("--passes", default="", metavar="PACK=SHARE,...", help="the share of each pack's parts (all)")
     parser.add_argument("--sets", type=int, default=usual.sets, help=f"the mean of how many sets ({usual.sets})")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from midi_bytes import header, number, off, on, track
+from midi_bytes import header, number, off, on, pedal, track
 
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
@@ -15,10 +15,6 @@ from duvhuman.train.data.releases import keys_released, pedal_spans
 
 BEAT = 480
 NOTES = 80
-
-
-def pedal(delta: int, value: int, channel: int = 0) -> bytes:
-    return number(delta) + bytes([0xB0 | channel, 64, value])
 
 
 def midi(events: list[tuple[int, bytes]], *, kind: int = 0) -> bytes:

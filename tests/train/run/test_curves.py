@@ -7,14 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from toys import epoch_row
 
 from duvhuman.errors import FileError
 from duvhuman.train.run.curves import draw_curves
 from duvhuman.train.run.history import History
-
-
-def row(stage: str = "base", epoch: int = 1, **given: float) -> dict[str, float | str]:
-    return {"stage": stage, "epoch": epoch, "val_loss": 3.0 - 0.1 * epoch, "vel_r": 0.2, "failed": 0} | given
 
 
 def png_size(path: Path) -> tuple[int, int]:
@@ -32,7 +29,7 @@ def test_curves_are_drawn(tmp_path: Path, stages: dict[str, int]) -> None:
     pytest.importorskip("matplotlib")
     for stage, count in stages.items():
         for epoch in (*range(1, min(count, 6)), count):
-            History(tmp_path).append(row(stage, epoch, failed=float(epoch == 2), ridge_vel_r=0.1))
+            History(tmp_path).append(epoch_row(stage, epoch, failed=float(epoch == 2), ridge_vel_r=0.1))
     assert draw_curves(tmp_path)
     assert png_size(tmp_path / "curves.png") == (1400, 900)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "metrics.csv"]
@@ -48,8 +45,8 @@ def test_failed_epochs_and_stages_are_told_apart_in_the_picture(tmp_path: Path) 
     pytest.importorskip("matplotlib")
     pictures = []
     for stage, failed in (("base", 0.0), ("base", 1.0), ("lora", 0.0)):
-        History(tmp_path).append(row(epoch=1))
-        History(tmp_path).append(row(stage, 2, failed=failed))
+        History(tmp_path).append(epoch_row(epoch=1))
+        History(tmp_path).append(epoch_row(stage, 2, failed=failed))
         assert draw_curves(tmp_path)
         pictures.append((tmp_path / "curves.png").read_bytes())
         (tmp_path / "metrics.csv").unlink()
@@ -58,7 +55,7 @@ def test_failed_epochs_and_stages_are_told_apart_in_the_picture(tmp_path: Path) 
 
 def test_drawing_does_not_load_pyplot(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    History(tmp_path).append(row())
+    History(tmp_path).append(epoch_row())
     before = "matplotlib.pyplot" in sys.modules
     assert draw_curves(tmp_path)
     assert ("matplotlib.pyplot" in sys.modules) == before
@@ -68,7 +65,7 @@ def test_nothing_is_drawn_where_there_are_no_rows_or_no_matplotlib(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not draw_curves(tmp_path)
-    History(tmp_path).append(row())
+    History(tmp_path).append(epoch_row())
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert not draw_curves(tmp_path)
     assert not (tmp_path / "curves.png").exists()
@@ -76,7 +73,7 @@ def test_nothing_is_drawn_where_there_are_no_rows_or_no_matplotlib(
 
 def test_a_picture_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    History(tmp_path).append(row())
+    History(tmp_path).append(epoch_row())
     (tmp_path / "curves.png").mkdir()
     with pytest.raises(FileError, match="curves.png: cannot be written"):
         draw_curves(tmp_path)

@@ -169,15 +169,9 @@ def test_packs_are_tilted_if_the_configuration_says_so(versions: int, long: Phra
     assert played("others=-0.4").equal(played(""))
 
 
-def test_several_processes_encode_the_same(long: PhraseData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ENCODED_AT_ONCE", 8)
-    config = replace(CONFIG, versions=1)
-    one, two = feed(long, config), feed(long, config, jobs=2)
-    plan = one.plan(0)
-    assert all(same_batch(a, b) for a, b in zip(one.batches(plan, 0, 0), two.batches(plan, 0, 0), strict=True))
-
-
-def test_other_processes_go_on_with_the_versions_to_come(long: PhraseData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_encode_the_same_and_go_on_with_the_versions_to_come(
+    long: PhraseData, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "ENCODED_AT_ONCE", 8)
     config = replace(CONFIG, versions=3)
     one, two = feed(long, config), feed(long, config, jobs=2)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toys import epoch_row
 
 from duvhuman.errors import DataError, FileError
 from duvhuman.train.run.history import METRICS, EventWriter, History
@@ -23,10 +24,6 @@ def first_events_file(monkeypatch: pytest.MonkeyPatch) -> None:
         from tensorboard.summary.writer import event_file_writer
 
         monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
-
-
-def row(stage: str = "base", epoch: int = 1, **given: float) -> dict[str, float | str]:
-    return {"stage": stage, "epoch": epoch, "val_loss": 3.0 - 0.1 * epoch, "vel_r": 0.2, "failed": 0} | given
 
 
 def epochs(folder: Path) -> list[tuple[Any, Any]]:
@@ -59,7 +56,7 @@ def test_rows_come_back_as_they_were_without_their_empty_cells(tmp_path: Path) -
 
 
 def test_nan_and_infinity_survive(tmp_path: Path) -> None:
-    History(tmp_path).append(row(vel_mae=math.nan, train_loss=math.inf))
+    History(tmp_path).append(epoch_row(vel_mae=math.nan, train_loss=math.inf))
     (read,) = History(tmp_path).rows()
     assert math.isnan(float(read["vel_mae"]))
     assert read["train_loss"] == math.inf
@@ -68,9 +65,9 @@ def test_nan_and_infinity_survive(tmp_path: Path) -> None:
 def test_every_epoch_adds_a_row_and_one_that_is_there_is_replaced(tmp_path: Path) -> None:
     history = History(tmp_path)
     for epoch in (1, 2, 3):
-        history.append(row(epoch=epoch))
-    history.append(row("lora", 1))
-    history.append(row(epoch=3, vel_r=0.9))
+        history.append(epoch_row(epoch=epoch))
+    history.append(epoch_row("lora", 1))
+    history.append(epoch_row(epoch=3, vel_r=0.9))
     assert sorted(epochs(tmp_path)) == [("base", 1), ("base", 2), ("base", 3), ("lora", 1)]
     assert [each["vel_r"] for each in history.rows() if each["epoch"] == 3] == [0.9]
 
@@ -78,7 +75,7 @@ def test_every_epoch_adds_a_row_and_one_that_is_there_is_replaced(tmp_path: Path
 def test_a_resumed_run_drops_the_epochs_that_it_trains_again_and_no_other_stage(tmp_path: Path) -> None:
     history = History(tmp_path)
     for stage, epoch in (("trunk", 5), ("base", 1), ("base", 2), ("base", 3)):
-        history.append(row(stage, epoch))
+        history.append(epoch_row(stage, epoch))
     history.drop_after("base", 1)
     assert epochs(tmp_path) == [("trunk", 5), ("base", 1)]
 
@@ -86,7 +83,7 @@ def test_a_resumed_run_drops_the_epochs_that_it_trains_again_and_no_other_stage(
 def test_forgetting_a_stage_removes_all_of_it(tmp_path: Path) -> None:
     history = History(tmp_path)
     for stage, epoch in (("trunk", 1), ("base", 1), ("base", 2)):
-        history.append(row(stage, epoch))
+        history.append(epoch_row(stage, epoch))
     history.forget("base")
     history.forget("lora")
     assert epochs(tmp_path) == [("trunk", 1)]
@@ -100,18 +97,18 @@ def test_forgetting_where_nothing_is_writes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [{"vel_rr": 1.0}, {"loss": 0.0}])
 def test_an_unknown_key_is_refused_by_name(tmp_path: Path, wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        History(tmp_path).append(row() | wrong)
+        History(tmp_path).append(epoch_row() | wrong)
 
 
 @pytest.mark.parametrize("lacking", ["stage", "epoch"])
 def test_a_row_without_its_place_is_refused(tmp_path: Path, lacking: str) -> None:
     with pytest.raises(ValueError, match=lacking):
-        History(tmp_path).append({name: value for name, value in row().items() if name != lacking})
+        History(tmp_path).append({name: value for name, value in epoch_row().items() if name != lacking})
 
 
 def test_a_run_killed_while_writing_keeps_the_file_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     history = History(tmp_path)
-    history.append(row())
+    history.append(epoch_row())
     before = (tmp_path / "metrics.csv").read_bytes()
 
     def killed(*args: object) -> None:
@@ -120,9 +117,9 @@ def test_a_run_killed_while_writing_keeps_the_file_before(tmp_path: Path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
-            history.append(row(epoch=2))
+            history.append(epoch_row(epoch=2))
     assert (tmp_path / "metrics.csv").read_bytes() == before
-    history.append(row(epoch=2))
+    history.append(epoch_row(epoch=2))
     assert epochs(tmp_path) == [("base", 1), ("base", 2)]
 
 
@@ -144,13 +141,13 @@ def test_a_run_killed_while_writing_keeps_the_file_before(tmp_path: Path, monkey
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, content: bytes, told: str) -> None:
     (tmp_path / "metrics.csv").write_bytes(content)
     with pytest.raises(DataError, match=f"metrics.csv: damaged.*{told}.*move it away"):
-        History(tmp_path).append(row())
+        History(tmp_path).append(epoch_row())
     assert (tmp_path / "metrics.csv").read_bytes() == content
 
 
 def test_a_file_of_a_version_with_fewer_columns_goes_on(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("stage,epoch,val_loss\nbase,1,2.5\n")
-    History(tmp_path).append(row(epoch=2))
+    History(tmp_path).append(epoch_row(epoch=2))
     assert History(tmp_path).rows()[0] == {"stage": "base", "epoch": 1.0, "val_loss": 2.5}
     assert epochs(tmp_path) == [("base", 1), ("base", 2)]
 
@@ -158,7 +155,7 @@ def test_a_file_of_a_version_with_fewer_columns_goes_on(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FileError, match="file/metrics.csv: cannot be written.*--out"):
-        History(tmp_path / "file").append(row())
+        History(tmp_path / "file").append(epoch_row())
 
 
 # --- TensorBoard --------------------------------------------------------------------------------------------------
@@ -182,7 +179,7 @@ def write(folder: Path, rows: list[dict[str, float | str]]) -> None:
 
 def test_every_number_of_every_epoch_is_a_scalar_of_its_stage(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    write(tmp_path, [row(epoch=1), row(epoch=2)])
+    write(tmp_path, [epoch_row(epoch=1), epoch_row(epoch=2)])
     assert scalars(tmp_path) == {
         "base/val_loss": [(1, pytest.approx(2.9)), (2, pytest.approx(2.8))],
         "base/vel_r": [(1, pytest.approx(0.2)), (2, pytest.approx(0.2))],
@@ -192,8 +189,8 @@ def test_every_number_of_every_epoch_is_a_scalar_of_its_stage(tmp_path: Path) ->
 
 def test_a_stage_that_follows_keeps_the_epochs_of_the_one_before(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    write(tmp_path, [row(epoch=1), row(epoch=2)])
-    write(tmp_path, [row("lora", 1)])
+    write(tmp_path, [epoch_row(epoch=1), epoch_row(epoch=2)])
+    write(tmp_path, [epoch_row("lora", 1)])
     read = scalars(tmp_path)
     assert [step for step, _ in read["base/vel_r"]] == [1, 2]
     assert [step for step, _ in read["lora/vel_r"]] == [1]
@@ -201,9 +198,9 @@ def test_a_stage_that_follows_keeps_the_epochs_of_the_one_before(tmp_path: Path)
 
 def test_a_resumed_run_shows_no_epoch_twice_and_the_later_value(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    write(tmp_path, [row("trunk", 1), row(epoch=1), row(epoch=2), row(epoch=3)])
+    write(tmp_path, [epoch_row("trunk", 1), epoch_row(epoch=1), epoch_row(epoch=2), epoch_row(epoch=3)])
     History(tmp_path).drop_after("base", 1)
-    write(tmp_path, [row(epoch=2, vel_r=0.5)])
+    write(tmp_path, [epoch_row(epoch=2, vel_r=0.5)])
     read = scalars(tmp_path)
     assert read["base/vel_r"] == [(1, pytest.approx(0.2)), (2, 0.5)]
     assert [step for step, _ in read["trunk/vel_r"]] == [1]
@@ -211,16 +208,16 @@ def test_a_resumed_run_shows_no_epoch_twice_and_the_later_value(tmp_path: Path) 
 
 def test_a_run_in_the_place_of_another_shows_nothing_of_it(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    write(tmp_path, [row(epoch=epoch) for epoch in (1, 2, 3)])
+    write(tmp_path, [epoch_row(epoch=epoch) for epoch in (1, 2, 3)])
     History(tmp_path).forget("base")
-    write(tmp_path, [row(epoch=1, vel_r=0.75)])
+    write(tmp_path, [epoch_row(epoch=1, vel_r=0.75)])
     assert scalars(tmp_path)["base/vel_r"] == [(1, 0.75)]
 
 
 def test_events_are_on_the_disk_after_every_epoch(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     events = EventWriter(tmp_path)
-    events.add("base", 1, row())
+    events.add("base", 1, epoch_row())
     assert scalars(tmp_path)["base/vel_r"] == [(1, pytest.approx(0.2))]
     events.close()
     events.close()
@@ -230,7 +227,7 @@ def test_without_tensorboard_nothing_is_written(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("duvhuman.train.run.history.find_spec", lambda name: None)
     events = EventWriter(tmp_path)
     assert not events.available
-    events.add("base", 1, row())
+    events.add("base", 1, epoch_row())
     events.close()
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,52 @@
+"""What several benchmarks share: their options, the headings of their tables, and the models that names stand for.
+
+Conventions
+-----------
+A model is a folder, or ``shipped``: the one that comes with the package, whatever ``$DUVHUMAN_MODELS`` holds. ``:base``
+after it leaves its adapter out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from duvhuman.models import store
+from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.player import read_player
+
+SHIPPED, WITHOUT_ADAPTER = "shipped", ":base"
+
+
+def add_data_options(
+    parser: argparse.ArgumentParser, *, max_parts: int, max_notes: int | None = None, of: str = "pack"
+) -> None:
+    """What parts are played: the folder, how many of each pack (or instrument), and how many notes of each."""
+    parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (prepared)")
+    help_parts = f"at most so many parts of each {of} ({max_parts})"
+    parser.add_argument("--max-parts", type=int, default=max_parts, help=help_parts)
+    if max_notes is not None:
+        help_notes = f"of a part at most so many, from its middle ({max_notes})"
+        parser.add_argument("--max-notes", type=int, default=max_notes, help=help_notes)
+
+
+def add_model_option(parser: argparse.ArgumentParser) -> None:
+    """Which model plays."""
+    parser.add_argument("--model", default=SHIPPED, help="a folder, or shipped (the default); with :base, no adapter")
+
+
+def print_heading(*names: str) -> None:
+    """Begin a table in Markdown."""
+    print("| " + " | ".join(names) + " |", "|" + "---|" * len(names), sep="\n", flush=True)
+
+
+def folders_of(name: str, instrument: str) -> tuple[Path, Path | None]:
+    """The folders of a model that was named, and of its adapter if it has one."""
+    model = name.removesuffix(WITHOUT_ADAPTER)
+    folder = store.find_model(instrument, store.BUNDLED if model == SHIPPED else model)
+    return folder, None if name.endswith(WITHOUT_ADAPTER) else store.find_adapter(instrument, "default", folder)
+
+
+def network_of(name: str, instrument: str) -> PhraseTransformer:
+    """The network of a model that was named, with its adapter merged if it has one."""
+    return read_player(*folders_of(name, instrument))

@@ -1,0 +1,159 @@
+"""How long notes last: written staccatos, held notes, slurs, hands, and where a pitch begins again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builders import score
+
+from duvhuman.humanize.decode import limit_durations, most_growth, performed_beats
+
+
+def test_a_written_staccato_grows_by_at_most_a_tenth() -> None:
+    part = score([0, 1, 2, 3], [60, 61, 62, 63], length=[0.5, 0.74, 0.76, 0.76])
+    assert performed_beats(part, np.full(4, 2.0)) == pytest.approx([0.55, 0.814, 3.04, 3.04])
+    assert most_growth(part) == pytest.approx([1.1, 1.1, 1e6, 1e6])
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6, 1.0])
+def test_a_written_staccato_is_not_shortened_once_more(share: float) -> None:
+    part = score([0, 1, 2, 3], length=0.125)
+    assert performed_beats(part, np.log2(np.full(4, share))) == pytest.approx([0.125 * (0.85 + 0.25 * share)] * 4)
+
+
+def test_the_last_note_before_a_rest_lasts_as_it_would_if_it_were_written_up_to_the_next() -> None:
+    part = score([0, 0.25, 0.5, 3.0], length=[0.25, 0.25, 0.25, 2.5])
+    for share, lasts in ((0.4, 0.25 * 0.95), (0.08, 0.08 * 2.5), (0.01, 0.025)):  # the last one is a player's stab
+        played = performed_beats(part, np.log2([0.9, 0.9, share, 0.9]))
+        assert played == pytest.approx([0.225, 0.225, lasts, 2.25])
+
+
+def test_long_notes_are_held_where_the_part_has_rests() -> None:
+    onset = np.arange(100) / 4 + np.repeat([0.0, 4.0], [60, 40])  # sixteenths, a note of two beats, sixteenths
+    length = np.full(100, 0.25)
+    length[59] = 2.0
+    stab = np.log2(np.full(100, 0.1))
+    legato = score(np.where(np.arange(100) > 59, onset - 2.25, onset), length=length)
+    assert performed_beats(legato, stab)[59] == pytest.approx(0.24)  # every note fills its gap: nothing is meant by it
+    for rests in (np.arange(100) // 10, (np.arange(100) + 5) // 10):  # before one of them, and between two
+        part = legato.replace(onset_beats=legato.onset_beats + rests)
+        assert performed_beats(part, stab)[59] == pytest.approx(1.0)
+        assert performed_beats(part, stab)[0] == pytest.approx(0.025)
+    few = legato.replace(onset_beats=legato.onset_beats + np.arange(100) // 50)
+    assert 0.24 < performed_beats(few, stab)[59] < 0.3  # one rest more or less hardly matters
+
+
+def test_a_last_long_chord_is_held() -> None:
+    part = score([0, 1, 2, 2], length=[1.0, 1.0, 4.0, 4.0])
+    assert performed_beats(part, np.log2(np.full(4, 0.3))) == pytest.approx([0.3, 0.3, 2.0, 2.0])
+    part = score([0, 1, 2, 2], length=[1.0, 1.0, 0.9, 0.9])
+    assert performed_beats(part, np.log2(np.full(4, 0.3)))[3] == pytest.approx(0.3)
+
+
+def test_a_note_of_a_beat_or_more_is_no_click() -> None:
+    """At 120 beats per minute 0.12 s are 0.24 beats."""
+    part = score([0, 0, 1, 3, 3.5], length=[1.0, 1.0, 2.0, 0.5, 1.0])
+    assert performed_beats(part, np.log2(np.full(5, 0.1)))[:4] == pytest.approx([0.24, 0.24, 0.24, 0.05])
+    assert performed_beats(part, np.log2(np.full(5, 0.3)))[:4] == pytest.approx([0.3, 0.3, 0.6, 0.15])
+    fast = part.replace(tempo_bpm=np.full(5, 480.0))
+    assert performed_beats(fast, np.log2(np.full(5, 0.1)))[:3] == pytest.approx([0.5, 0.5, 0.96])
+
+
+def test_a_bar_before_a_long_rest_tells_nothing_of_how_long_others_are_meant() -> None:
+    part = score([0, 2, 4, 24, 28], length=[2.0, 2.0, 4.0, 4.0, 4.0])  # so training and evaluation write it
+    played = performed_beats(part, np.log2([0.15, 0.15, 0.15, 2.0, 0.15]))
+    assert played[:3] == pytest.approx([0.3, 0.3, 0.6])
+    assert performed_beats(part, np.log2([1, 1, 2.0, 1, 1]))[2] == pytest.approx(4.4)  # but it does not ring into it
+
+
+def test_the_gap_before_a_rest_of_many_bars_is_one_bar() -> None:
+    part = score([0, 20], length=[0.75, 1.0])
+    assert performed_beats(part, np.log2([0.1, 1.0]))[0] == pytest.approx(0.4)
+
+
+def test_what_is_written_a_little_into_the_next_onset_stays_slurred() -> None:
+    line = score([0, 0.5, 1.0, 2.0], [60, 62, 64, 65], length=[0.55, 0.5, 1.5, 1.0])
+    assert performed_beats(line, np.full(4, -1.0)) == pytest.approx([0.55, 0.25, 0.75, 0.5])
+    assert performed_beats(line, np.full(4, 1.0)) == pytest.approx([1.1, 1.0, 3.0, 2.0])
+    thirds = score([0, 0, 0.5, 0.5, 1.0], [60, 64, 62, 65, 64], length=[0.55, 0.5, 0.502, 0.502, 1.0])
+    assert performed_beats(thirds, np.full(5, -1.0)) == pytest.approx([0.55, 0.25, 0.502, 0.502, 0.5])
+    whole = score([0, 4.0, 8.0], [60, 62, 64], length=[4.01, 4.0, 4.0])
+    assert performed_beats(whole, np.full(3, -1.0))[0] == pytest.approx(4.01)
+
+
+def test_a_note_written_up_to_the_next_onset_ends_there_or_rings_clearly_on() -> None:
+    line = score([0, 1.0, 2.0, 3.0], [60, 62, 64, 65], length=1.0)
+    assert performed_beats(line, np.log2([1.05, 1.2, 0.9, 1.0])) == pytest.approx([1.0, 1.2, 0.9, 1.0])
+
+
+def test_a_note_that_ends_a_little_before_the_next_is_not_shortened_twice() -> None:
+    """What was played once and is played again stays as it is."""
+    line = score([0, 1.0, 2.0, 3.0], [60, 62, 64, 65], length=[0.8, 0.9, 1.0, 1.0])
+    assert performed_beats(line, np.log2([0.85, 0.5, 0.85, 1.0]))[:2] == pytest.approx([0.8, 0.5])
+    assert performed_beats(line, np.log2([1.5, 1.5, 1.5, 1.0]))[:2] == pytest.approx([1.2, 1.35])
+
+
+def test_each_hand_has_slurs_and_a_last_chord_of_its_own() -> None:
+    onset, hand = np.repeat(np.arange(8.0), 2), np.tile([0, 1], 8)
+    part = score(onset, np.where(hand == 0, 76, 40), length=np.where(hand == 0, 1.1, 1.0))
+    played = performed_beats(part, np.full(16, -1.0), hand)
+    assert played[hand == 0] == pytest.approx([1.1] * 7 + [0.55])  # nothing follows the last
+    assert played[hand == 1] == pytest.approx([0.5] * 8)
+    left = score([0, 0, 1, 2, 3, 4, 4.5], [40, 76, 76, 76, 76, 76, 76], length=[4.0, 1, 1, 1, 1, 0.5, 0.5])
+    assert performed_beats(left, np.full(7, -3.0), np.array([1, 0, 0, 0, 0, 0, 0]))[0] == pytest.approx(2.0)
+    assert performed_beats(left, np.full(7, -3.0))[0] == pytest.approx(0.5)
+
+
+def test_a_last_stab_is_staccato_beside_the_gap_before_it() -> None:
+    part = score([0, 1, 2, 2], [60, 61, 62, 65], length=[1.0, 1.0, 0.2, 0.2])
+    assert performed_beats(part, np.full(4, 2.0)) == pytest.approx([4, 4, 0.22, 0.22])
+    assert performed_beats(score([5.0], length=0.2), np.array([2.0])) == pytest.approx([0.8])  # beside what?
+
+
+def test_a_hand_that_plays_staccato_over_a_busy_one_does() -> None:
+    right, left = np.arange(8.0), np.arange(32) / 4
+    onset = np.concatenate([right, left])
+    order = np.argsort(onset, kind="stable")
+    hand = np.repeat([0, 1], [8, 32])[order]
+    part = score(onset[order], np.where(hand == 0, 76, 40 + np.arange(40) % 5), length=0.25)
+    wanted = np.full(40, np.log2(3.6))
+    alone = performed_beats(part, wanted, hand)
+    assert alone[hand == 0] == pytest.approx([0.275] * 8)
+    assert (alone[hand == 1] > 0.275).any()
+    assert performed_beats(part, wanted)[hand == 0] == pytest.approx([0.9] * 8)  # in one hand they may be held
+    lone = score([0, 1, 2, 2, 3], [76, 76, 40, 76, 76], length=[1.0, 1.0, 0.2, 1.0, 1.0])
+    stab = performed_beats(lone, np.full(5, 2.0), np.array([0, 0, 1, 0, 0]))
+    assert stab[2] == pytest.approx(0.22)  # a hand of one chord goes by the other
+    assert np.array_equal(performed_beats(part, wanted, hand + np.arange(40) % 4), performed_beats(part, wanted))
+
+
+def test_a_note_longer_than_a_bar_ends_as_much_earlier_as_one_of_a_bar_and_never_later() -> None:
+    part = score([0, 4, 20, 40], length=[4.0, 4.0, 16.0, 16.0])
+    articulation = np.log2([0.75, 1.5, 0.75, 1.5])
+    assert performed_beats(part, articulation) == pytest.approx([3, 4.4, 15, 16])  # the second stands before a rest
+    waltz = score([0, 4], length=[3.0, 16.0], bar=3.0)
+    assert performed_beats(waltz, np.log2([0.5, 0.5])) == pytest.approx([1.5, 14.5])
+    free = score([0, 4], length=[3.5, 16.0], bar=3.0, grid=False)  # whose bars mean nothing
+    assert performed_beats(free, np.log2([2.0, 0.5])) == pytest.approx([7, 14])
+
+
+def test_the_gap_of_a_strummed_note_is_that_of_its_chord() -> None:
+    strum = score([0, 0.05, 0.1, 1], [40, 47, 52, 40], length=[1, 0.95, 0.9, 1])
+    assert (most_growth(strum) > 2).all()
+    assert limit_durations(strum, np.full(4, 2.0)) == pytest.approx([1, 2, 2, 2])  # 40 is played again
+
+
+def test_a_note_ends_before_its_pitch_begins_again() -> None:
+    part = score([0, 1, 1.5, 3], [60, 62, 60, 62], length=[1, 0.5, 1.5, 1.2])
+    assert limit_durations(part, np.full(4, 9.0)) == pytest.approx([1.5, 2, 9, 9])
+    assert limit_durations(part, np.full(4, 0.3)) == pytest.approx([0.3] * 4)
+
+
+def test_notes_of_one_pitch_that_begin_together_do_not_bound_each_other() -> None:
+    unison = score([0, 0, 2], [60, 60, 60], length=2.0)
+    assert limit_durations(unison, np.array([3.0, 3.0, 3.0])) == pytest.approx([2, 2, 3])
+
+
+def test_repeated_pitches_of_another_segment_bound_nothing() -> None:
+    two = score([0, 1], [60, 60], length=1.0, segment=[0, 1])
+    assert limit_durations(two, np.array([5.0, 5.0])) == pytest.approx([5, 5])
