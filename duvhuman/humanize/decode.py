@@ -52,8 +52,9 @@ LEAST_SECONDS = 0.12
 chord it would be a click."""
 MOST_GROWTH = 1e6
 """No bound at all, but a number, of which a note without length has nothing."""
-SLUR_BEATS, SLUR = 0.001, 1.25
-"""A note written to last so many beats longer than the gap, or more, up to so many times the gap, is slurred."""
+SLUR_BEATS, SLUR = 0.003, 1.25
+"""A note written to last so many beats longer than the gap, or more, up to so many times the gap, is slurred; less is
+how lengths come out in whole ticks."""
 TOUCHES = 1.1
 """A note written no further than the next onset that would last up to so many times the gap ends there: a little
 overlap is a slur to a sampler."""

@@ -242,9 +242,10 @@ def score_of(notes: NoteTable, instrument: Instrument | None = None, beats: Beat
 def on_beats(score: Score, beats: Beats, onset_seconds: FloatArray, duration_seconds: FloatArray) -> Score:
     """A score of N notes whose file keeps no beat on the beats that were found, in the seconds (N,) that it took."""
     onset, bpm = beats.at(onset_seconds)
+    end, _ = beats.at(onset_seconds + duration_seconds)  # what ends at an onset does so on these beats, too
     return score.replace(
         onset_beats=onset,
-        nominal_beats=np.maximum(duration_seconds * bpm / 60, 1e-3),
+        nominal_beats=np.maximum(end - onset, 1e-3),
         tempo_bpm=bpm,
         beat_in_bar=np.mod(onset, beats.bar_beats),
         bar_beats=np.full(len(score), beats.bar_beats),

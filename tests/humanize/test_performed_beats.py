@@ -75,8 +75,8 @@ def test_what_is_written_a_little_into_the_next_onset_stays_slurred() -> None:
     line = score([0, 0.5, 1.0, 2.0], [60, 62, 64, 65], length=[0.55, 0.5, 1.5, 1.0])
     assert performed_beats(line, np.full(4, -1.0)) == pytest.approx([0.55, 0.25, 0.75, 0.5])
     assert performed_beats(line, np.full(4, 1.0)) == pytest.approx([1.1, 1.0, 3.0, 2.0])
-    thirds = score([0, 0, 0.5, 0.5, 1.0], [60, 64, 62, 65, 64], length=[0.55, 0.5, 0.502, 0.502, 1.0])
-    assert performed_beats(thirds, np.full(5, -1.0)) == pytest.approx([0.55, 0.25, 0.502, 0.502, 0.5])
+    thirds = score([0, 0, 0.5, 0.5, 1.0], [60, 64, 62, 65, 64], length=[0.55, 0.5, 0.504, 0.504, 1.0])
+    assert performed_beats(thirds, np.full(5, -1.0)) == pytest.approx([0.55, 0.25, 0.504, 0.504, 0.5])
     whole = score([0, 4.0, 8.0], [60, 62, 64], length=[4.01, 4.0, 4.0])
     assert performed_beats(whole, np.full(3, -1.0))[0] == pytest.approx(4.01)
 
