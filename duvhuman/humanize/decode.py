@@ -258,7 +258,9 @@ def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
     return normal_cdf(np.sqrt(CHORD_SHARE) * chord_draw[chord] + np.sqrt(1 - CHORD_SHARE) * own)
 
 
-def performed_beats(score: Score, articulation: FloatArray, hand: IntArray | None = None) -> FloatArray:
+def performed_beats(
+    score: Score, articulation: FloatArray, hand: IntArray | None = None, *, as_in_a_take: bool = False
+) -> FloatArray:
     """(N,) how long notes last that are played with this articulation.
 
     Networks learnt it of notes that are written up to the next onset, for a bar at most, whatever rests there were. A
@@ -273,6 +275,7 @@ def performed_beats(score: Score, articulation: FloatArray, hand: IntArray | Non
     Parameters
     ----------
     hand : (N,) which hand plays a note, from 0: of two, each has gaps of its own. More are strings, or fingers.
+    as_in_a_take : a take tells how short this player's notes are, and by how little they overlap: that stands.
     """
     written, bar, gap = score.nominal_beats, longest_written(score), own_gap(score, hand)
     share, learnt, whole = 2.0**articulation, np.minimum(gap, bar), np.minimum(written, bar)
@@ -284,13 +287,14 @@ def performed_beats(score: Score, articulation: FloatArray, hand: IntArray | Non
     chord = 2 * np.cumsum(chord_starts(score)) + hand
     last = np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)])
     meant = np.where(last, 1.0, min(float(short.mean()) / OFTEN_SHORT, 1.0))
-    least = np.maximum(LEAST_HELD * meant * whole, np.minimum(LEAST_SECONDS * score.tempo_bpm / 60, LEAST_HELD * whole))
+    no_click = 0.0 if as_in_a_take else np.minimum(LEAST_SECONDS * score.tempo_bpm / 60, LEAST_HELD * whole)
+    least = np.maximum(LEAST_HELD * meant * whole, no_click)
     played = np.where(written >= HELD_BEATS, np.maximum(played, least), played)
     played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
     slurred = (written > gap + SLUR_BEATS) & (written < SLUR * gap) & ~last
     played = np.where(slurred, np.maximum(played, written), played)
     touches = (written <= gap + SLUR_BEATS) & (played > gap) & (played < TOUCHES * gap)
-    played = np.where(touches, gap, played)
+    played = played if as_in_a_take else np.where(touches, gap, played)
     return np.minimum(played, most_growth(score, hand) * written)
 
 

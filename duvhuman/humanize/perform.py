@@ -275,5 +275,6 @@ def perform(
             kept = kept + little * np.where(apart, beyond, 0)
         velocity = np.clip(kept, 1.0, 127.0)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
-    duration = limit_durations(score, performed_beats(score, articulation, hand))
+    liked = model.config.spread_share == 0  # as everywhere in decoding
+    duration = limit_durations(score, performed_beats(score, articulation, hand, as_in_a_take=liked))
     return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)

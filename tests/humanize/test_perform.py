@@ -11,7 +11,7 @@ from builders import PIANO, part, random_score, riff, score, song
 
 import duvhuman
 from duvhuman.humanize import perform as module
-from duvhuman.humanize.decode import keyed_uniform, local_sd
+from duvhuman.humanize.decode import keyed_uniform, local_sd, performed_beats
 from duvhuman.humanize.perform import (
     LEVEL_NOTES,
     expected_level,
@@ -323,3 +323,17 @@ def test_velocities_and_lengths_are_drawn_apart(monkeypatch: pytest.MonkeyPatch)
     perform(_keys(), _line(200), np.full(200, 80.0), variation=1.0, seed=3)
     velocity, length = drawn
     assert abs(np.corrcoef(velocity, length)[0, 1]) < 0.3
+
+
+def test_with_a_take_lengths_are_as_it_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a personal adapter the spread has no share in the gain."""
+    asked: list[bool] = []
+
+    def spy(*given: Any, as_in_a_take: bool) -> np.ndarray:
+        asked.append(as_in_a_take)
+        return performed_beats(*given, as_in_a_take=as_in_a_take)
+
+    monkeypatch.setattr(module, "performed_beats", spy)
+    for share in (0.5, 0.0):
+        perform(_keys(spread_share=share), _line(40), np.full(40, 80.0))
+    assert asked == [False, True]

@@ -86,6 +86,13 @@ def test_a_note_written_up_to_the_next_onset_ends_there_or_rings_clearly_on() ->
     assert performed_beats(line, np.log2([1.05, 1.2, 0.9, 1.0])) == pytest.approx([1.0, 1.2, 0.9, 1.0])
 
 
+def test_what_a_take_tells_of_short_notes_and_of_overlaps_stands() -> None:
+    line = score([0, 1.0, 2.0, 3.0], [60, 62, 64, 65], length=1.0)
+    told = np.log2([1.05, 0.1, 1.05, 1.0])
+    assert performed_beats(line, told, as_in_a_take=True)[:3] == pytest.approx([1.05, 0.1, 1.05])
+    assert performed_beats(line, told)[:3] == pytest.approx([1.0, 0.24, 1.0])
+
+
 def test_a_note_that_ends_a_little_before_the_next_is_not_shortened_twice() -> None:
     """What was played once and is played again stays as it is."""
     line = score([0, 1.0, 2.0, 3.0], [60, 62, 64, 65], length=[0.8, 0.9, 1.0, 1.0])
