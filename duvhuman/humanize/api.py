@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -18,23 +17,23 @@ import numpy as np
 from duvhuman.errors import DataError, warn
 from duvhuman.humanize.balance import balanced, hands_of, written_balance
 from duvhuman.humanize.company import TAKE_SHARE, company, has_dynamics
-from duvhuman.humanize.decode import duration_bin, most_growth, velocity_bin
+from duvhuman.humanize.decode import most_growth
 from duvhuman.humanize.keyed import seed_of_player
 from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
 from duvhuman.humanize.networks import load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, Options, PlayOptions
-from duvhuman.humanize.perform import Played, is_flat, perform
-from duvhuman.humanize.report import LikeReport, PartReport, Prediction, Report
-from duvhuman.humanize.score import BoolArray, IntArray, score_of
+from duvhuman.humanize.perform import is_flat, perform
+from duvhuman.humanize.played_file import How, PlayedFile, PlayedPart
+from duvhuman.humanize.report import PartReport, Prediction, Report
+from duvhuman.humanize.score import BoolArray, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, lowest_pitch
 from duvhuman.midi.damage import damage
 from duvhuman.midi.edit import apply_performance
 from duvhuman.midi.interop import Source, open_midi
-from duvhuman.midi.notes import NoteTable, Part, read_parts
+from duvhuman.midi.notes import Part, read_parts
 from duvhuman.midi.smf import SmfFile, parse_smf
-from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS, ModelConfig
 from duvhuman.models.device import check_device
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_adapter, find_model
@@ -191,16 +190,15 @@ class Humanizer:
         """
         chosen = Options.of(options)
         source = open_midi(midi)
-        plan = self._play(source, chosen)
-        return source.restore(plan.result.to_bytes(), plan.report())
+        played = self._play(source, chosen)
+        return source.restore(played.result.to_bytes(), played.report())
 
     def predict(self, midi: object, **options: Unpack[PlayOptions]) -> Prediction:
         """What `humanize` would play; the same keyword arguments."""
         chosen = Options.of(options)
-        plan = self._play(open_midi(midi), chosen)
-        return _prediction(plan.parts, plan.report())
+        return self._play(open_midi(midi), chosen).prediction()
 
-    def _play(self, source: Source, options: Options) -> _Plan:
+    def _play(self, source: Source, options: Options) -> PlayedFile:
         seed, told = options.drawn_seed(), list(self._told)
 
         def tell(message: str) -> None:
@@ -237,21 +235,21 @@ class Humanizer:
         again = self._read_parts(result, options)
         written = [part.as_written(after.notes) for part, after in zip(parts, again, strict=True)]
         used = beats is not None and any(part.how is not None for part in parts)
-        return _Plan(seed, written, result, str(beats) if used else "", tuple(told))
+        return PlayedFile(seed, written, result, str(beats) if used else "", tuple(told))
 
     def _read_parts(self, smf: SmfFile, options: Options) -> list[Part]:
         return read_parts(smf, instrument=None if self.instrument == AUTO else self.instrument, chosen=options.tracks)
 
     def _play_part(
         self, choice: Choice, room: Room, beats: Beats | None, others: list[Part], options: Options, seed: int
-    ) -> _PlayedPart:
+    ) -> PlayedPart:
         notes = choice.part.notes
         if choice.instrument is None:
-            return _PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=choice.reason)
+            return PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=choice.reason)
         free = ~_protected(choice.part, choice.instrument, options.protect)
         if not free.any():
             reason = f"all notes outside the range of the {choice.instrument.name} or protected"
-            return _PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=reason)
+            return PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=reason)
         network = self._network(choice.instrument)
         seen = notes.select(free)
         score = score_of(seen, choice.instrument, beats)
@@ -279,8 +277,8 @@ class Humanizer:
         if options.tracks is not None:  # the other hand is heard, but not changed
             kept = ~np.isin(notes.track, list(options.tracks))
             velocity[kept], duration[kept] = notes.velocity[kept], notes.duration_ticks[kept]
-        how = _How(free, played, network.config, None if liked is None else liked.report, followed)
-        return _PlayedPart(choice, velocity, duration, how=how)
+        how = How(free, played, network.config, None if liked is None else liked.report, followed)
+        return PlayedPart(choice, velocity, duration, how=how)
 
     def _network(self, instrument: Instrument) -> PhraseTransformer:
         name = instrument.name
@@ -316,73 +314,6 @@ class Humanizer:
         return liked
 
 
-@dataclass(frozen=True)
-class _How:
-    """The notes played, marked in ``free`` (N,), what was played on them, the model's tables, the takes, and the parts
-    whose dynamics were followed.
-    """
-
-    free: BoolArray
-    played: Played
-    config: ModelConfig
-    like: LikeReport | None
-    followed: list[Part]
-
-
-@dataclass(frozen=True)
-class _PlayedPart:
-    """A part with its new velocities (N,) and lengths in ticks (N,), and either how it was played or why it was not."""
-
-    choice: Choice
-    velocity: IntArray
-    duration_ticks: IntArray
-    skipped: str = ""
-    how: _How | None = None
-
-    @property
-    def notes(self) -> NoteTable:
-        return self.choice.part.notes
-
-    def as_written(self, after: NoteTable) -> _PlayedPart:
-        """The part with the velocities and lengths that its notes have in the new file."""
-        hangs = self.notes.off_event < 0  # such a note lasts as long as its track, and has no length of its own
-        duration = np.where(hangs, self.notes.duration_ticks, after.duration_ticks)
-        return replace(self, velocity=after.velocity, duration_ticks=duration)
-
-    def report(self) -> PartReport:
-        part, notes = self.choice.part, self.notes
-        played = int(self.how.free.sum()) if self.how else 0
-        return PartReport(
-            name=part.name,
-            tracks=part.tracks,
-            channel=part.channel,
-            program=part.program,
-            instrument=self.choice.instrument.name if self.choice.instrument and not self.skipped else None,
-            notes=len(notes),
-            played=played,
-            protected=len(notes) - played if not self.skipped else 0,
-            velocities_changed=int((self.velocity != notes.velocity).sum()),
-            durations_changed=int((self.duration_ticks != notes.duration_ticks).sum()),
-            velocity_before=(int(notes.velocity.min()), int(notes.velocity.max())),
-            velocity_after=(int(self.velocity.min()), int(self.velocity.max())),
-            skipped=self.skipped,
-            like=self.how.like if self.how else None,
-            follows=tuple(sorted({track for other in self.how.followed for track in other.tracks})) if self.how else (),
-        )
-
-
-@dataclass(frozen=True)
-class _Plan:
-    seed: int
-    parts: list[_PlayedPart]
-    result: SmfFile
-    found_beat: str
-    told: tuple[str, ...]
-
-    def report(self) -> Report:
-        return Report(self.seed, tuple(part.report() for part in self.parts), self.found_beat, self.told)
-
-
 def _protected(part: Part, instrument: Instrument, protect: Collection[int] | None) -> BoolArray:
     """(N,) True for the notes to leave alone."""
     pitch = part.notes.pitch
@@ -391,42 +322,3 @@ def _protected(part: Part, instrument: Instrument, protect: Collection[int] | No
         return np.zeros(len(pitch), dtype=np.bool_)
     outside = (pitch < lowest_pitch(instrument, part.program, part.name)) | (pitch > instrument.high)
     return outside | np.isin(pitch, named)
-
-
-def _prediction(parts: list[_PlayedPart], report: Report) -> Prediction:
-    """The predictions of the played parts as one, in onset, then pitch order."""
-    tables = [_prediction_of(part, part.how, report) for part in parts if part.how is not None]
-    if not tables:
-        return Prediction.empty(report)
-    names = [field.name for field in fields(Prediction) if field.name not in ("seed", "report")]
-    whole = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
-    order = np.lexsort((whole["pitch"], whole["onset_ticks"]))
-    return Prediction(**{name: values[order] for name, values in whole.items()}, seed=report.seed, report=report)
-
-
-def _prediction_of(part: _PlayedPart, how: _How, report: Report) -> Prediction:
-    """What was played of one part; a note that was left alone is certain to be what it was."""
-    notes = part.notes
-    ratio = np.where(notes.duration_ticks > 0, part.duration_ticks / np.maximum(notes.duration_ticks, 1), 1.0)
-    v_bin, d_bin = velocity_bin(part.velocity), duration_bin(np.log2(ratio), how.config)
-    v_probabilities, d_probabilities = np.eye(VELOCITY_BINS)[v_bin], np.eye(DURATION_BINS)[d_bin]
-    v_probabilities[how.free] = how.played.said.moved_velocity_probabilities()
-    d_probabilities[how.free] = how.played.said.duration_probabilities
-    spread = np.zeros(len(notes))
-    spread[how.free] = how.played.spread
-    return Prediction(
-        velocity_bin=v_bin,
-        duration_bin=d_bin,
-        velocity_probabilities=v_probabilities,
-        duration_probabilities=d_probabilities,
-        velocity=part.velocity,
-        duration_beats=notes.duration_beats * ratio,
-        spread=spread,
-        onset_ticks=notes.onset_ticks,
-        duration_ticks=part.duration_ticks,
-        pitch=notes.pitch,
-        track=notes.track,
-        channel=notes.channel,
-        seed=report.seed,
-        report=report,
-    )
