@@ -120,7 +120,7 @@ def decode_velocity(
             level=level,
         )  # fmt: skip
         velocity = velocity if company is None else in_company(velocity, company)
-        if config.spread_share > 0:  # else a take tells how far this player goes
+        if not config.gain_is_all:  # else a take tells how far this player goes
             velocity = not_too_far(velocity, kept)
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:

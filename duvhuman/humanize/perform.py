@@ -275,6 +275,6 @@ def perform(
             kept = kept + little * np.where(apart, beyond, 0)
         velocity = np.clip(kept, 1.0, 127.0)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
-    liked = model.config.spread_share == 0  # as everywhere in decoding
-    duration = limit_durations(score, performed_beats(score, articulation, hand, as_in_a_take=liked))
+    beats = performed_beats(score, articulation, hand, as_in_a_take=model.config.gain_is_all)
+    duration = limit_durations(score, beats)
     return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)

@@ -125,6 +125,11 @@ class ModelConfig:
         edges = self.duration_edges
         return (2 * edges[0] - edges[1], *edges, 2 * edges[-1] - edges[-2])
 
+    @property
+    def gain_is_all(self) -> bool:
+        """Whether `velocity_gain` alone tells how far velocities go: a take does, and so does a model in training."""
+        return self.spread_share == 0
+
     def to_dict(self) -> dict[str, Any]:
         """A dictionary that ``json.dump`` takes."""
         return asdict(self)
