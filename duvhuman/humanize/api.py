@@ -72,7 +72,7 @@ def humanize(
         `duvhuman.MidiFile`.
     instrument : "guitar", "bass", "keys", "strings" or an alias; "auto" plays each part as its program says, or, if it
         has none, as its track's name says. With a named instrument the parts of that instrument and parts without a
-        program change are played; if there are none, every part off the drum channel is.
+        program change are played; if there are none, every part but drums is.
     intensity : 0 (the input, byte for byte) to 1 (as predicted).
     variation : 0 (the performance to be expected) to 1 (one drawn from the prediction). Of two parts alike each is
         drawn for itself.

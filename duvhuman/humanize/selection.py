@@ -70,7 +70,7 @@ def choose_parts(
     if any(choice.instrument for choice in choices) or all(part.is_drums for part in parts):
         return Selection(choices, _called_otherwise(choices, named))
     forced = tuple(Choice(p, None, "drums") if p.is_drums else Choice(p, named) for p in parts)
-    notice = f"no part is marked as {named.name}, so every part off the drum channel is played as it"
+    notice = f"no part is marked as {named.name}, so every part but drums is played as it"
     return Selection(forced, notice, unmarked=True)
 
 

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from duvhuman.instruments import DRUM_CHANNEL, INSTRUMENTS, instrument_of_program
+from duvhuman.instruments import INSTRUMENTS, instrument_of_program
+from duvhuman.midi.drums import drums_at
 from duvhuman.midi.hands import players
 from duvhuman.midi.programs import programs_at
 from duvhuman.midi.smf import (
@@ -108,7 +109,7 @@ class Part:
     tracks : indices of its tracks, ascending.
     channel : 0..15; of several, the lowest.
     program : the program of most of its notes, -1 if none was set.
-    is_drums : whether it is on the drum channel.
+    is_drums : whether it is played on drums (`duvhuman.midi.drums`).
     notes : its notes; at least one.
     """
 
@@ -288,7 +289,7 @@ def _family_table() -> IntArray:
 
 
 _FAMILY = _family_table()
-_NO_FAMILY = 0
+_DRUMS = -1
 
 
 def _read_scope(
@@ -313,8 +314,8 @@ def _read_scope(
     track = np.array(scope, dtype=np.int64)[place]
     program = programs_at(tracks, place, channel, onset)
 
-    is_drums = channel == DRUM_CHANNEL
-    family = np.where(is_drums, _NO_FAMILY, _FAMILY[program + 1])
+    is_drums = drums_at(tracks, place, channel, onset)
+    family = np.where(is_drums, _DRUMS, _FAMILY[program + 1])
 
     order = np.lexsort((on_event, pitch, onset, family, channel, track))
     timeline = read_timeline(smf, tracks)
@@ -331,10 +332,11 @@ def _read_scope(
     voice = np.stack([track, channel, family])[:, order]
     borders = np.flatnonzero((voice[:, 1:] != voice[:, :-1]).any(axis=0)) + 1
     rows = np.split(np.arange(len(table)), borders)
-    voices = [_part(smf, table.select(mine)) for mine in rows]
+    voices = [_part(smf, table.select(mine), is_drums=bool(is_drums[order[mine[0]]])) for mine in rows]
     return [
         voices[members[0]] if len(members) == 1
-        else _part(smf, _in_order(table.select(np.concatenate([rows[member] for member in members]))))
+        else _part(smf, _in_order(table.select(np.concatenate([rows[member] for member in members]))),
+                   is_drums=all(voices[member].is_drums for member in members))
         for members in players(voices, instrument, chosen)
     ]  # fmt: skip
 
@@ -344,12 +346,12 @@ def _in_order(notes: NoteTable) -> NoteTable:
     return notes.select(np.lexsort((notes.on_event, notes.track, notes.pitch, notes.onset_ticks)))
 
 
-def _part(smf: SmfFile, notes: NoteTable) -> Part:
+def _part(smf: SmfFile, notes: NoteTable, *, is_drums: bool) -> Part:
     tracks = tuple(np.unique(notes.track).tolist())
     titles = dict.fromkeys(title for index in tracks if (title := _title(smf.tracks[index])))
     channel = int(notes.channel.min())
     program = int(np.bincount(notes.program + 1).argmax()) - 1
-    return Part(" / ".join(titles), tracks, channel, program, channel == DRUM_CHANNEL, notes)
+    return Part(" / ".join(titles), tracks, channel, program, is_drums, notes)
 
 
 def _title(track: Track) -> str:

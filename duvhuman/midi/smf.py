@@ -162,10 +162,18 @@ class Track:
         """The tick and the content of every meta event of this kind (0..127), in file order."""
         is_meta = np.flatnonzero(self.statuses == META)
         for index in is_meta[self.bytes_array[self.offsets[is_meta] + 1] == kind].tolist():
-            start = int(self.offsets[index]) + 2
-            while self.body[start] > 0x7F:
-                start += 1
-            yield int(self.ticks[index]), self.body[start + 1 : int(self.ends[index])]
+            yield int(self.ticks[index]), self._content(index, int(self.offsets[index]) + 2)
+
+    def sysexes(self) -> Iterator[tuple[int, bytes]]:
+        """The tick and the content, without its first byte (F0), of every system exclusive message, in file order."""
+        for index in np.flatnonzero(self.statuses == SYSEX).tolist():
+            yield int(self.ticks[index]), self._content(index, int(self.offsets[index]) + 1)
+
+    def _content(self, index: int, start: int) -> bytes:
+        """What stands behind the length that begins at this offset."""
+        while self.body[start] > 0x7F:
+            start += 1
+        return self.body[start + 1 : int(self.ends[index])]
 
     @property
     def ended(self) -> bool:

@@ -74,7 +74,7 @@ def test_without_a_program_or_with_anothers_a_part_is_taken_for_the_instruments_
 
 def test_where_no_part_is_marked_all_are_played_and_the_user_is_told() -> None:
     data = song(part(riff(20), number=FLUTE))
-    with pytest.warns(DuvhumanWarning, match="no part is marked as guitar, so every part off the drum channel"):
+    with pytest.warns(DuvhumanWarning, match="no part is marked as guitar, so every part but drums"):
         after = played(data)
     assert changed(data, after) == [True]
 
