@@ -8,7 +8,7 @@ Conventions
 -----------
 Of a part at most the middle `--max-notes` notes are used. Parts are drawn by the names of their files, as many of one
 pack as of another while they last. Times are those of one fit, without the import of PEFT and the network's reading.
-Takes may be as short as 32 notes, or of two velocities, which `humanize` refuses. SD ratio: the velocities' spread over
+Takes that `humanize` refuses, as too short or nearly flat, are passed over. SD ratio: the velocities' spread over
 the player's; articulation MAE: of ln(performed / written duration), on the same notes. With `--hear` only parts are
 judged that others are played with, with dynamics, in the MIDI files that `prepare` read (in these folders), and "in
 company" the adapter also hears these in the second half, as `company.py` has it.
@@ -31,7 +31,7 @@ import torch
 from common import SHIPPED, add_data_options, folders_of, print_heading
 from plain_errors import run
 
-from duvhuman.humanize.company import TAKE_SHARE, company
+from duvhuman.humanize.company import LEAST_SD, TAKE_SHARE, company, varies
 from duvhuman.humanize.perform import perform
 from duvhuman.humanize.score import BoolArray, FloatArray, gap_to_next_onset
 from duvhuman.instruments import INSTRUMENTS
@@ -47,9 +47,9 @@ from duvhuman.train.pairs.bars import bar_contents, bars_of
 from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 from duvhuman.train.pairs.performance import Performance
 from duvhuman.train.personal.fit import fit_personal
-from duvhuman.train.personal.takes import Passage
+from duvhuman.train.personal.takes import FEWEST_NOTES, Passage
 
-FEWEST_TAKE_NOTES, FEWEST_JUDGED_NOTES = 32, 16
+FEWEST_JUDGED_NOTES = 16
 HEADINGS = (
     "instrument", "parts", "r before", "r after", "gain (95 %)", "SD ratio before", "after", "articulation MAE before",
     "after", "take, notes", "seconds (median)", "longest",
@@ -107,8 +107,8 @@ def cases(
 
 
 def halved(data: PhraseData, part: PartRow, max_notes: int, folders: Sequence[Path]) -> Case | None:
-    """The part cut in two where a bar begins; None if a half has too little to fit to or to judge by, or if there are
-    folders and in them nobody to hear.
+    """The part cut in two where a bar begins; None if `humanize` would refuse the take, if there is too little to judge
+    by, or if there are folders and in them nobody to hear.
     """
     start = part.start + max(part.stop - part.start - max_notes, 0) // 2
     whole = data.performance(np.array([[start, min(part.stop, start + max_notes), 0]]), [part])
@@ -117,10 +117,10 @@ def halved(data: PhraseData, part: PartRow, max_notes: int, folders: Sequence[Pa
     content = bar_contents([whole.score])
     take, rest = whole.select(first), whole.select(~first)
     fresh = ~np.isin(content[~first], content[first])
-    if len(take) < FEWEST_TAKE_NOTES or fresh.sum() < FEWEST_JUDGED_NOTES:
+    if len(take) < FEWEST_NOTES or not varies(take.velocity):
+        return None  # `humanize` would not learn from it
+    if fresh.sum() < FEWEST_JUDGED_NOTES or rest.velocity[fresh].std() < LEAST_SD:
         return None
-    if min(take.velocity.std(), rest.velocity[fresh].std()) < 3:
-        return None  # played flat there: nothing to learn, or nothing to judge by
     level, spread = take.velocity.mean(), take.velocity.std()
     take = replace(take, level=np.full(len(take), level), range=np.full(len(take), spread))
     case = Case(take, pair_as_written(rest, gap_to_next_onset(rest.score)), fresh)

@@ -50,7 +50,7 @@ def has_dynamics(part: Part) -> bool:
     return len(part.notes.velocity) >= LEAST_NOTES and varies(part.notes.velocity)
 
 
-def varies(velocity: IntArray) -> bool:
+def varies(velocity: IntArray | FloatArray) -> bool:
     """Whether somebody played these velocities, so that there is something to follow, or to learn."""
     return bool(velocity.std() >= LEAST_SD and len(np.unique(velocity)) >= LEAST_DISTINCT)
 

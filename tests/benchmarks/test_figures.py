@@ -57,10 +57,10 @@ def test_flat_parts_are_written_at_the_level_of_the_column(functions: Functions)
     assert functions("flat_levels")["written_at"](48)(line).tolist() == [48, 48, 48]
 
 
-def two_halves(*, then: Sequence[int]) -> dict[str, np.ndarray]:
-    """Twenty bars of eighth notes: ten of which each has a pitch of its own, then bars of these pitches."""
-    bars = np.repeat([*range(50, 60), *then], 8)
-    return columns(240 * np.arange(160), pitch=bars, velocity=40 + 5 * (np.arange(160) % 8))
+def two_halves(*, then: Sequence[int], velocities: int = 8) -> dict[str, np.ndarray]:
+    """Bars of eighth notes: one half in which each has a pitch of its own, from 50 up, then bars of these pitches."""
+    bars = np.repeat([*range(50, 50 + len(then)), *then], 8)
+    return columns(240 * np.arange(len(bars)), pitch=bars, velocity=40 + 5 * (np.arange(len(bars)) % velocities))
 
 
 def test_only_bars_that_are_not_in_the_take_are_judged(functions: Functions, tmp_path: Path) -> None:
@@ -79,6 +79,16 @@ def test_the_gain_of_a_take_is_what_comes_after_it_over_what_came_before(functio
 def test_a_part_whose_second_half_repeats_the_first_is_not_judged(functions: Functions, tmp_path: Path) -> None:
     data = write_data(tmp_path, [({}, two_halves(then=range(50, 60)))])
     assert functions("like_a_take")["halved"](data, data.parts[0], 1000, []) is None
+
+
+@pytest.mark.parametrize(
+    ("bars", "velocities", "accepted"), [(8, 8, True), (7, 8, False), (8, 5, True), (8, 4, False), (8, 1, False)]
+)
+def test_only_takes_that_users_may_give_are_judged(
+    functions: Functions, tmp_path: Path, bars: int, velocities: int, *, accepted: bool
+) -> None:
+    data = write_data(tmp_path, [({}, two_halves(then=range(70, 70 + bars), velocities=velocities))])
+    assert (functions("like_a_take")["halved"](data, data.parts[0], 1000, []) is not None) is accepted
 
 
 def test_the_weights_of_likeness_are_learnt_from_training_parts_and_judged_by_others(
