@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import pytest
 from builders import BASS, FLUTE, GUITAR, PIANO, STRINGS, Note, flat_song, part, riff, song
-from midi_bytes import header, program, tempo, track
+from midi_bytes import header, program, rhythm_part, tempo, track
 from playing import BUSY, played, table, tables
 
 from duvhuman.errors import DuvhumanWarning, OptionError
@@ -43,6 +43,14 @@ def test_auto_plays_what_it_knows_by_program_and_by_name() -> None:
     assert changed(band(), result.to_bytes()) == [True] * 4 + [False, True, False]
     names = [report.instrument for report in result.report.parts]
     assert names == ["guitar", "bass", "keys", "strings", None, "guitar", None]
+
+
+def test_drums_of_a_second_kit_are_left_alone() -> None:
+    data = song(track(rhythm_part(11, 1)), *(part(riff(20), number=PIANO, channel=channel) for channel in (10, 11)))
+    for name in ("auto", "keys"):
+        result = humanize(data, name)
+        assert [report.skipped for report in result.report.parts] == ["", "drums"]
+        assert changed(data, result.to_bytes()) == [True, False]
 
 
 @pytest.mark.filterwarnings("ignore:.*called another instrument")

@@ -34,6 +34,18 @@ def program(delta: int, value: int, channel: int = 0) -> bytes:
     return number(delta) + bytes([0xC0 | channel, value])
 
 
+def sysex(message: str) -> bytes:
+    """A system exclusive message, in hexadecimal without the F0."""
+    data = bytes.fromhex(message)
+    return number(0) + b"\xf0" + number(len(data)) + data
+
+
+def rhythm_part(part: int, mode: int) -> bytes:
+    """GS: what a part, from 0, is used for: 0 melodies, 1 and 2 drums."""
+    total = 0x40 + 0x10 + part + 0x15 + mode
+    return sysex(f"41 10 42 12 40 1{part:X} 15 {mode:02X} {-total & 0x7F:02X} F7")
+
+
 def meta(delta: int, kind: int, data: bytes) -> bytes:
     return number(delta) + bytes([0xFF, kind]) + number(len(data)) + data
 

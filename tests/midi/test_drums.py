@@ -15,21 +15,9 @@ GS_ON = "41 10 42 12 40 00 7F 00 41 F7"
 BANK_MSB, BANK_LSB = 0, 32
 
 
-def sysex(message: str, delta: int = 0) -> bytes:
-    """A system exclusive message, in hexadecimal without the F0."""
-    data = bytes.fromhex(message)
-    return mb.number(delta) + b"\xf0" + mb.number(len(data)) + data
-
-
-def rhythm_part(part: int, mode: int, delta: int = 0) -> bytes:
-    """GS: what a part, from 0, is used for."""
-    total = 0x40 + 0x10 + part + 0x15 + mode
-    return sysex(f"41 10 42 12 40 1{part:X} 15 {mode:02X} {-total & 0x7F:02X} F7", delta)
-
-
 def part_mode(part: int, mode: int) -> bytes:
     """XG: what a part, from 0, is used for."""
-    return sysex(f"43 10 4C 08 {part:02X} 07 {mode:02X} F7")
+    return mb.sysex(f"43 10 4C 08 {part:02X} 07 {mode:02X} F7")
 
 
 def bank(value: int, channel: int, *, controller: int = BANK_MSB) -> bytes:
@@ -49,13 +37,13 @@ def drums(*tracks: bytes) -> list[tuple[int, bool, int]]:
 def test_channel_10_is_drums_and_no_other_is_unless_a_file_says_so() -> None:
     every = [mb.track(notes(channel)) for channel in range(16)]
     assert drums(*every) == [(channel, channel == 9, 2) for channel in range(16)]
-    of_melodies = mb.track(sysex(GS_ON), sysex(GM_ON), rhythm_part(1, 0), part_mode(1, 0))
+    of_melodies = mb.track(mb.sysex(GS_ON), mb.sysex(GM_ON), mb.rhythm_part(1, 0), part_mode(1, 0))
     assert drums(of_melodies, *every) == [(channel, channel == 9, 2) for channel in range(16)]
 
 
 @pytest.mark.parametrize(("part", "channel"), [(1, 0), (9, 8), (10, 10), (15, 15), (0, 9)])
 def test_gs_counts_its_parts_from_channel_10(part: int, channel: int) -> None:
-    played = drums(mb.track(rhythm_part(part, 2)), *(mb.track(notes(number)) for number in range(16)))
+    played = drums(mb.track(mb.rhythm_part(part, 2)), *(mb.track(notes(number)) for number in range(16)))
     assert [number for number, is_drums, _ in played if is_drums] == sorted({channel, 9})
 
 
@@ -73,7 +61,7 @@ def test_xg_says_it_by_the_mode_of_a_part(mode: int, is_drums: bool) -> None:
     ],
 )  # fmt: skip
 def test_banks_hold_drums_in_the_standards_that_say_so(switch: str, number: int, is_drums: bool) -> None:
-    conductor = mb.track(sysex(switch))
+    conductor = mb.track(mb.sysex(switch))
     assert drums(conductor, mb.track(bank(number, 3), mb.program(0, 0, 3), notes(3))) == [(3, is_drums, 2)]
     of_lesser_controllers = mb.track(bank(number, 3, controller=BANK_LSB), mb.program(0, 0, 3), notes(3))
     assert drums(conductor, of_lesser_controllers) == [(3, False, 2)]
@@ -84,20 +72,20 @@ def test_banks_hold_no_drums_where_a_file_names_no_standard() -> None:
 
 
 def test_a_channel_that_changes_is_two_parts() -> None:
-    assert drums(mb.track(notes(4), rhythm_part(5, 1), notes(4), rhythm_part(5, 0), notes(4))) == [
+    assert drums(mb.track(notes(4), mb.rhythm_part(5, 1), notes(4), mb.rhythm_part(5, 0), notes(4))) == [
         (4, True, 2), (4, False, 4),
     ]  # fmt: skip
 
 
 def test_a_track_says_it_of_its_own_notes_alone_if_others_play_on_the_channel() -> None:
-    own = mb.track(rhythm_part(1, 1), notes(0))
+    own = mb.track(mb.rhythm_part(1, 1), notes(0))
     assert drums(own, mb.track(mb.program(0, 25), notes(0))) == [(0, True, 2), (0, True, 2)]
-    assert drums(own, mb.track(rhythm_part(1, 0), notes(0))) == [(0, True, 2), (0, False, 2)]
-    assert drums(mb.track(rhythm_part(1, 1)), mb.track(notes(0)), mb.track(notes(0))) == [(0, True, 2)] * 2
+    assert drums(own, mb.track(mb.rhythm_part(1, 0), notes(0))) == [(0, True, 2), (0, False, 2)]
+    assert drums(mb.track(mb.rhythm_part(1, 1)), mb.track(notes(0)), mb.track(notes(0))) == [(0, True, 2)] * 2
 
 
 @pytest.mark.parametrize(
     "message", ["41 10 42 12 40 11 15", "41 10 42 12 40 11 15 01", "43 10 4C 08 1F 07 01 F7", "F7", ""]
 )
 def test_messages_that_are_cut_short_say_nothing(message: str) -> None:
-    assert drums(mb.track(sysex(message), notes(0))) == [(0, False, 2)]
+    assert drums(mb.track(mb.sysex(message), notes(0))) == [(0, False, 2)]
