@@ -5,7 +5,7 @@ Conventions
 A message makes a channel a drum kit from its tick on, or takes that back; which tracks it is said to is as for programs
 (`duvhuman.midi.programs`). In the words of the standards, bytes in hexadecimal, `mm` 0 for melodies:
 
-- Roland's GS: "use for rhythm part", 41 dev 42 12 40 1p 15 mm sum F7; p is 0 for channel 10, 1 to 9 for 1 to 9.
+- Roland's GS: "use for rhythm part", 41 dev 42 12 40 1p 15 mm sum F7; p is 0 for channel 10, 1 to F for the others.
 - Yamaha's XG: "part mode", 43 1n 4C 08 pp 07 mm F7; and the banks 126 and 127 of sound effects and drums.
 - General MIDI 2: the bank 120 of drums.
 

@@ -120,6 +120,8 @@ def _one_instrument(voices: Sequence[Part]) -> bool:
     channels, sounds = ({getattr(voice, name) for voice in voices} for name in ("channel", "program"))
     if len(channels) < FEWEST_CHANNELS or len(sounds) > 1:
         return False
+    if all(voice.is_drums for voice in voices):
+        return False
     if not any(voice.is_drums for voice in voices):
         return True
     one_by_one = all(len(set(voice.notes.onset_ticks.tolist())) == len(voice.notes) for voice in voices)

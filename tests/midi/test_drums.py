@@ -89,3 +89,8 @@ def test_a_track_says_it_of_its_own_notes_alone_if_others_play_on_the_channel() 
 )
 def test_messages_that_are_cut_short_say_nothing(message: str) -> None:
     assert drums(mb.track(mb.sysex(message), notes(0))) == [(0, False, 2)]
+
+
+def test_a_track_of_many_drum_kits_holds_no_instrument_of_many_channels() -> None:
+    kits = [mb.rhythm_part(part, 1) for part in range(1, 8)]
+    assert drums(mb.track(*kits, *(notes(channel) for channel in range(7)))) == [(c, True, 2) for c in range(7)]
