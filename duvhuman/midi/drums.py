@@ -10,7 +10,8 @@ A message makes a channel a drum kit from its tick on, or takes that back; which
 - General MIDI 2: the bank 120 of drums.
 
 Banks are those of controller 0, and count where a file switches the synthesizer to XG (43 1n 4C 00 00 7E 00 F7) or to
-General MIDI 2 (7E dev 09 03 F7): elsewhere the same numbers are melodies. No message makes channel 10 melodic here.
+General MIDI 2 (7E dev 09 03 F7) and says nothing in GS (41 dev 42 12): elsewhere, in GS above all, the same numbers are
+melodies. No message makes channel 10 melodic here.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ DRUM_BANKS = {
     re.compile(rb"\x7e.\x09\x03\xf7", re.DOTALL): (120,),
 }
 """The message that switches a synthesizer to XG, to General MIDI 2, and the banks that hold drums there."""
+GS = re.compile(rb"\x41.\x42\x12", re.DOTALL)
 GS_RHYTHM = re.compile(rb"\x41.\x42\x12\x40([\x10-\x1f])\x15([\x00-\x02]).\xf7", re.DOTALL)
 XG_PART_MODE = re.compile(rb"\x43[\x10-\x1f]\x4c\x08([\x00-\x0f])\x07(.)\xf7", re.DOTALL)
 GS_CHANNELS = (DRUM_CHANNEL, *range(DRUM_CHANNEL), *range(DRUM_CHANNEL + 1, 16))
@@ -54,7 +56,7 @@ def drums_at(tracks: Sequence[Track], owner: IntArray, channel: IntArray, ticks:
     drums |= in_force(kits, tracks, owner, channel, ticks) > 0
     banks = [bank for switch, known in DRUM_BANKS.items() if any(switch.fullmatch(data) for *_, data in messages)
              for bank in known]  # fmt: skip
-    if banks:
+    if banks and not any(GS.match(data) for *_, data in messages):
         drums |= np.isin(in_force(changes_of(tracks, CONTROL_CHANGE, BANK), tracks, owner, channel, ticks), banks)
     return drums
 

@@ -67,7 +67,9 @@ def test_banks_hold_drums_in_the_standards_that_say_so(switch: str, number: int,
     assert drums(conductor, of_lesser_controllers) == [(3, False, 2)]
 
 
-def test_banks_hold_no_drums_where_a_file_names_no_standard() -> None:
+def test_banks_hold_no_drums_where_a_file_says_something_in_gs_or_names_no_standard() -> None:
+    both = mb.track(mb.sysex(XG_ON), mb.sysex(GS_ON))
+    assert drums(both, mb.track(bank(127, 3), mb.program(0, 0, 3), notes(3))) == [(3, False, 2)]
     assert drums(mb.track(bank(127, 3), mb.program(0, 0, 3), notes(3))) == [(3, False, 2)]
 
 
