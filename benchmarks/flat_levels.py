@@ -30,7 +30,7 @@ from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, sc
 from duvhuman.train.evaluation.report import sample_parts
 from duvhuman.train.pairs.deadpan import Pair
 
-LEVELS = (48, 64, 80, 96, 112)
+LEVELS = (48, 64, 80, 96, 112, 127)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
