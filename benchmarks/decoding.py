@@ -64,12 +64,12 @@ class Said:
 
     def scores(self, velocities: Sequence[FloatArray], articulations: Sequence[FloatArray]) -> dict[str, float]:
         """The mean metrics of these performances."""
-        played = [Prediction(*both) for both in zip(velocities, articulations, strict=True)]
+        played = [Prediction(v.clip(1, 127), a) for v, a in zip(velocities, articulations, strict=True)]
         return mean_over_parts([metrics_of(*both) for both in zip(self.pairs, played, strict=True)])
 
     def auc(self, velocities: Sequence[FloatArray], articulations: Sequence[FloatArray]) -> float:
         """How well these performances are told from the players'."""
-        played = [Prediction(np.round(v), a) for v, a in zip(velocities, articulations, strict=True)]
+        played = [Prediction(v.clip(1, 127).round(), a) for v, a in zip(velocities, articulations, strict=True)]
         return two_sample_auc(self.pairs, played, self.songs)
 
 

@@ -129,7 +129,7 @@ def written(_network: PhraseTransformer, _pair: Pair, marks: FloatArray) -> Floa
 def by_contour(network: PhraseTransformer, pair: Pair, marks: FloatArray) -> FloatArray:
     """What is played if the marks are told as a contour."""
     said = listen(network, pair.score, marks, keep=True)
-    return decode_velocity(said, network.config, contour_given=True)[0]
+    return np.clip(decode_velocity(said, network.config, contour_given=True)[0], 1, 127)
 
 
 def played(network: PhraseTransformer, pair: Pair, marks: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from duvhuman.errors import DataError, warn
-from duvhuman.humanize.balance import balanced, hands_of, written_balance
+from duvhuman.humanize.balance import hands_of, written_balance
 from duvhuman.humanize.company import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.decode import most_growth
 from duvhuman.humanize.keyed import seed_of_player
@@ -23,10 +23,10 @@ from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
 from duvhuman.humanize.networks import load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, Options, PlayOptions
-from duvhuman.humanize.perform import is_flat, perform
+from duvhuman.humanize.perform import perform
 from duvhuman.humanize.played_file import How, PlayedFile, PlayedPart
 from duvhuman.humanize.report import PartReport, Prediction, Report
-from duvhuman.humanize.score import BoolArray, score_of
+from duvhuman.humanize.score import BoolArray, is_flat, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, lowest_pitch
 from duvhuman.midi.damage import damage
@@ -261,12 +261,12 @@ class Humanizer:
         louder = company(followed, seen.onset_seconds, seen.pitch, choice.instrument.name)
         louder *= 1.0 if liked is None else TAKE_SHARE
         played = perform(
-            network, score, written - lift, keep_dynamics=keep, hand=hand, company=louder if followed else None,
-            variation=float(options.variation), seed=seed,
+            network, score, written - lift, keep_dynamics=keep, hand=hand, lift=lift,
+            company=louder if followed else None, variation=float(options.variation), seed=seed,
         )  # fmt: skip
         velocity, duration = notes.velocity.copy(), notes.duration_ticks.copy()
         if options.velocity:
-            wanted = np.round(written + float(options.intensity) * (balanced(played.velocity, hand, lift) - written))
+            wanted = np.round(written + float(options.intensity) * (played.velocity - written))
             velocity[free] = np.clip(wanted, np.minimum(written, SOFTEST), 127).astype(np.int64)
         if options.duration and options.intensity > 0:
             growth = (played.duration_beats / score.nominal_beats) ** float(options.intensity)

@@ -1,7 +1,8 @@
-"""How loud the hands of one player are beside each other.
+"""How loud the hands of one player are, beside each other and on the whole.
 
 What the network makes of it stands, unless the user has decided: hands that are each written flat, but not at one
-level, keep the levels that they are written at.
+level, keep the levels that they are written at. All are softer than they are written where there is no room for their
+dynamics below 127.
 
 Conventions
 -----------
@@ -12,9 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from duvhuman.humanize.perform import FLAT_SD, is_flat
-from duvhuman.humanize.score import FloatArray, IntArray
+from duvhuman.humanize.score import FLAT_SD, FloatArray, IntArray, is_flat
 from duvhuman.midi.notes import NoteTable
+
+LOUDEST_SHARE = 0.3
+"""No more of the notes than this lie beyond 127, nor of those of a hand: what is written louder is played softer."""
+HAND_SHARE = 0.25
+"""What has fewer of a part's notes is no hand for that: a string of a guitar with a channel for each, a few notes."""
 
 
 def hands_of(notes: NoteTable) -> IntArray:
@@ -30,9 +35,20 @@ def written_balance(velocity: FloatArray, hand: IntArray) -> FloatArray:
     return lift if decided else np.zeros(len(velocity))
 
 
-def balanced(velocity: FloatArray, hand: IntArray, lift: FloatArray) -> FloatArray:
+def balanced(velocity: FloatArray, hand: IntArray | None, lift: FloatArray | None) -> FloatArray:
     """Played velocities moved so that the mean of each hand lies `lift` above that of all; as they are if it is 0."""
-    return velocity - _means(velocity, hand) + velocity.mean() + lift if lift.any() else velocity
+    if hand is None or lift is None or not lift.any():
+        return velocity
+    moved: FloatArray = velocity - _means(velocity, hand) + velocity.mean() + lift
+    return moved
+
+
+def with_room(velocity: FloatArray, hand: IntArray | None = None) -> FloatArray:
+    """Played velocities within 1 to 127, all as much softer, by a whole number, as `LOUDEST_SHARE` wants."""
+    hands = [velocity] + ([] if hand is None else [velocity[hand == one] for one in np.unique(hand)])
+    loud = [float(np.quantile(one, 1 - LOUDEST_SHARE)) for one in hands if len(one) >= HAND_SHARE * len(velocity)]
+    played: FloatArray = np.clip(velocity - np.ceil(max(*loud, 127.0) - 127.0), 1.0, 127.0)
+    return played
 
 
 def _means(values: FloatArray, hand: IntArray) -> FloatArray:

@@ -63,8 +63,6 @@ MOST_DRIFT = 2.0
 each time."""
 TAILS = 0.025
 """Of what is predicted so much at either end is never drawn: it comes back in every bar that is played alike."""
-LOUDEST_SHARE = 0.3
-"""No more of the notes than this lie at 127 and beyond: what is written louder is played softer."""
 CHORD_SHARE = 0.8
 """How much of the variance of the random draw is shared by the notes of a chord."""
 
@@ -104,13 +102,12 @@ def decode_velocity(
     company : (N,) by how many SDs notes are louder in company (`duvhuman.humanize.company`); None: played alone.
     contour_given : whether the network was given the contour hint; then the company is not heeded.
     level : where the mean of all lies that is expected, give or take half a velocity, or a draw's `MOST_DRIFT`: it is
-        moved there by a whole number, so that an edit elsewhere hardly ever moves a note, but in short loops. If more
-        than `LOUDEST_SHARE` of a flat part would lie beyond 127 there, it is as much softer. None: wherever the network
-        says. What lies beyond 1 and 127 is clipped.
+        moved there by a whole number, so that an edit elsewhere hardly ever moves a note, but in short loops. None:
+        wherever the network says.
 
     Returns
     -------
-    velocity : (N,) 1..127, not rounded.
+    velocity : (N,) MIDI, neither rounded nor clipped.
     spread : (N,) SD of the predicted bins, in MIDI velocities.
     """
     mean, spread = said.expected_velocity, said.spread
@@ -129,14 +126,12 @@ def decode_velocity(
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), no_tails(uniform))
         drawn = drawn + said.louder_by
+        drawn = drawn if company is None or contour_given else in_company(drawn, company)
         varied = (1 - variation) * velocity + variation * drawn
         away = varied.mean() - velocity.mean()
         louder -= 0.0 if level is None else np.sign(away) * np.round(max(abs(away) - MOST_DRIFT, 0.0))
         velocity = varied
-    velocity = velocity + louder
-    if level is not None and not contour_given:
-        velocity = velocity - np.ceil(max(np.quantile(velocity, 1 - LOUDEST_SHARE) - 127.0, 0.0))
-    return np.clip(velocity, 1.0, 127.0), spread
+    return velocity + louder, spread
 
 
 def decode_articulation(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from duvhuman.humanize.balance import balanced, with_room
 from duvhuman.humanize.decode import (
     DETAIL_NOTES,
     decode_articulation,
@@ -27,6 +28,7 @@ from duvhuman.humanize.decode import (
 )
 from duvhuman.humanize.loop import looped
 from duvhuman.humanize.score import (
+    FLAT_SD,
     BoolArray,
     FloatArray,
     Hints,
@@ -34,6 +36,7 @@ from duvhuman.humanize.score import (
     Score,
     chord_starts,
     contour,
+    is_flat,
     longest_written,
     neighbours,
 )
@@ -41,8 +44,8 @@ from duvhuman.humanize.windows import Distribution, predict_distribution
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
-FLAT_SD, FAINT_SD = 1.5, 4.0
-"""Written velocities with an SD below the first are flat; below the second they hardly vary."""
+FAINT_SD = 4.0
+"""Written velocities with an SD below it hardly vary."""
 AS_LOUD = 2.0
 """Two chords are as loud as each other if their velocities differ by no more than this."""
 FEWEST_ACCENTS = 0.2
@@ -80,11 +83,6 @@ class Played:
     duration_beats: FloatArray
     spread: FloatArray
     said: Distribution
-
-
-def is_flat(velocity: FloatArray) -> bool:
-    """Whether written velocities tell nothing of dynamics: SD under 1.5. Two velocities are enough to tell accents."""
-    return bool(np.std(velocity) < FLAT_SD)
 
 
 def tells_dynamics(velocity: FloatArray) -> bool:
@@ -229,6 +227,7 @@ def perform(
     keep_dynamics: bool = True,
     by_contour: bool = False,
     hand: IntArray | None = None,
+    lift: FloatArray | None = None,
     company: FloatArray | None = None,
     variation: float = 0.0,
     seed: int = 0,
@@ -246,6 +245,8 @@ def perform(
     by_contour : play by the contour of the written velocities, which is coarse, in place of themselves: where they are
         the player's, what is judged must not be what was given.
     hand : (N,) which hand plays a note, if that is known.
+    lift : (N,) how far above the mean of all notes the user wants those of its hand to lie
+        (`duvhuman.humanize.balance`), which `written_velocity` is without. None: as the network has it.
     company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.company`); heeded if
         what is written is flat or not kept. None: the part is played alone.
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
@@ -273,7 +274,8 @@ def perform(
             plain = usual + (least + (1 - least) * little) * (velocity - velocity[~apart].mean())
             beyond = np.where(written_velocity > usual, np.maximum(plain - kept, 0), np.minimum(plain - kept, 0))
             kept = kept + little * np.where(apart, beyond, 0)
-        velocity = np.clip(kept, 1.0, 127.0)
+        velocity = kept
+    velocity = with_room(balanced(velocity, hand, lift), hand)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
     beats = performed_beats(score, articulation, hand, as_in_a_take=model.config.gain_is_all)
     duration = limit_durations(score, beats)

@@ -34,6 +34,8 @@ ACCENT_STEP = 8.0
 SHORTEST_BEATS = 1 / 8
 """Onsets nearer than this count as one (strums, rolled chords)."""
 GRIDLESS_BAR_BEATS = 4.0
+FLAT_SD = 1.5
+"""Written velocities with an SD below it are flat."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,11 @@ class Hints:
         """No hint for any of n notes."""
         nothing = np.full(n, np.nan)
         return cls(nothing, nothing, nothing, nothing)
+
+
+def is_flat(velocity: FloatArray) -> bool:
+    """Whether written velocities tell nothing of dynamics: SD under 1.5. Two velocities are enough to tell accents."""
+    return bool(np.std(velocity) < FLAT_SD)
 
 
 def contour(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from builders import PIANO, part, riff, song
 
 import duvhuman
-from duvhuman.humanize.balance import balanced, hands_of, written_balance
+from duvhuman.humanize.balance import LOUDEST_SHARE, balanced, hands_of, with_room, written_balance
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 
@@ -42,6 +43,29 @@ def test_balanced_keeps_what_is_played_within_a_hand() -> None:
     assert balanced(played, HAND, np.zeros(5)) is played
 
 
+SPREAD = np.random.default_rng(0).normal(0, 10, 1000)
+
+
+@pytest.mark.parametrize("level", [20.0, 80.0, 118.0, 121.0, 127.0, 140.0])
+def test_what_has_no_room_for_its_dynamics_is_played_softer(level: float) -> None:
+    played = with_room(level + SPREAD)
+    assert played.min() >= 1
+    assert played.max() <= 127
+    if level <= 121:  # 30 % of normal deviates are above 0.52 SD
+        assert np.array_equal(played, np.clip(level + SPREAD, 1, 127))
+    else:
+        assert LOUDEST_SHARE - 0.05 < np.mean(played == 127) <= LOUDEST_SHARE
+        assert np.ptp((played - SPREAD)[played < 127]) < 1e-9
+
+
+def test_the_louder_hand_has_room_too_but_not_each_string_of_a_guitar() -> None:
+    upper = np.arange(1000) % 2
+    played = with_room(110 + 15 * upper + SPREAD / 2, upper)
+    assert LOUDEST_SHARE - 0.1 < np.mean(played[upper == 1] == 127) <= LOUDEST_SHARE
+    strings = np.arange(1000) % 6
+    assert np.array_equal(with_room(110 + 4 * strings + SPREAD / 2, strings), with_room(110 + 4 * strings + SPREAD / 2))
+
+
 def _hands(right: int = 64, left: int = 64) -> bytes:
     """Two flat hands, written at these velocities."""
     return song(
@@ -71,3 +95,15 @@ def test_one_of_two_hands_is_played_as_with_the_other_one_and_alone_changes() ->
     )  # fmt: skip
     assert [track.body for track in one.tracks] == [both.tracks[0].body, before.tracks[1].body]
     assert both.tracks[1].body != before.tracks[1].body
+
+
+@pytest.mark.parametrize(("right", "left"), [(127, 127), (127, 120), (127, 100), (118, 112)])
+def test_loud_hands_keep_their_dynamics_and_their_balance(right: int, left: int) -> None:
+    (before,) = (found.notes for found in duvhuman.humanize(_hands(80, 80), "keys").notes)
+    (notes,) = (found.notes for found in duvhuman.humanize(_hands(right, left), "keys").notes)
+    mine = notes.track == 0
+    assert notes.velocity.max() >= 125  # nothing is softer than it must be
+    assert np.mean(notes.velocity[mine] >= 127) < LOUDEST_SHARE + 0.1
+    assert notes.velocity[mine].std() > 0.7 * before.velocity[mine].std()
+    if right != left:
+        assert notes.velocity[mine].mean() - notes.velocity[~mine].mean() == pytest.approx(right - left, abs=3)

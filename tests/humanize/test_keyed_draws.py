@@ -120,6 +120,20 @@ def test_draws_of_a_loop_leave_its_level(variation: float) -> None:
         assert abs(velocity.mean() - 80) <= MOST_DRIFT + 1
 
 
+@pytest.mark.parametrize("variation", [0.0, 0.5, 1.0])
+def test_what_is_drawn_follows_others_as_what_is_expected_does(variation: float) -> None:
+    rough = np.random.default_rng(0).dirichlet(np.ones(16), 600)
+    said, together = Distribution(rough, np.full(600, 64.0), rough, np.zeros(600)), np.repeat([-1.0, 1.0], 300)
+    draws = keyed_uniform(random_score(600), 1, 1)
+    alone, followed = (
+        decode_velocity(said, CONFIG, variation=variation, uniform=draws, company=company)[0]
+        for company in (None, together)
+    )
+    louder = followed - alone
+    assert louder[:300].mean() < -2
+    assert louder[300:].mean() > 2
+
+
 def test_small_drifts_of_the_level_stay_so_that_an_edit_moves_nothing_elsewhere() -> None:
     blurred = np.zeros((400, 16))
     blurred[:, 6:10] = 0.25

@@ -190,6 +190,16 @@ def test_a_part_is_as_loud_as_it_is_written(level: float, variation: float) -> N
     assert played.std() > 3
 
 
+@pytest.mark.parametrize("other", [121.0, 112.0])
+def test_one_note_that_is_written_softer_takes_no_life_from_a_part_at_the_end_of_the_scale(other: float) -> None:
+    score, network, written = random_score(600), _keys(), np.full(600, 127.0)
+    flat = perform(network, score, written).velocity
+    written[20] = other
+    edited = perform(network, score, written).velocity
+    assert flat.std() > 4
+    assert np.abs(edited[100:] - flat[100:]).max() <= 1
+
+
 def test_the_level_that_is_told_can_be_the_one_that_the_network_expects() -> None:
     score = random_score(96)
     expected = expected_level(_keys(), score)

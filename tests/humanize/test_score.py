@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from builders import GUITAR, PIANO, part, random_score, riff, score, song
 
-from duvhuman.humanize.perform import hints_of, is_flat
+from duvhuman.humanize.perform import hints_of
 from duvhuman.humanize.score import (
     UNKNOWN_PROGRAM,
     Hints,
     Score,
     contour,
     gap_to_next_onset,
+    is_flat,
     neighbours,
     score_of,
     separate_segments,
