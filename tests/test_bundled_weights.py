@@ -16,6 +16,7 @@ from duvhuman.models.files import TREES_FILE, TREES_FOLDER
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
 from duvhuman.models.store import BUNDLED
 from duvhuman.models.trees import read_trees
+from duvhuman.train.calibrate import TREES_SHARE
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "midi"
 INSTRUMENTS = list(duvhuman.INSTRUMENTS)
@@ -46,7 +47,7 @@ def test_each_instrument_has_a_base_an_adapter_a_record_and_a_card(instrument: s
 
 
 def test_every_instrument_hears_the_trees_which_have_a_card() -> None:
-    assert all(read_config(BUNDLED / name).trees_share == 0.3 for name in INSTRUMENTS)
+    assert {name: read_config(BUNDLED / name).trees_share for name in INSTRUMENTS} == TREES_SHARE
     assert not [path for name in INSTRUMENTS for path in (BUNDLED / name).glob(TREES_FILE)]
     trees = read_trees(TREES_FOLDER / TREES_FILE, feature_names())
     features = np.zeros((3, len(feature_names())), dtype=np.float32)

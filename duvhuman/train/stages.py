@@ -232,7 +232,7 @@ def _fit(
         resume=_in_progress(run, stage), save_best=lambda: network.save_pretrained(save),
     )  # fmt: skip
     if stage == "base" and run.around.world.is_main:
-        write_config(replace(read_config(save), trees_share=TREES_SHARE), save / CONFIG_FILE)
+        write_config(replace(read_config(save), trees_share=TREES_SHARE[instrument]), save / CONFIG_FILE)
         calibrate_base(save, run.data, instrument, run.around.device)
     _record(run, stage, config, task, result)
 

@@ -55,7 +55,7 @@ def test_the_command_measures_a_model_and_its_adapter_beside_the_trees_that_they
     data: PhraseData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "guitar"
-    network = tiny_network(instrument="guitar", std=0.3, trees_share=TREES_SHARE)
+    network = tiny_network(instrument="guitar", std=0.3, trees_share=TREES_SHARE["guitar"])
     network.save_pretrained(model)
     save_adapter(add_adapter(network, TrainConfig()), model / "adapter", "duvhuman/guitar")
     order = ["calibrate", "guitar", "--model", str(model), "--data", data.name]
@@ -67,7 +67,7 @@ def test_the_command_measures_a_model_and_its_adapter_beside_the_trees_that_they
         assert main(order) == 0
         assert (model / "model.safetensors").read_bytes() == weights
         config = read_config(model)
-        assert config.trees_share == TREES_SHARE  # as it was
+        assert config.trees_share == TREES_SHARE["guitar"]  # as it was
         told = read_personal(model / "adapter")["config"]
         gains.append((config.velocity_gain, told["velocity_gain"]))
         lines = capsys.readouterr().out.splitlines()

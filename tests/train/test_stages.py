@@ -185,7 +185,7 @@ def test_the_base_is_calibrated_to_its_players(trained: Trained) -> None:
     ratios = [row["vel_sd_ratio"] for row in score_pairs(pairs, model_predictor(read_player(trained.guitar)))]
     assert np.mean(ratios) == pytest.approx(0.95, abs=0.04)
     assert config.velocity_gain > 1.0
-    assert config.trees_share == calibrate.TREES_SHARE
+    assert config.trees_share == calibrate.TREES_SHARE["guitar"]
 
 
 def test_how_predictions_are_decoded_is_the_instruments(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
