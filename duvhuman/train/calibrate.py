@@ -53,8 +53,8 @@ SPREAD_SHARE = 0.5
 """`ModelConfig.spread_share` of all instruments: one gain for all parts makes some too lively and others too tame, and
 half of the way to what the bins say evens them out (`benchmarks/decoding.py`)."""
 TREES_SHARE: Mapping[str, float] = {"guitar": 0.5, "bass": 0.5, "keys": 0.3, "strings": 0.5}
-"""`ModelConfig.trees_share`: held-out songs gain as much from 0.3 to 0.5, songs from elsewhere more by 0.5, but not those of
-recitals and pop (docs/research/trees.md)."""
+"""`ModelConfig.trees_share`: on held-out songs 0.3 to 0.5 are as good, on songs from elsewhere 0.5 is better; recitals
+lose by it, and pop (docs/research/trees.md)."""
 WANTED_SD_RATIO: Mapping[str, float] = {"guitar": 0.95}
 """For gains, on training parts, which networks know; 1 where nothing is said. Other parts are played a little tamer
 than these, but guitars a little livelier."""
