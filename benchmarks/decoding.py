@@ -96,7 +96,7 @@ def ask(data: PhraseData, instrument: str, name: str, max_parts: int) -> Said:
         pair = flat_pair(data, part)
         if pair is not None and (said := predict(pair.score, written_flat(pair)).said) is not None:
             found.pairs.append(pair)
-            found.songs.append(f"{part.pack}/{part.song}")
+            found.songs.append(part.song)
             found.said.append(said)
     return found
 

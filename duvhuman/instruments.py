@@ -164,6 +164,11 @@ def lowest_pitch(instrument: Instrument, program: int, name: str) -> int:
     return min(told, default=LOWEST_OF_PROGRAM.get(program, instrument.low))
 
 
+def pitch_range(instrument: Instrument, program: int, name: str) -> tuple[int, int]:
+    """The lowest and the highest pitch that are played as `instrument`; key-switches lie beyond. As `lowest_pitch`."""
+    return lowest_pitch(instrument, program, name), instrument.high
+
+
 def title_words(name: str) -> list[str]:
     """The words of a track's title, in small letters."""
     return re.findall(r"[^\W\d_]+", name.lower())

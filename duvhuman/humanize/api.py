@@ -28,7 +28,7 @@ from duvhuman.humanize.played_file import How, PlayedFile, PlayedPart
 from duvhuman.humanize.report import PartReport, Prediction, Report
 from duvhuman.humanize.score import BoolArray, is_flat, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
-from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, lowest_pitch
+from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, pitch_range
 from duvhuman.midi.damage import damage
 from duvhuman.midi.edit import apply_performance
 from duvhuman.midi.interop import Source, open_midi
@@ -320,5 +320,5 @@ def _protected(part: Part, instrument: Instrument, protect: Collection[int] | No
     named = np.array([] if protect is None else list(protect), dtype=np.int64)
     if protect is not None and not len(named):
         return np.zeros(len(pitch), dtype=np.bool_)
-    outside = (pitch < lowest_pitch(instrument, part.program, part.name)) | (pitch > instrument.high)
-    return outside | np.isin(pitch, named)
+    low, high = pitch_range(instrument, part.program, part.name)
+    return (pitch < low) | (pitch > high) | np.isin(pitch, named)

@@ -16,7 +16,7 @@ import numpy as np
 from duvhuman.humanize.score import IntArray
 from duvhuman.midi.hands import FEWEST_CHANNELS
 from duvhuman.midi.notes import NoteTable
-from duvhuman.midi.programs import port_of
+from duvhuman.midi.programs import channel_messages, port_of
 from duvhuman.midi.smf import CONTROL_CHANGE, PEDAL_DOWN, PITCH_BEND, SOSTENUTO, SUSTAIN, SmfFile
 
 NEVER = int(np.iinfo(np.int64).max)
@@ -93,7 +93,8 @@ def _next_on_string(tables: Sequence[NoteTable]) -> IntArray:
 
 def _stream_of_track(smf: SmfFile) -> IntArray:
     """(T,) a number for each track, the same for those that share their channels."""
-    return np.array([index if smf.format == 2 else port_of(track) for index, track in enumerate(smf.tracks)])
+    streams = [index if smf.format == 2 else port_of(track) for index, track in enumerate(smf.tracks)]
+    return np.array(streams, dtype=np.int64)
 
 
 def _bends(smf: SmfFile) -> IntArray:
@@ -117,13 +118,9 @@ def _presses(smf: SmfFile) -> IntArray:
 
 def _messages(smf: SmfFile, kind: int) -> IntArray:
     """(4, E) stream, tick, first and last data byte of all channel messages of a kind, sorted by stream and tick."""
-    found: list[IntArray] = [np.zeros((4, 0), dtype=np.int64)]
-    for number, track in zip(_stream_of_track(smf), smf.tracks, strict=True):
-        rows = np.flatnonzero((track.statuses & 0xF0) == kind)
-        stream = number * CHANNELS + (track.statuses[rows] & 0x0F)
-        found.append(np.stack([stream, track.ticks[rows], track.first_data(rows), track.last_data(rows)]))
-    messages = np.concatenate(found, axis=1)
-    return messages[:, np.lexsort((messages[1], messages[0]))]
+    track, channel, tick, first, last = channel_messages(smf.tracks, kind)
+    stream = _stream_of_track(smf)[track] * CHANNELS + channel
+    return np.stack([stream, tick, first, last])[:, np.lexsort((tick, stream))]
 
 
 def _in_force_before(value: IntArray, stream: IntArray, at_first: int) -> IntArray:

@@ -66,14 +66,20 @@ def changes_of(tracks: Sequence[Track], kind: int, number: int | None = None) ->
     """(4, P) index of the track, channel, tick and last data byte of every channel message of a kind (its upper four
     bits), of control changes those of one controller, track by track, in file order.
     """
-    found: list[IntArray] = [np.zeros((4, 0), dtype=np.int64)]
+    messages = channel_messages(tracks, kind)
+    return np.delete(messages if number is None else messages[:, messages[3] == number], 3, axis=0)
+
+
+def channel_messages(tracks: Sequence[Track], kind: int) -> IntArray:
+    """(5, E) index of the track, channel, tick, first and last data byte of the channel messages of a kind (its upper
+    four bits), track by track, in file order.
+    """
+    found: list[IntArray] = [np.zeros((5, 0), dtype=np.int64)]
     for index, track in enumerate(tracks):
         rows = np.flatnonzero((track.statuses & 0xF0) == kind)
-        if number is not None:
-            rows = rows[track.first_data(rows) == number]
-        value = track.last_data(rows)
-        columns = (np.full(len(rows), index), track.statuses[rows] & 0x0F, track.ticks[rows], value)
-        found.append(np.stack(columns)[:, value < 128])  # anything else is damage
+        first, last = track.first_data(rows), track.last_data(rows)
+        columns = (np.full(len(rows), index), track.statuses[rows] & 0x0F, track.ticks[rows], first, last)
+        found.append(np.stack(columns)[:, (first < 128) & (last < 128)])  # anything else is damage
     return np.concatenate(found, axis=1)
 
 

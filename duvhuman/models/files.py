@@ -25,12 +25,22 @@ MODEL_FILES = (CONFIG_FILE, WEIGHTS_FILE)
 ADAPTER_CONFIG_FILE = "adapter_config.json"
 ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
 ADAPTER_FILES = (ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE)
+PERSONAL_FILE = "duvhuman.json"
+"""How a personal adapter is played (`duvhuman.models.personal`)."""
+MEMORY_FILE = "memory.safetensors"
+"""What it remembers of the takes (`duvhuman.models.memory`)."""
 ADAPTER_FOLDER = "adapter"
 """The sub-folder of a model in which its default adapter lies."""
 TREES_FILE = "trees.safetensors"
 TREES_FOLDER = Path(__file__).parent / "weights" / "trees"
 """The trees that come with the package; a model hears its own instead that has some (`duvhuman.models.trees`)."""
 CARD_FILE = "README.md"
+FILES_BESIDE_MODEL = (
+    TREES_FILE, CARD_FILE,
+    *(f"{ADAPTER_FOLDER}/{name}" for name in (*ADAPTER_FILES, PERSONAL_FILE, MEMORY_FILE, CARD_FILE)),
+)  # fmt: skip
+"""What may lie beside `MODEL_FILES`, by its path from there, in a repository of the Hugging Face hub, too: safetensors
+and text."""
 
 
 def trees_file(folder: Path) -> Path:

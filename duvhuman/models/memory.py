@@ -23,10 +23,9 @@ from torch import Tensor, nn
 
 from duvhuman.errors import ModelError
 from duvhuman.models.config import VELOCITY_BIN_EDGES, VELOCITY_SCALE, ModelConfig
-from duvhuman.models.files import read_tensors, write_tensors
+from duvhuman.models.files import MEMORY_FILE, read_tensors, write_tensors
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 
-MEMORY_FILE = "memory.safetensors"
 RIDGE = 0.04
 """How much the notes' own noise is trusted less than what alike notes have in common."""
 BELIEVED = (0.7, 1.0)

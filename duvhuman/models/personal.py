@@ -19,10 +19,10 @@ from typing import Any
 from duvhuman.errors import ModelError
 from duvhuman.files import written_whole
 from duvhuman.models.config import ModelConfig
-from duvhuman.models.memory import MEMORY_FILE, Memory, attach
+from duvhuman.models.files import MEMORY_FILE, PERSONAL_FILE
+from duvhuman.models.memory import Memory, attach
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
-PERSONAL_FILE = "duvhuman.json"
 PERSONAL = ("velocity_gain", "contour_gain", "swell_gain", "spread_share", "typical_range", "typical_level")
 
 

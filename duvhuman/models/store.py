@@ -20,7 +20,15 @@ from pathlib import Path
 from duvhuman.errors import ModelError, OptionError
 from duvhuman.files import user_path
 from duvhuman.instruments import INSTRUMENTS, get_instrument
-from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, CARD_FILE, MODEL_FILES, TREES_FILE
+from duvhuman.models.files import (
+    ADAPTER_FILES,
+    ADAPTER_FOLDER,
+    CARD_FILE,
+    FILES_BESIDE_MODEL,
+    MODEL_FILES,
+    TREES_FILE,
+    adapter_files,
+)
 
 MODELS_VARIABLE = "DUVHUMAN_MODELS"
 BUNDLED = Path(__file__).parent / "weights"
@@ -138,7 +146,7 @@ def list_models() -> list[ModelRow]:
             if all((folder / file).is_file() for file in MODEL_FILES):
                 adapters = _adapters(folder)
                 files = [folder / file for file in MODEL_FILES]
-                files += [folder / adapter / file for adapter in adapters for file in ADAPTER_FILES]
+                files += [file for adapter in adapters for file in adapter_files(folder / adapter)]
                 if (own := folder / TREES_FILE).is_file():
                     files.append(own)
                 size = sum(file.stat().st_size for file in files)
@@ -205,10 +213,10 @@ def _model_from_hub(repo: str, revision: str | None, instrument: str) -> Path:
     """The model in a Hugging Face repository: from the cache, or downloaded where a revision pins what is run."""
     from huggingface_hub import snapshot_download
 
-    # Safetensors and text only; a repository holds one model, or one sub-folder per instrument. The base comes last:
-    # where it is in the cache, all is.
+    # A repository holds one model, or one sub-folder per instrument. The base comes last: where it is in the cache, all
+    # is.
     wanted = [[f"{place}{name}" for place in ("", f"{instrument}/") for name in names]
-              for names in ((CARD_FILE, f"{ADAPTER_FOLDER}/*", TREES_FILE), MODEL_FILES)]
+              for names in (FILES_BESIDE_MODEL, MODEL_FILES)]
     try:
         return _model_in(Path(snapshot_download(repo, revision=revision, local_files_only=True)), instrument)
     except (OSError, ValueError, ModelError):

@@ -10,14 +10,15 @@ from __future__ import annotations
 import errno
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import torch
 
 from duvhuman.errors import ModelError
-from duvhuman.models.files import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, CARD_FILE
+from duvhuman.files import written_whole
+from duvhuman.models.files import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, MEMORY_FILE
 from duvhuman.models.lora import read_adapter
-from duvhuman.models.memory import MEMORY_FILE
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.config import TrainConfig
 
@@ -83,17 +84,18 @@ def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
     """Write the adapter in PEFT's format, naming its base and without a path of this machine; OSError if that fails."""
     from safetensors import SafetensorError
 
-    try:
-        model.save_pretrained(str(folder))
-    except SafetensorError as error:
-        raise OSError(errno.EIO, str(error), str(folder)) from None
-    copy = folder / f".{ADAPTER_WEIGHTS_FILE}"
-    # What safetensors writes none but its owner may read.
-    copy.write_bytes((folder / ADAPTER_WEIGHTS_FILE).read_bytes())
-    copy.replace(folder / ADAPTER_WEIGHTS_FILE)
-    path = folder / ADAPTER_CONFIG_FILE
-    config = json.loads(path.read_text(encoding="utf-8"))
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as name:
+        saved = Path(name)
+        try:
+            model.save_pretrained(name)
+        except SafetensorError as error:
+            raise OSError(errno.EIO, str(error), name) from None
+        config = json.loads((saved / ADAPTER_CONFIG_FILE).read_text(encoding="utf-8"))
+        weights = (saved / ADAPTER_WEIGHTS_FILE).read_bytes()
     config["base_model_name_or_path"] = base_name
     config["target_modules"] = sorted(config["target_modules"])
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    (folder / CARD_FILE).unlink(missing_ok=True)
+    with written_whole(folder / ADAPTER_WEIGHTS_FILE) as unfinished:
+        unfinished.write_bytes(weights)
+    with written_whole(folder / ADAPTER_CONFIG_FILE) as unfinished:
+        unfinished.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -17,18 +17,16 @@ from typing import TYPE_CHECKING
 
 from duvhuman.errors import FileError, ModelError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
-from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, CARD_FILE, MODEL_FILES, TREES_FILE
-from duvhuman.models.memory import MEMORY_FILE
-from duvhuman.models.personal import PERSONAL_FILE
+from duvhuman.models.files import CARD_FILE, FILES_BESIDE_MODEL, MODEL_FILES
 from duvhuman.models.store import find_adapter, find_model, hub_is_off
+from duvhuman.train.record import RECORD_FILE
+from duvhuman.train.run.curves import CURVES_FILE
+from duvhuman.train.run.history import METRICS_FILE
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-EXPORTED = (
-    *MODEL_FILES, TREES_FILE, CARD_FILE, "training.json", "metrics.csv", "curves.png",
-    *(f"{ADAPTER_FOLDER}/{name}" for name in (*ADAPTER_FILES, PERSONAL_FILE, MEMORY_FILE, CARD_FILE)),
-)  # fmt: skip
+EXPORTED = (*MODEL_FILES, *FILES_BESIDE_MODEL, RECORD_FILE, METRICS_FILE, CURVES_FILE)
 """What of a model's folder is uploaded, if it is there. Nothing pickled, and no state of a run."""
 MAIN = "main"
 _REPO = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(?<![.-])", re.ASCII)

@@ -24,7 +24,7 @@ from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.checkpoint import load_state, save_state
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.pairs.encode import Batch
-from duvhuman.train.run.curves import can_draw, draw_curves
+from duvhuman.train.run.curves import CURVES_FILE, can_draw, draw_curves
 from duvhuman.train.run.distributed import ALONE, World
 from duvhuman.train.run.feed import Feed, Plan
 from duvhuman.train.run.history import EventWriter, History
@@ -179,7 +179,7 @@ class _Fit:
         )
         if self.world.is_main:
             self.log(summary_of(self.floors))
-            pictures = {"curves.png": can_draw(), "TensorBoard events": self.events.available}
+            pictures = {CURVES_FILE: can_draw(), "TensorBoard events": self.events.available}
             if missing := [name for name, there in pictures.items() if not there]:
                 self.log(f"{' and '.join(missing)} left out: pip install 'duvhuman[train]'")
 

@@ -24,8 +24,7 @@ from torch import Tensor
 from duvhuman.errors import ModelError, OptionError
 from duvhuman.humanize.features import check_features, feature_names
 from duvhuman.models.config import ModelConfig
-from duvhuman.models.files import ADAPTER_FOLDER, CONFIG_FILE, trees_file
-from duvhuman.models.personal import PERSONAL_FILE
+from duvhuman.models.files import ADAPTER_FOLDER, CONFIG_FILE, PERSONAL_FILE, trees_file
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config, write_config
 from duvhuman.models.trees import read_trees
 from duvhuman.train.adapters import add_adapter, save_adapter

@@ -17,8 +17,9 @@ from toys import tiny_network, weights
 
 from duvhuman.errors import ModelError
 from duvhuman.models.config import ModelConfig
-from duvhuman.models.memory import BELIEVED, MEMORY_FILE, RIDGE, Memory, alike, attach, moved
-from duvhuman.models.personal import PERSONAL_FILE, make_personal, read_personal
+from duvhuman.models.files import MEMORY_FILE, PERSONAL_FILE
+from duvhuman.models.memory import BELIEVED, RIDGE, Memory, alike, attach, moved
+from duvhuman.models.personal import make_personal, read_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
 CONFIG = ModelConfig(feature_names=("a", "b", "c"))

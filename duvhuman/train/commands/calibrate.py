@@ -33,8 +33,7 @@ def run(arguments: list[str]) -> None:
     instrument = get_instrument(args.instrument).name
     from duvhuman.errors import DataError, ModelError
     from duvhuman.humanize.networks import check_fits
-    from duvhuman.models.files import ADAPTER_FOLDER
-    from duvhuman.models.memory import MEMORY_FILE
+    from duvhuman.models.files import ADAPTER_FOLDER, MEMORY_FILE
     from duvhuman.models.phrase_transformer import read_config
     from duvhuman.train.calibrate import GAINS, calibrate_adapter, calibrate_base
 

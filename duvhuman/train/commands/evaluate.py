@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duvhuman.errors import DataError, FileError, ModelError
+from duvhuman.files import written_whole
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.train.commands.common import add_data_option, open_data
 
@@ -111,6 +112,7 @@ def _folder(name: str) -> Path:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        with written_whole(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     except OSError as error:
         raise FileError(f"{path}: the report cannot be written there ({error}); name another folder") from None

@@ -113,7 +113,7 @@ def evaluate_instrument(
     table = {name: _summary(rows) for name, rows in each.items()}
     if not can_classify():
         log("no two-sample test: it needs scikit-learn (pip install 'duvhuman[train]')")
-    songs = [f"{part.pack}/{part.song}" for part in parts]
+    songs = [part.song for part in parts]
     for name, row in table.items():
         measured = can_classify() and name not in NO_AUC
         row["auc"] = two_sample_auc(pairs, performances[name], songs) if measured else float("nan")

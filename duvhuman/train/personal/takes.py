@@ -18,10 +18,10 @@ from duvhuman.errors import DataError, warn
 from duvhuman.humanize.company import varies
 from duvhuman.humanize.score import BoolArray, IntArray, score_of
 from duvhuman.humanize.selection import choose_parts
-from duvhuman.instruments import AUTO, Instrument, get_instrument
+from duvhuman.instruments import AUTO, Instrument, get_instrument, pitch_range
 from duvhuman.midi.damage import damage
 from duvhuman.midi.interop import Source
-from duvhuman.midi.notes import NoteTable, read_parts
+from duvhuman.midi.notes import NoteTable, Part, read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.rhythm.band import Beats, find_beats
 from duvhuman.train.data.releases import keys_released
@@ -76,7 +76,7 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
             warn(f"{take.name}: cut short or damaged: {broken}; what is there is learnt from")
         parts = read_parts(smf, instrument=None if marked_only else named.name)
         selection = choose_parts(parts, AUTO if marked_only else named.name)
-        tables = [_usable(choice.part.notes, named) for choice in selection.choices if choice.instrument is named]
+        tables = [_usable(choice.part, named) for choice in selection.choices if choice.instrument is named]
         if selection.notice and any(map(len, tables)):
             marked, what = (
                 ("no", "the take of another instrument is") if selection.unmarked
@@ -104,9 +104,10 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
     return _shortened(passages)
 
 
-def _usable(notes: NoteTable, instrument: Instrument) -> NoteTable:
+def _usable(part: Part, instrument: Instrument) -> NoteTable:
     """The notes that say how the instrument is played: no key-switches, and none that nobody ended."""
-    inside = (notes.pitch >= instrument.low) & (notes.pitch <= instrument.high)
+    notes, (low, high) = part.notes, pitch_range(instrument, part.program, part.name)
+    inside = (notes.pitch >= low) & (notes.pitch <= high)
     return notes.select(inside & (notes.off_event >= 0) & (notes.duration_ticks > 0))
 
 

@@ -1,4 +1,4 @@
-"""One step of optimisation: forward, loss, backward, clipping and AdamW, on this rank's share of a batch.
+"""One step of optimisation: forward, loss, backward, clipping and the optimiser's, on this rank's share of a batch.
 
 Conventions
 -----------
@@ -8,9 +8,10 @@ Nothing here waits for the device: losses are summed where they are made and rea
 from __future__ import annotations
 
 import shutil
-import time
+import timeit
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import cast
 
 import torch
@@ -38,10 +39,7 @@ def choose_precision(name: str, device: torch.device) -> str:
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         matrix = torch.ones(1024, 512, dtype=dtype)
-        F.linear(matrix, matrix)
-        start = time.perf_counter()
-        F.linear(matrix, matrix)
-        seconds[dtype] = time.perf_counter() - start
+        seconds[dtype] = min(timeit.repeat(partial(F.linear, matrix, matrix), number=1, repeat=5))
     return "bf16" if seconds[torch.bfloat16] < seconds[torch.float32] else "float32"
 
 

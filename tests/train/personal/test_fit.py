@@ -15,9 +15,8 @@ from safetensors.torch import load_file
 
 from duvhuman.errors import DataError
 from duvhuman.midi.interop import open_midi
-from duvhuman.models.files import CONFIG_FILE
-from duvhuman.models.memory import MEMORY_FILE
-from duvhuman.models.personal import PERSONAL_FILE, read_personal, write_personal
+from duvhuman.models.files import CONFIG_FILE, MEMORY_FILE, PERSONAL_FILE
+from duvhuman.models.personal import read_personal, write_personal
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.train.personal import fit as personal
 from duvhuman.train.personal.fit import Fitted, fit_personal
