@@ -26,7 +26,6 @@ from duvhuman.humanize.decode import (
     STRETCH_NOTES,
     decode_articulation,
     decode_velocity,
-    duration_centres,
     inverse_cdf,
     keep_detail,
     keyed_uniform,
@@ -108,9 +107,8 @@ def answers(all_said: Said) -> None:
         "regression": lambda s: s.velocity,
         "mean of both": lambda s: (s.expected_velocity + s.velocity) / 2,
     }
-    centres = duration_centres(all_said.config)
-    edges = np.array(all_said.config.duration_edges)
-    edges = np.concatenate([[2 * centres[0] - edges[0]], edges, [2 * centres[-1] - edges[-1]]])
+    edges = np.array(all_said.config.closed_duration_edges)
+    centres = (edges[:-1] + edges[1:]) / 2
 
     def median(s: Distribution) -> FloatArray:
         return inverse_cdf(s.duration_probabilities, edges, np.full(len(s.velocity), 0.5))

@@ -136,12 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def heard(data: PhraseData, instrument: str, split: str, max_parts: int, max_notes: int) -> Iterator[Heard]:
     """The parts that can be learnt from or judged by, as the network hears them."""
     network = network_of(SHIPPED, instrument)
-    plain = replace(
-        network.config, velocity_gain=1.0, velocity_detail=1.0, articulation_gain=1.0, spread_share=0.0,
-        swell_gain=1.0,
-    )  # fmt: skip
-    parts = [part for part in data.select(split=split, instrument=instrument) if not part.extra]
-    for number, case in enumerate(cases(data, parts, max_notes)):
+    plain = replace(network.config, velocity_gain=1.0, velocity_detail=1.0, spread_share=0.0, swell_gain=1.0)
+    for number, case in enumerate(cases(data, data.select(split=split, instrument=instrument), max_notes)):
         if number == max_parts:
             break
         level, spread = case.take.velocity.mean(), np.clip(case.take.velocity.std(), *RANGES)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duvhuman.errors import OptionError
-from duvhuman.files import is_midi_name
+from duvhuman.files import MIDI_SUFFIXES, is_midi_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -120,7 +120,7 @@ def _midi_files(folder: str, *, recursive: bool, without: str) -> list[str]:
         found += [os.path.relpath(os.path.join(parent, name), folder) for name in files if is_midi_name(name)]
     if not found:
         hint = "" if recursive else "; add -r to look in the folders below it, too"
-        raise OptionError(f"{folder}: no .mid or .midi file in this folder{hint}.")
+        raise OptionError(f"{folder}: no MIDI file ({', '.join(MIDI_SUFFIXES)}) in this folder{hint}.")
     return sorted(found)
 
 

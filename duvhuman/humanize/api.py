@@ -2,7 +2,8 @@
 
 Conventions
 -----------
-The input is never modified, and no global state is touched. A `Humanizer` may be used from several threads.
+The input is never modified. A `Humanizer` may be used from several threads; the children of a process that is forked
+after one was made compute on one thread (`duvhuman.humanize.networks.mind_forks`).
 """
 
 from __future__ import annotations
@@ -258,11 +259,12 @@ class Humanizer:
         lift = written_balance(written, hand) if keep else np.zeros(len(written))
         followed = others if options.velocity and (is_flat(written - lift) or not keep) else []
         liked = self._liked.get(choice.instrument.name)
-        louder = company(followed, seen.onset_seconds, seen.pitch, choice.instrument.name)
-        louder *= 1.0 if liked is None else TAKE_SHARE
+        louder = company(followed, seen.onset_seconds, seen.pitch, choice.instrument.name) if followed else None
+        if louder is not None and liked is not None:
+            louder *= TAKE_SHARE
         played = perform(
             network, score, written - lift, keep_dynamics=keep, hand=hand, lift=lift,
-            company=louder if followed else None, variation=float(options.variation), seed=seed,
+            company=louder, variation=float(options.variation), seed=seed,
         )  # fmt: skip
         velocity, duration = notes.velocity.copy(), notes.duration_ticks.copy()
         if options.velocity:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from duvhuman.humanize.score import FLAT_SD, FloatArray, IntArray, is_flat
+from duvhuman.humanize.score import FLAT_SD, FloatArray, IntArray, group_means, is_flat
 from duvhuman.midi.notes import NoteTable
 
 LOUDEST_SHARE = 0.3
@@ -30,7 +30,7 @@ def hands_of(notes: NoteTable) -> IntArray:
 
 def written_balance(velocity: FloatArray, hand: IntArray) -> FloatArray:
     """How far above the mean of all notes each note's hand is written; 0 throughout if that is nobody's decision."""
-    lift: FloatArray = _means(velocity, hand) - velocity.mean()
+    lift: FloatArray = group_means(velocity, hand) - velocity.mean()
     decided = np.abs(lift).max() > FLAT_SD and all(is_flat(velocity[hand == one]) for one in np.unique(hand))
     return lift if decided else np.zeros(len(velocity))
 
@@ -39,7 +39,7 @@ def balanced(velocity: FloatArray, hand: IntArray | None, lift: FloatArray | Non
     """Played velocities moved so that the mean of each hand lies `lift` above that of all; as they are if it is 0."""
     if hand is None or lift is None or not lift.any():
         return velocity
-    moved: FloatArray = velocity - _means(velocity, hand) + velocity.mean() + lift
+    moved: FloatArray = velocity - group_means(velocity, hand) + velocity.mean() + lift
     return moved
 
 
@@ -49,9 +49,3 @@ def with_room(velocity: FloatArray, hand: IntArray | None = None) -> FloatArray:
     loud = [float(np.quantile(one, 1 - LOUDEST_SHARE)) for one in hands if len(one) >= HAND_SHARE * len(velocity)]
     played: FloatArray = np.clip(velocity - np.ceil(max(*loud, 127.0) - 127.0), 1.0, 127.0)
     return played
-
-
-def _means(values: FloatArray, hand: IntArray) -> FloatArray:
-    """The mean over the hand of each note."""
-    means: FloatArray = (np.bincount(hand, values) / np.bincount(hand))[hand]
-    return means

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duvhuman.humanize.score import FloatArray, IntArray
+from duvhuman.humanize.score import FloatArray, IntArray, group_means
 from duvhuman.instruments import INSTRUMENTS, instrument_of_program
 from duvhuman.midi.notes import NoteTable, Part
 from duvhuman.models.company import load_company
@@ -77,7 +77,7 @@ def _one_part(part: Part, seconds: FloatArray, pitch: IntArray) -> NDArray[np.fl
     """(N, C) the columns of one other part."""
     notes, nothing = part.notes, np.full(len(seconds), np.nan)
     struck = (notes.velocity - notes.velocity.mean()) / notes.velocity.std()
-    loud = _from_own_means(struck, notes.pitch) if part.is_drums else struck
+    loud = struck - group_means(struck, notes.pitch) if part.is_drums else struck  # whichever drums are struck
     around = [_around(notes.onset_seconds, loud, seconds, reach) for reach in REACHES]
     same = nothing if part.is_drums else _of_same_pitch(notes, loud, seconds, pitch)
     any_drum = _around(notes.onset_seconds, struck, seconds, CHORD_SECONDS) if part.is_drums else nothing
@@ -94,13 +94,6 @@ def _one_part(part: Part, seconds: FloatArray, pitch: IntArray) -> NDArray[np.fl
     return np.column_stack(
         [np.where(known, np.clip(loudness, -LOUDEST, LOUDEST), 0.0), known, np.tile(constant, (len(seconds), 1))]
     ).astype(np.float32)  # fmt: skip
-
-
-def _from_own_means(struck: FloatArray, drum: IntArray) -> FloatArray:
-    """(M,) how loud each stroke is beside the mean of its drum, so that it does not matter which drums are struck."""
-    index = np.unique(drum, return_inverse=True)[1]
-    loud: FloatArray = struck - (np.bincount(index, struck) / np.bincount(index))[index]
-    return loud
 
 
 def _share_together(onset: FloatArray, seconds: FloatArray) -> float:

@@ -77,13 +77,6 @@ def duration_bin(articulation: FloatArray, config: ModelConfig) -> IntArray:
     return np.searchsorted(np.array(config.duration_edges), articulation, side="right")
 
 
-def duration_centres(config: ModelConfig) -> FloatArray:
-    """(16,) the middle of each articulation bin."""
-    edges = np.array(config.closed_duration_edges)
-    centres: FloatArray = (edges[:-1] + edges[1:]) / 2
-    return centres
-
-
 def decode_velocity(
     said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None,
     company: FloatArray | None = None, contour_given: bool = False, level: float | None = None,
@@ -144,9 +137,7 @@ def decode_articulation(
     """
     edges = np.array(config.closed_duration_edges)
     median = inverse_cdf(said.duration_probabilities, edges, np.full(len(said.articulation), 0.5))
-    expected = config.median_share * median + (1 - config.median_share) * said.articulation
-    middle = local_mean(expected)
-    articulation = middle + config.articulation_gain * (expected - middle)
+    articulation = config.median_share * median + (1 - config.median_share) * said.articulation
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.duration_probabilities, edges, no_tails(uniform))
         articulation = (1 - variation) * articulation + variation * drawn

@@ -100,6 +100,13 @@ class Hints:
         return cls(nothing, nothing, nothing, nothing)
 
 
+def group_means(values: FloatArray, group: IntArray) -> FloatArray:
+    """(N,) the mean of `values` (N,) over all that are in the same `group` (N,)."""
+    index = np.unique(group, return_inverse=True)[1]
+    means: FloatArray = (np.bincount(index, values) / np.bincount(index))[index]
+    return means
+
+
 def is_flat(velocity: FloatArray) -> bool:
     """Whether written velocities tell nothing of dynamics: SD under 1.5. Two velocities are enough to tell accents."""
     return bool(np.std(velocity) < FLAT_SD)

@@ -44,8 +44,8 @@ class ModelConfig:
     d_model, n_heads, n_layers, d_ff, max_len, dropout : the network; ``max_len`` in notes.
     feature_names : the columns that the input projection was trained on, in order.
     duration_edges : 15 inner edges of the articulation bins.
-    velocity_gain, articulation_gain : factors that restore the players' spread to an expected velocity or articulation
-        (an expectation varies less than what it is the expectation of). Measured on the training split.
+    velocity_gain : the factor that restores the players' spread to expected velocities (an expectation varies less than
+        what it is the expectation of). Measured on the training split.
     contour_gain : takes the place of `velocity_gain` where the contour is told, which tells most of the spread.
     velocity_detail : how much of what sets a note's expected velocity apart from those around it is kept, 0..1, before
         the gain; all of it where the contour is told.
@@ -79,7 +79,6 @@ class ModelConfig:
     feature_names: tuple[str, ...] = ()
     duration_edges: tuple[float, ...] = DURATION_EDGES
     velocity_gain: float = 1.0
-    articulation_gain: float = 1.0
     contour_gain: float = 1.0
     velocity_detail: float = 1.0
     swell_gain: float = 1.0
@@ -97,7 +96,7 @@ class ModelConfig:
                 raise ModelError(f"{name} must be 1 or more, not {size}")
         if not 0 <= self.dropout < 1:
             raise ModelError(f"dropout must be from 0 to below 1, not {self.dropout}")
-        for name in ("velocity_gain", "articulation_gain", "contour_gain", "swell_gain", "typical_range"):
+        for name in ("velocity_gain", "contour_gain", "swell_gain", "typical_range"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ModelError(f"{name} must be a number from 0, not {value}")
         if not (0 <= self.typical_level <= 127 or self.typical_level == EXPECTED_LEVEL):

@@ -25,6 +25,11 @@ from duvhuman.train.pairs.deadpan import TEMPO_OCTAVES
 STAGES = ("shallow", "trunk", "base", "lora")
 """A trunk of few layers, the full trunk grown from it (both over all instruments), one instrument, its adapter."""
 OPTIMIZERS = ("adamw", "muon")
+TERMS = (
+    "boundary", "vel_value", "dur_value", "vel_bins", "dur_bins", "vel_order", "dur_order", "vel_shape",
+    "taught_vel_value", "taught_dur_value", "taught_vel_bins", "taught_dur_bins", "total",
+)  # fmt: skip
+"""Of the loss (`duvhuman.train.run.losses`); the last is what is trained on."""
 PRECISIONS = ("auto", "bf16", "float32")
 _RANGES = (
     (("epochs", "batch_size", "lora_r", "lora_alpha"), 1, math.inf),

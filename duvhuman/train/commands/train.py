@@ -49,7 +49,8 @@ examples
   torchrun --nproc-per-node 4 -m duvhuman.train guitar --config v3
   duvhuman humanize riff.mid -i guitar -o out.mid --model runs/guitar
 
-Ctrl-C saves the run's state; --resume goes on from there, with exactly the steps that were left.
+Ctrl-C saves the run's state (with torchrun the last one stands); --resume goes on from there, with exactly the steps
+that were left.
 Other commands, each with --help: {', '.join(COMMANDS)}.
 """
 

@@ -71,11 +71,11 @@ class RawPart(StoredPart):
 
     Attributes
     ----------
-    fingerprint : equal for parts with the same pitches, velocities and intervals between onsets.
+    fingerprint : 64 bits, equal for parts with the same pitches, velocities and intervals between onsets.
     bars : digests of its bars (pitch and time) with `SHARED_BAR_NOTES` notes or more: versions of a song share some.
     """
 
-    fingerprint: bytes
+    fingerprint: int
     bars: NDArray[np.uint64]
 
 
@@ -165,6 +165,6 @@ def _rare_enough(keys: KeyArray) -> BoolArray:
     return rare
 
 
-def _digest(*columns: NDArray[np.generic]) -> bytes:
+def _digest(*columns: NDArray[np.generic]) -> int:
     content = b"|".join(np.ascontiguousarray(column, dtype=np.int64).tobytes() for column in columns)
-    return hashlib.blake2b(content, digest_size=12).digest()
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")

@@ -142,7 +142,7 @@ def read_group(group: FileGroup) -> ReadGroup:
         rows=[part.row for part in parts],
         sizes=np.array([len(part) for part in parts], dtype=np.int64),
         keys=np.array(keys, dtype=np.uint64),
-        fingerprints=np.array([int.from_bytes(part.fingerprint[:8], "big") for part in parts], dtype=np.uint64),
+        fingerprints=np.array([part.fingerprint for part in parts], dtype=np.uint64),
         bars=np.concatenate([np.zeros(0, dtype=np.uint64), *(part.bars for part in parts)]),
         bar_counts=np.array([len(part.bars) for part in parts], dtype=np.int64),
         notes=b"".join(to_bytes(part.columns) for part in parts),

@@ -36,7 +36,7 @@ from duvhuman.humanize.decode import (
 )
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
 from duvhuman.humanize.perform import listen
-from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset
+from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset, group_means
 from duvhuman.models.config import LARGEST_GAIN, ModelConfig
 from duvhuman.models.files import weights_digest
 from duvhuman.models.first_weights import FirstWeights
@@ -293,10 +293,7 @@ class _Fit:
 
     def _heard(self, network: PhraseTransformer) -> _Heard:
         """What a network expects of all notes as it is now."""
-        plain = replace(
-            network.config, velocity_gain=1.0, velocity_detail=1.0, swell_gain=1.0, spread_share=0.0,
-            articulation_gain=1.0,
-        )  # fmt: skip
+        plain = replace(network.config, velocity_gain=1.0, velocity_detail=1.0, swell_gain=1.0, spread_share=0.0)
         velocities, articulations = [], []
         for pair in self._pairs:
             said = listen(network, pair.score, written_flat(pair), keep=False)
@@ -399,7 +396,5 @@ def _joined(parts: Sequence[Performance]) -> Performance:
 
 
 def _centred(values: FloatArray, group: IntArray) -> FloatArray:
-    number = np.unique(group, return_inverse=True)[1]
-    mean = np.bincount(number, values) / np.bincount(number)
-    centred: FloatArray = values - mean[number]
+    centred: FloatArray = values - group_means(values, group)
     return centred

@@ -61,7 +61,7 @@ def _versions_joined(parts: list[TablePart], log: Log) -> list[TablePart]:
     bars = [raw.bars for raw in raws]
     songs = group_songs(
         [part.song for part in parts],
-        np.array([int.from_bytes(raw.fingerprint[:8], "big") for raw in raws], dtype=np.uint64),
+        np.array([raw.fingerprint for raw in raws], dtype=np.uint64),
         bars=np.concatenate([np.zeros(0, dtype=np.uint64), *bars]),
         bar_counts=np.array([len(own) for own in bars], dtype=np.int64),
     )

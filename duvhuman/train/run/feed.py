@@ -36,14 +36,15 @@ WIDTH_STEP = 32
 POOL_BATCHES = 64
 """So many batches are sorted by length together."""
 ENCODED_AT_ONCE = 512
-COMPACT = (
-    torch.uint8, torch.uint8, torch.float16, torch.bool, torch.uint8, torch.float16, torch.bool, torch.bool,
-    torch.float16,
-)  # fmt: skip
+COMPACT = {
+    "pitch": torch.uint8, "program": torch.uint8, "features": torch.float16, "mask": torch.bool,
+    "velocity": torch.uint8, "articulation": torch.float16, "boundary": torch.bool, "weight": torch.bool,
+    "taught": torch.float16,
+}  # fmt: skip
 """The types of a `Batch` that holds a whole version of the data and stays on the device."""
 
 
-Columns = list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]
+BatchArrays = list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]
 """A `Batch` as arrays, which pass from process to process."""
 
 
@@ -88,7 +89,7 @@ class Feed:
         self._max_len, self._device, self._world, self._jobs = max_len, device, world, jobs
         self._versions: dict[int, Batch] = {}
         self._pool: ProcessPoolExecutor | None = None
-        self._encoded: dict[int, list[Future[Columns]]] = {}
+        self._encoded: dict[int, list[Future[BatchArrays]]] = {}
         self._has_room = False
         self._passes = config.pack_passes()
         left_out = fold_in(config.fold)
@@ -201,8 +202,9 @@ class Feed:
         Where they do not, the same versions are encoded batch by batch.
         """
         if not self._versions:
-            one_note = sum(kind.itemsize for kind in COMPACT) + COMPACT[2].itemsize * (len(feature_names()) - 1)
-            one_note += COMPACT[-1].itemsize * TAUGHT * (self._teachers is not None)
+            one_note = sum(kind.itemsize for kind in COMPACT.values())
+            one_note += COMPACT["features"].itemsize * (len(feature_names()) - 1)
+            one_note += COMPACT["taught"].itemsize * TAUGHT * (self._teachers is not None)
             needed = self._config.versions * len(plan.phrases) * self._max_len * one_note
             free = free_memory(self._device, self._world)
             # What is encoded waits in the computer's memory, if that is known, until its turn has come.
@@ -223,12 +225,12 @@ class Feed:
             self._versions[version] = whole
         return self._versions[version]
 
-    def _encoded_here(self, version: int) -> list[Columns]:
+    def _encoded_here(self, version: int) -> list[BatchArrays]:
         """A version, encoded in this process."""
         job = _EncodeJob(self._data, self._parts, self._config, self._max_len)
         return [job(version, piece) for piece in _pieces(self._phrases(version))]
 
-    def _encoded_in_pool(self, version: int) -> list[Columns]:
+    def _encoded_in_pool(self, version: int) -> list[BatchArrays]:
         """A version, encoded by other processes, which go on with the versions after it; DataError if one died."""
         try:
             return self._from_pool(version)
@@ -238,7 +240,7 @@ class Feed:
                 "--resume, or begin anew with --set versions=0"
             ) from None
 
-    def _from_pool(self, version: int) -> list[Columns]:
+    def _from_pool(self, version: int) -> list[BatchArrays]:
         if self._pool is None:
             # Workers use one thread each; "spawn", since CUDA does not survive a fork.
             job = _EncodeJob(self._data, self._parts, self._config, self._max_len)
@@ -288,7 +290,7 @@ class _EncodeJob:
     config: TrainConfig
     max_len: int
 
-    def __call__(self, version: int, phrases: IntArray) -> Columns:
+    def __call__(self, version: int, phrases: IntArray) -> BatchArrays:
         batch = _version_of(self.data, self.parts, self.config, phrases, version, self.max_len)
         return [tensor.numpy() for tensor in _compact(batch)]
 
@@ -305,7 +307,7 @@ def _begin_worker(job: _EncodeJob) -> None:
     _job = job
 
 
-def _encode_in_worker(version: int, phrases: IntArray) -> Columns:
+def _encode_in_worker(version: int, phrases: IntArray) -> BatchArrays:
     if _job is None:
         raise RuntimeError("the worker was not begun")
     return _job(version, phrases)
@@ -318,7 +320,7 @@ def _rows(whole: Batch, chosen: Tensor, width: int) -> Batch:
 
 
 def _compact(batch: Batch) -> Batch:
-    return Batch(*(tensor.to(kind) for tensor, kind in zip(batch, COMPACT, strict=True)))
+    return Batch(**{name: getattr(batch, name).to(kind) for name, kind in COMPACT.items()})
 
 
 def _loose(batch: Batch) -> Batch:

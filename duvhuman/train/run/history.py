@@ -19,14 +19,13 @@ from typing import Any
 
 from duvhuman.errors import DataError, FileError
 from duvhuman.files import written_whole
+from duvhuman.train.config import TERMS
 
 METRICS_FILE = "metrics.csv"
 METRICS = (
     "stage", "epoch", "train_loss", "val_loss", "vel_r", "vel_mae", "vel_mae_centred", "vel_sd_ratio", "vel_js",
-    "art_r", "art_mae", "failed", "lr", "notes_seen", "notes_per_s", "seconds", "train_boundary", "train_vel_value",
-    "train_dur_value", "train_vel_bins", "train_dur_bins", "train_vel_order", "train_dur_order", "train_vel_shape",
-    "train_taught_vel_value", "train_taught_dur_value", "train_taught_vel_bins",
-    "train_taught_dur_bins",
+    "art_r", "art_mae", "failed", "lr", "notes_seen", "notes_per_s", "seconds",
+    *(f"train_{name}" for name in TERMS if name != "total"),
     "flat_vel_mae", "flat_art_mae", "ridge_vel_r", "ridge_vel_sd_ratio",
 )  # fmt: skip
 """The columns of ``metrics.csv``; all but ``stage`` are numbers."""

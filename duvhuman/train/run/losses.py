@@ -26,10 +26,6 @@ from duvhuman.models.phrase_transformer import PhraseOutput
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.pairs.encode import Batch
 
-TERMS = (
-    "boundary", "vel_value", "dur_value", "vel_bins", "dur_bins", "vel_order", "dur_order", "vel_shape",
-    "taught_vel_value", "taught_dur_value", "taught_vel_bins", "taught_dur_bins", "total",
-)  # fmt: skip
 FINAL_LR = 0.05
 SHAPE_SD = 2.0
 """Phrases whose velocities vary by less than about this tell little of their shape, and weigh less in ``vel_shape``."""

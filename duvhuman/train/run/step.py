@@ -21,10 +21,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from duvhuman.errors import OptionError
 from duvhuman.models.phrase_transformer import PhraseOutput
-from duvhuman.train.config import PRECISIONS, TrainConfig
+from duvhuman.train.config import PRECISIONS, TERMS, TrainConfig
 from duvhuman.train.pairs.encode import Batch
 from duvhuman.train.run.distributed import ALONE, World
-from duvhuman.train.run.losses import TERMS, loss_terms
+from duvhuman.train.run.losses import loss_terms
 from duvhuman.train.run.optimizer import make_optimizer
 
 

@@ -15,10 +15,10 @@ from toys import tiny_network, weights
 
 from duvhuman.errors import OptionError
 from duvhuman.models.config import DURATION_EDGES
-from duvhuman.train.config import TrainConfig
+from duvhuman.train.config import TERMS, TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.pairs.encode import Batch
-from duvhuman.train.run.losses import TERMS, loss_terms
+from duvhuman.train.run.losses import loss_terms
 from duvhuman.train.run.step import Stepper, choose_precision, is_out_of_memory, speaking_of_memory
 
 CPU = torch.device("cpu")
