@@ -91,7 +91,7 @@ def test_earlier_results_below_the_input_folder_are_no_inputs() -> None:
 
 def test_a_folder_without_midi_files_is_refused_with_the_hint_to_recurse() -> None:
     touch("in/deep/a.mid")
-    with pytest.raises(OptionError, match=r"in: no \.mid or \.midi file .* add -r"):
+    with pytest.raises(OptionError, match=r"in: no MIDI file \(\.mid, \.midi, \.kar\) .* add -r"):
         plan_jobs(["in"], "out")
 
 

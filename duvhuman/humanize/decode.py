@@ -22,6 +22,7 @@ from duvhuman.humanize.score import (
     chord_starts,
     gap_to_later_same_pitch,
     gap_to_next_onset,
+    group_means,
     longest_written,
 )
 from duvhuman.humanize.windows import Distribution
@@ -45,8 +46,11 @@ STACCATO_SHARE = 0.75
 STACCATO_LEAST, STACCATO_MOST = 0.85, 1.1
 """It lasts at most so many times its length, if it would be let go at once, and if it would be held."""
 OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 1.0
-"""Where such a share of the notes is so short, or more, written lengths are meant: those of so many beats or more last
-that share of theirs at least. Where none is, every note is written up to the next, and a long one may be a stab."""
+"""Where such a share of the notes is not written up to the next onset, or more, lengths are meant: notes of so many
+beats or more last that share of theirs at least. Where all are, a long one may be a stab."""
+REST_BEATS, REST_BARS = 0.125, 0.5
+"""What ends so many beats before the next onset, or more, is written with a rest behind it. So is a note of a whole bar,
+if the rest is no longer than so many bars: what a longer one is written before may be any length, in training a bar."""
 LEAST_SECONDS = 0.12
 """So long a note of `HELD_BEATS` or more lasts at least, or `LEAST_HELD` of its length if that is shorter: of a held
 chord it would be a click."""
@@ -254,14 +258,15 @@ def performed_beats(
 ) -> FloatArray:
     """(N,) how long notes last that are played with this articulation.
 
-    Networks learnt it of notes that are written up to the next onset, for a bar at most, whatever rests there were. A
-    staccato, or the last note before a rest, is shorter: it lasts as long as if it were written so, but from
-    `STACCATO_LEAST` to `STACCATO_MOST` times its length at most. One that ends a little before the next onset, as a
-    player's do, is not shortened further than if it were written so. Where there are staccatos, and at the end of the
-    part, long notes are held (`LEAST_HELD`); they are no clicks anywhere (`LEAST_SECONDS`). A note written longer than
-    `longest_written`, which networks were never shown, ends as much earlier as one of that length would, and no later:
-    a pad holds until the next chord, a drone under a melody goes on. What is written a little into the next onset is
-    slurred into it; what is not either rings clearly on (`TOUCHES`) or ends there.
+    Networks learnt it of notes that are written up to the next onset, for a bar at most, whatever rests there were. Only
+    such a note may ring on, clearly (`TOUCHES`), for as long as is predicted; any other length is the user's, and hardly
+    exceeded: a melody over an accompaniment, what is held under one, a pad, what is detached. A staccato lasts as long as
+    if it were written up to the next onset, but from `STACCATO_LEAST` to `STACCATO_MOST` times its length at most. One
+    that ends a little before the next onset, as a player's do, is not shortened further than if it were written so; a
+    long note before a rest, or at the end of the part, which lets go at once, is held (`STACCATO_LEAST`). Where lengths
+    are told, all long notes are held for some of theirs (`LEAST_HELD`); they are no clicks anywhere (`LEAST_SECONDS`). A
+    note written longer than `longest_written`, which networks were never shown, ends as much earlier as one of that
+    length would. What is written a little into the next onset is slurred into it.
 
     Parameters
     ----------
@@ -270,21 +275,29 @@ def performed_beats(
     """
     written, bar, gap = score.nominal_beats, longest_written(score), own_gap(score, hand)
     share, learnt, whole = 2.0**articulation, np.minimum(gap, bar), np.minimum(written, bar)
-    short = written < STACCATO_SHARE * learnt
+    short, before_rest = written < STACCATO_SHARE * learnt, written <= learnt - REST_BEATS
+    whole_bar = (np.abs(written - bar) <= SLUR_BEATS) & (gap >= bar + REST_BEATS) & (gap <= (1 + REST_BARS) * bar)
     most = written * (STACCATO_LEAST + (STACCATO_MOST - STACCATO_LEAST) * np.minimum(share, 1.0))
     long = np.maximum(whole * share, np.minimum(learnt * share, whole))
     played = np.where(short, np.minimum(learnt * share, most), long)
     hand = _two_hands(hand, len(score))
     chord = 2 * np.cumsum(chord_starts(score)) + hand
     last = np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)])
-    meant = np.where(last, 1.0, min(float(short.mean()) / OFTEN_SHORT, 1.0))
+    over_next = written > gap + SLUR_BEATS
+    final, told = over_next & last, short | before_rest | (over_next & ~last)
+    played = np.where(final, group_means(played, chord), played)  # let go at once
+    meant = np.where(last, 1.0, min(float(told.mean()) / OFTEN_SHORT, 1.0))
     no_click = 0.0 if as_in_a_take else np.minimum(LEAST_SECONDS * score.tempo_bpm / 60, LEAST_HELD * whole)
     least = np.maximum(LEAST_HELD * meant * whole, no_click)
+    least = np.where(final | before_rest | whole_bar, STACCATO_LEAST * whole, least)
     played = np.where(written >= HELD_BEATS, np.maximum(played, least), played)
     played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
-    slurred = (written > gap + SLUR_BEATS) & (written < SLUR * gap) & ~last
+    slurred = over_next & (written < SLUR * gap) & ~last
     played = np.where(slurred, np.maximum(played, written), played)
-    touches = (written <= gap + SLUR_BEATS) & (played > gap) & (played < TOUCHES * gap)
+    up_to_next = np.abs(written - learnt) <= SLUR_BEATS
+    free = (up_to_next & ~whole_bar) | (short & (written < HELD_BEATS))
+    played = np.where(free, played, np.minimum(played, written))
+    touches = up_to_next & (played > gap) & (played < TOUCHES * gap)
     played = played if as_in_a_take else np.where(touches, gap, played)
     return np.minimum(played, most_growth(score, hand) * written)
 

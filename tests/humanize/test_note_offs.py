@@ -33,23 +33,24 @@ def test_nor_that_of_the_other_hand_on_the_same_channel(monkeypatch: pytest.Monk
     right, left = [(0, 60, 80, 960), (1920, 60, 80, 960)], [(960, 60, 80, 960), (960, 40, 80, 960)]
     both = table(played(song(part(right, number=PIANO), part(left, number=None)), "keys"))
     assert list(zip(both.onset_ticks, both.pitch, both.duration_ticks, strict=True)) == [
-        (0, 60, 960), (960, 40, 7680), (960, 60, 960), (1920, 60, 1056),
-    ]  # fmt: skip - the right hand is written staccato
+        (0, 60, 960), (960, 40, 7680), (960, 60, 960), (1920, 60, 960),
+    ]  # fmt: skip - the right hand is written with a rest
 
 
 def test_nor_that_of_another_part_on_the_same_channel_unless_tracks_are_songs_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     longer(monkeypatch, 3)
-    first, second = part([(0, 60, 80, 480)]), part([(960, 60, 80, 480)])
-    assert tables(played(song(first, second)))[0].duration_ticks.tolist() == [960]
-    assert tables(played(song(first, second, kind=2)))[0].duration_ticks.tolist() == [3840]
+    first, second = part([(0, 60, 80, 480), (480, 64, 80, 480)]), part([(960, 60, 80, 480)])
+    assert tables(played(song(first, second)))[0].duration_ticks[0] == 960
+    assert tables(played(song(first, second, kind=2)))[0].duration_ticks[0] == 3840
 
 
 def test_two_parts_in_unison_do_not_hold_each_other_short(monkeypatch: pytest.MonkeyPatch) -> None:
     longer(monkeypatch, 1)
-    for found in tables(played(song(part([(0, 60, 80, 480)]), part([(0, 60, 80, 480)])))):
-        assert found.duration_ticks.tolist() == [960]
+    line = part([(0, 60, 80, 480), (480, 64, 80, 480)])
+    for found in tables(played(song(line, line))):
+        assert found.duration_ticks.tolist() == [960, 960]
 
 
 def test_a_note_never_vanishes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +101,7 @@ def test_lengths_of_random_overlapping_notes_stay_within_bounds() -> None:
     later = (found.pitch == found.pitch[:, None]) & (found.onset_ticks > found.onset_ticks[:, None])
     room = np.where(later, found.onset_ticks, 10**6).min(axis=1) - found.onset_ticks
     changed = found.duration_ticks != written  # but of notes that begin together, or overlap such, lengths stay
-    assert changed.mean() > 0.8
+    assert changed.mean() > 0.7
     assert (written > room)[changed].sum() > 100
     assert (found.duration_ticks <= room)[changed].all()
     assert found.duration_ticks.min() >= 1
