@@ -27,7 +27,7 @@ OTHER_WORDS = frozenset((
 """Words in the titles of tracks of other instruments, whatever else the title says: a bass drum, a bass clarinet."""
 VIOLIN_WORDS = ("violin", "violins", "violine", "violinen", "violon", "violons", "violini", "vln", "vlns")
 VIOLA_WORDS = ("viola", "violas", "viole", "bratsche", "bratschen", "vla", "vlas")
-CELLO_WORDS = ("cello", "celli", "cellos", "violoncello", "violoncelli", "vlc", "vcl", "vc")
+CELLO_WORDS = ("cello", "celli", "cellos", "violoncello", "violoncellos", "violoncelli", "vlc", "vcl", "vc")
 AUTO = "auto"
 
 
@@ -60,23 +60,27 @@ INSTRUMENTS: dict[str, Instrument] = {
         Instrument(
             "guitar", frozenset(range(24, 32)), 33, 90, 25,
             ("gtr", "guitars", "acoustic_guitar", "electric_guitar"),
-            ("guitar", "gtr", "git", "guit", "guitare", "gitarre", "chitarra", "strat"),
+            ("guitar", "guitars", "gtr", "gtrs", "git", "guit", "guitare", "guitarra", "gitarre", "chitarra", "strat"),
         ),
         Instrument(
             "bass", frozenset(range(32, 40)), 23, 72, 33,
             ("bass_guitar", "electric_bass"),
-            ("bass", "basse", "basso", "bajo"),
+            ("bass", "basses", "basse", "basso", "bajo"),
         ),
         Instrument(
             "keys", frozenset((*range(8), *range(16, 24))), 21, 108, 0,
             ("piano", "keyboard", "keyboards", "organ", "epiano", "rhodes"),
-            ("piano", "keys", "keyboard", "organ", "rhodes", "klavier", "pno", "epiano", "clav", "wurli"),
+            (
+                "piano", "pianos", "keys", "keyboard", "keyboards", "organ", "organs", "rhodes", "klavier", "pno",
+                "epiano", "clav", "clavinet", "wurli", "wurlitzer", "hammond", "harpsichord", "cembalo",
+            ),
         ),
         Instrument(
             "strings", frozenset((*range(40, 46), *range(48, 52))), 24, 108, 48,
             ("string", "violin", "viola", "cello", "orchestra"),
             (
-                "strings", "string", "strgs", "streicher", "cordes", "archi", "cuerdas", "contrabass", "kontrabass",
+                "strings", "string", "strgs", "streicher", "cordes", "archi", "cuerdas", "contrabass",
+                "contrabasses", "kontrabass",
                 *VIOLIN_WORDS, *VIOLA_WORDS, *CELLO_WORDS,
             ),
         ),

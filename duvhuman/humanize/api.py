@@ -16,7 +16,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from duvhuman.errors import DataError, warn
-from duvhuman.humanize.balance import hands_of, written_balance
+from duvhuman.humanize.balance import SOFTEST, hands_of, written_balance
 from duvhuman.humanize.company import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.decode import most_growth
 from duvhuman.humanize.keyed import seed_of_player
@@ -43,8 +43,6 @@ from duvhuman.rhythm.band import Beats, find_beats
 __all__ = ["Humanizer", "PartReport", "Prediction", "Report", "humanize", "load", "predict"]
 
 PathName = str | os.PathLike[str]
-SOFTEST = 8
-"""No note is made softer than this MIDI velocity: many samplers hardly sound below it."""
 
 
 def humanize(
@@ -112,11 +110,12 @@ def humanize(
         If nothing was played (the input then comes back unchanged), parts of other instruments were, or takes of
         another instrument were learnt from.
     """
-    player = load(instrument, adapter=adapter, like=like, model=model, device=device)
-    return player.humanize(
-        midi, intensity=intensity, variation=variation, seed=seed, dynamics=dynamics, velocity=velocity,
-        duration=duration, tracks=tracks, protect=protect, follow=follow,
-    )  # fmt: skip
+    options: PlayOptions = {
+        "intensity": intensity, "variation": variation, "seed": seed, "dynamics": dynamics, "velocity": velocity,
+        "duration": duration, "tracks": tracks, "protect": protect, "follow": follow,
+    }  # fmt: skip
+    source = _checked(midi, options)
+    return load(instrument, adapter=adapter, like=like, model=model, device=device).humanize(source, **options)
 
 
 def predict(
@@ -138,11 +137,18 @@ def predict(
     device: str = "auto",
 ) -> Prediction:
     """What `humanize` would play, as arrays; arguments and errors are those of `humanize`."""
-    player = load(instrument, adapter=adapter, like=like, model=model, device=device)
-    return player.predict(
-        midi, intensity=intensity, variation=variation, seed=seed, dynamics=dynamics, velocity=velocity,
-        duration=duration, tracks=tracks, protect=protect, follow=follow,
-    )  # fmt: skip
+    options: PlayOptions = {
+        "intensity": intensity, "variation": variation, "seed": seed, "dynamics": dynamics, "velocity": velocity,
+        "duration": duration, "tracks": tracks, "protect": protect, "follow": follow,
+    }  # fmt: skip
+    source = _checked(midi, options)
+    return load(instrument, adapter=adapter, like=like, model=model, device=device).predict(source, **options)
+
+
+def _checked(midi: object, options: PlayOptions) -> Source:
+    """The input; what is wrong with it, or with the options, is told before an adapter is fitted."""
+    Options.of(options)
+    return open_midi(midi)
 
 
 def load(
@@ -213,7 +219,7 @@ class Humanizer:
         selection = choose_parts(read, self.instrument, options.tracks, n_tracks=len(smf.tracks) - source.hidden)
         if selection.notice:
             tell(selection.notice)
-        rooms = room_to_ring(smf, [part.notes for part in read])
+        rooms = room_to_ring(smf, read)
         wanted = any(choice.instrument is not None for choice in selection.choices)
         beats = find_beats(read, tracks_apart=smf.format == 2) if wanted else None
         lively = [
@@ -231,6 +237,8 @@ class Humanizer:
         if all(part.how is None for part in parts):
             reasons = sorted({part.skipped for part in parts}) or ["no notes"]
             tell(f"nothing to play ({'; '.join(reasons)}); it comes back unchanged")
+        elif self._liked and not any(part.how is not None and part.how.like is not None for part in parts):
+            tell(f"nothing is played like the take, which is of {' and '.join(self._liked)}; no such part is played")
         result = apply_performance(smf, [(p.notes, p.velocity, p.duration_ticks) for p in parts if p.how is not None])
         # What is told is what was written: where notes of one pitch overlap, not every length is possible.
         again = self._read_parts(result, options)
@@ -279,6 +287,7 @@ class Humanizer:
         if options.tracks is not None:  # the other hand is heard, but not changed
             kept = ~np.isin(notes.track, list(options.tracks))
             velocity[kept], duration[kept] = notes.velocity[kept], notes.duration_ticks[kept]
+            free, played = free & ~kept, played.select(~kept[free])
         how = How(free, played, network.config, None if liked is None else liked.report, followed)
         return PlayedPart(choice, velocity, duration, how=how)
 
@@ -310,9 +319,15 @@ class Humanizer:
                 refused.append(error)
         if not liked:
             raise refused[0]
-        for reason in refused:
-            self._told.append(f"{reason} (it is played without)")
-            warn(self._told[-1])
+        self._told += [f"{reason} (it is played without)" for reason in refused]
+        self._told += [
+            f"the take of {name} tells little: its own held-out bars are met worse with it (velocity r "
+            f"{one.report.velocity_r_after:.2f}) than without ({one.report.velocity_r_before:.2f}); "
+            "it is played like it all the same; give a longer one, or none"
+            for name, one in liked.items() if one.report.velocity_r_after < one.report.velocity_r_before
+        ]  # fmt: skip
+        for message in self._told:
+            warn(message)
         return liked
 
 

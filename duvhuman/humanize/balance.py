@@ -2,7 +2,7 @@
 
 What the network makes of it stands, unless the user has decided: hands that are each written flat, but not at one
 level, keep the levels that they are written at. All are softer than they are written where there is no room for their
-dynamics below 127.
+dynamics below 127, or louder where there is none above `SOFTEST`.
 
 Conventions
 -----------
@@ -16,8 +16,11 @@ import numpy as np
 from duvhuman.humanize.score import FLAT_SD, FloatArray, IntArray, group_means, is_flat
 from duvhuman.midi.notes import NoteTable
 
-LOUDEST_SHARE = 0.3
-"""No more of the notes than this lie beyond 127, nor of those of a hand: what is written louder is played softer."""
+SOFTEST = 8
+"""No note is made softer than this MIDI velocity: many samplers hardly sound below it."""
+FARTHEST_SHARE = 0.3
+"""No more of the notes than this lie beyond 127, nor of those of a hand: what is written louder is played softer. Nor
+lie more of them below `SOFTEST`."""
 HAND_SHARE = 0.25
 """What has fewer of a part's notes is no hand for that: a string of a guitar with a channel for each, a few notes."""
 
@@ -44,8 +47,10 @@ def balanced(velocity: FloatArray, hand: IntArray | None, lift: FloatArray | Non
 
 
 def with_room(velocity: FloatArray, hand: IntArray | None = None) -> FloatArray:
-    """Played velocities within 1 to 127, all as much softer, by a whole number, as `LOUDEST_SHARE` wants."""
+    """Played velocities within 1 to 127, all as much softer or louder, by a whole number, as `FARTHEST_SHARE` wants."""
     hands = [velocity] + ([] if hand is None else [velocity[hand == one] for one in np.unique(hand)])
-    loud = [float(np.quantile(one, 1 - LOUDEST_SHARE)) for one in hands if len(one) >= HAND_SHARE * len(velocity)]
-    played: FloatArray = np.clip(velocity - np.ceil(max(*loud, 127.0) - 127.0), 1.0, 127.0)
+    hands = [one for one in hands if len(one) >= HAND_SHARE * len(velocity)]
+    loud, soft = ([float(np.quantile(one, share)) for one in hands] for share in (1 - FARTHEST_SHARE, FARTHEST_SHARE))
+    by = np.ceil(max(SOFTEST - min(*soft, SOFTEST), 0.0)) or -np.ceil(max(*loud, 127.0) - 127.0)
+    played: FloatArray = np.clip(velocity + by, 1.0, 127.0)
     return played

@@ -49,8 +49,8 @@ OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 1.0
 """Where such a share of the notes is not written up to the next onset, or more, lengths are meant: notes of so many
 beats or more last that share of theirs at least. Where all are, a long one may be a stab."""
 REST_BEATS, REST_BARS = 0.125, 0.5
-"""What ends so many beats before the next onset, or more, is written with a rest behind it. So is a note of a whole bar,
-if the rest is no longer than so many bars: what a longer one is written before may be any length, in training a bar."""
+"""What ends so many beats before the next onset, or more, is written with a rest behind it. So is a note of a whole
+bar, if the rest is no longer than so many bars: before a longer one all that is played may be written for a bar."""
 LEAST_SECONDS = 0.12
 """So long a note of `HELD_BEATS` or more lasts at least, or `LEAST_HELD` of its length if that is shorter: of a held
 chord it would be a click."""
@@ -65,6 +65,8 @@ overlap is a slur to a sampler."""
 MOST_DRIFT = 2.0
 """What is drawn moves the mean of a part by no more MIDI velocities, give or take a half: a loop of one bar draws alike
 each time."""
+MOST_LIVELY = 2.0
+"""What is left once it is tilted, or drawn, is stretched by no more than this."""
 TAILS = 0.025
 """Of what is predicted so much at either end is never drawn: it comes back in every bar that is played alike."""
 CHORD_SHARE = 0.8
@@ -125,6 +127,9 @@ def decode_velocity(
         drawn = drawn + said.louder_by
         drawn = drawn if company is None or contour_given else in_company(drawn, company)
         varied = (1 - variation) * velocity + variation * drawn
+        sd = (1 - variation) * local_sd(velocity) + variation * local_sd(drawn)
+        middle = local_mean(varied)  # the two agree little, and vary less together than each of them
+        varied = middle + (varied - middle) * livelier(varied, sd)
         away = varied.mean() - velocity.mean()
         louder -= 0.0 if level is None else np.sign(away) * np.round(max(abs(away) - MOST_DRIFT, 0.0))
         velocity = varied
@@ -215,6 +220,12 @@ def local_sd(values: FloatArray) -> FloatArray:
     return sd
 
 
+def livelier(values: FloatArray, sd: FloatArray) -> FloatArray:
+    """(N,) how far values are to be stretched to vary by `sd` (N,) around each note; `MOST_LIVELY` at most."""
+    factor: FloatArray = sd / np.maximum(local_sd(values), np.maximum(sd / MOST_LIVELY, 1e-6))
+    return factor
+
+
 def inverse_cdf(probabilities: FloatArray, edges: FloatArray, uniform: FloatArray) -> FloatArray:
     """Draw from bins (N, K) with K + 1 edges, evenly within a bin, at (N,) uniform numbers."""
     cdf = np.cumsum(probabilities, axis=1)
@@ -258,15 +269,15 @@ def performed_beats(
 ) -> FloatArray:
     """(N,) how long notes last that are played with this articulation.
 
-    Networks learnt it of notes that are written up to the next onset, for a bar at most, whatever rests there were. Only
-    such a note may ring on, clearly (`TOUCHES`), for as long as is predicted; any other length is the user's, and hardly
-    exceeded: a melody over an accompaniment, what is held under one, a pad, what is detached. A staccato lasts as long as
-    if it were written up to the next onset, but from `STACCATO_LEAST` to `STACCATO_MOST` times its length at most. One
-    that ends a little before the next onset, as a player's do, is not shortened further than if it were written so; a
-    long note before a rest, or at the end of the part, which lets go at once, is held (`STACCATO_LEAST`). Where lengths
-    are told, all long notes are held for some of theirs (`LEAST_HELD`); they are no clicks anywhere (`LEAST_SECONDS`). A
-    note written longer than `longest_written`, which networks were never shown, ends as much earlier as one of that
-    length would. What is written a little into the next onset is slurred into it.
+    Networks learnt it of notes that are written up to the next onset, for a bar at most, whatever rests there were.
+    Only such a note may ring on, clearly (`TOUCHES`), for as long as is predicted; any other length is the user's, and
+    hardly exceeded: a melody over an accompaniment, what is held under one, a pad, what is detached. A staccato lasts
+    as long as if it were written up to the next onset, but from `STACCATO_LEAST` to `STACCATO_MOST` times its length at
+    most. One that ends a little before the next onset, as a player's do, is not shortened further than if it were
+    written so; a long note before a rest, or at the end of the part, which lets go at once, is held (`STACCATO_LEAST`).
+    Where lengths are told, all long notes are held for some of theirs (`LEAST_HELD`); they are no clicks anywhere
+    (`LEAST_SECONDS`). A note written longer than `longest_written`, which networks were never shown, ends as much
+    earlier as one of that length would. What is written a little into the next onset is slurred into it.
 
     Parameters
     ----------

@@ -3,25 +3,28 @@
 Conventions
 -----------
 Ticks throughout; arrays are (N,) over the notes of one part. A stream is what one channel of one port plays, on
-whatever tracks; of files of format 2, what it plays on one track.
+whatever tracks; of files of format 2, what it plays on one track. Parts of other programs or titles have streams of
+their own: many programs write every track on channel 1, and whoever reads the file keeps them apart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from duvhuman.humanize.score import IntArray
 from duvhuman.midi.hands import FEWEST_CHANNELS
-from duvhuman.midi.notes import NoteTable
+from duvhuman.midi.notes import NoteTable, Part
 from duvhuman.midi.programs import channel_messages, port_of
 from duvhuman.midi.smf import CONTROL_CHANGE, PEDAL_DOWN, PITCH_BEND, SOSTENUTO, SUSTAIN, SmfFile
 
 NEVER = int(np.iinfo(np.int64).max)
 CHANNELS, PITCHES = 16, 128
 UNBENT = 64 << 7
+_Messages = Callable[[int], IntArray]
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Room:
     most: IntArray
 
 
-def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[Room]:
-    """For every note of every table how many ticks it may last.
+def room_to_ring(smf: SmfFile, parts: Sequence[Part]) -> list[Room]:
+    """For every note of every part how many ticks it may last.
 
     A synthesizer hears one stream: a note-off of the left hand would end the right hand's note, a bend sounds on all
     notes of its channel, and a pedal holds all that sound when it goes down. So a note ends when its pitch is played
@@ -50,19 +53,20 @@ def room_to_ring(smf: SmfFile, tables: Sequence[NoteTable]) -> list[Room]:
 
     Parameters
     ----------
-    tables : the parts of the file, all of them, for those that stay as they are bound the others.
+    parts : those of the file, all of them, for those that stay as they are bound the others.
     """
-    if not tables:
+    if not parts:
         return []
+    tables = [part.notes for part in parts]
     onset, duration, pitch, channel, track = (
         np.concatenate([getattr(table, name) for table in tables])
         for name in ("onset_ticks", "duration_ticks", "pitch", "channel", "track")
     )
-    stream = _stream_of_track(smf)[track] * CHANNELS + channel
+    stream, messages = _streams(smf, parts, track, channel)
     order = np.lexsort((track, onset, stream * PITCHES + pitch))
     again, row = _next(stream[order] * PITCHES + pitch[order], onset[order], stream * PITCHES + pitch, onset + 1)
     again -= (again < NEVER) & (track[order][row] < track)
-    (bent_stream, bent_tick, bend), (pressed_stream, pressed_tick) = _bends(smf), _presses(smf)
+    (bent_stream, bent_tick, bend), (pressed_stream, pressed_tick) = _bends(messages), _presses(messages)
     bent, _ = _next(bent_stream, bent_tick, stream, onset + duration)
     caught, _ = _next(pressed_stream, pressed_tick, stream, onset + duration)
     caught -= (caught < NEVER) & (caught > onset + duration)  # its track may come first
@@ -91,36 +95,53 @@ def _next_on_string(tables: Sequence[NoteTable]) -> IntArray:
     return np.concatenate(found)
 
 
-def _stream_of_track(smf: SmfFile) -> IntArray:
-    """(T,) a number for each track, the same for those that share their channels."""
-    streams = [index if smf.format == 2 else port_of(track) for index, track in enumerate(smf.tracks)]
-    return np.array(streams, dtype=np.int64)
+def _streams(smf: SmfFile, parts: Sequence[Part], track: IntArray, channel: IntArray) -> tuple[IntArray, _Messages]:
+    """(N,) the stream of each note of all parts, and what gives the messages of a kind, (4, E): stream, tick, first and
+    last data byte, sorted by stream and tick.
+
+    A message on a track that plays notes on its channel is meant for the parts of these, any other for all parts.
+    """
+    ports = [index if smf.format == 2 else port_of(one) for index, one in enumerate(smf.tracks)]
+    shared = np.array(ports, dtype=np.int64)[:, None] * CHANNELS + np.arange(CHANNELS)  # (T, 16)
+    names = {key: number for number, key in enumerate(dict.fromkeys((part.program, part.name) for part in parts))}
+    player = np.repeat([names[part.program, part.name] for part in parts], [len(part.notes) for part in parts])
+    stream = shared[track, channel] * len(names) + player
+    of_track: dict[tuple[int, int], list[int]] = defaultdict(list)
+    of_channel: dict[int, list[int]] = defaultdict(list)
+    for one_track, one_channel, one in np.unique(np.stack([track, channel, stream]), axis=1).T.tolist():
+        of_track[one_track, one_channel].append(one)
+        of_channel[int(shared[one_track, one_channel])].append(one)
+
+    def messages(kind: int) -> IntArray:
+        tracks, channels, *rest = channel_messages(smf.tracks, kind)
+        found: list[IntArray] = [np.zeros((4, 0), dtype=np.int64)]
+        for one_track, one_channel in set(zip(tracks.tolist(), channels.tolist(), strict=True)):
+            rows = np.stack(rest)[:, (tracks == one_track) & (channels == one_channel)]
+            meant = of_track.get((one_track, one_channel)) or of_channel[int(shared[one_track, one_channel])]
+            found += [np.concatenate([np.full((1, rows.shape[1]), one), rows]) for one in set(meant)]
+        everything = np.concatenate(found, axis=1)
+        return everything[:, np.lexsort((everything[1], everything[0]))]
+
+    return stream, messages
 
 
-def _bends(smf: SmfFile) -> IntArray:
+def _bends(messages: _Messages) -> IntArray:
     """(3, B) stream, tick and bend of all changes of a bend, sorted; one that repeats what is in force is none."""
-    stream, tick, low, high = _messages(smf, PITCH_BEND)
+    stream, tick, low, high = messages(PITCH_BEND)
     bend = (high << 7) + low
     return np.stack([stream, tick, bend])[:, bend != _in_force_before(bend, stream, UNBENT)]
 
 
-def _presses(smf: SmfFile) -> IntArray:
+def _presses(messages: _Messages) -> IntArray:
     """(2, B) stream and tick of every time that a pedal goes down which holds what sounds then, sorted."""
-    messages = _messages(smf, CONTROL_CHANGE)
+    changes = messages(CONTROL_CHANGE)
     found = []
     for pedal in (SUSTAIN, SOSTENUTO):
-        stream, tick, _, value = messages[:, messages[2] == pedal]
+        stream, tick, _, value = changes[:, changes[2] == pedal]
         down = (value >= PEDAL_DOWN).astype(np.int64)
         found.append(np.stack([stream, tick])[:, down > _in_force_before(down, stream, 0)])
     presses = np.concatenate(found, axis=1)
     return presses[:, np.lexsort((presses[1], presses[0]))]
-
-
-def _messages(smf: SmfFile, kind: int) -> IntArray:
-    """(4, E) stream, tick, first and last data byte of all channel messages of a kind, sorted by stream and tick."""
-    track, channel, tick, first, last = channel_messages(smf.tracks, kind)
-    stream = _stream_of_track(smf)[track] * CHANNELS + channel
-    return np.stack([stream, tick, first, last])[:, np.lexsort((tick, stream))]
 
 
 def _in_force_before(value: IntArray, stream: IntArray, at_first: int) -> IntArray:

@@ -22,6 +22,7 @@ from duvhuman.humanize.decode import (
     decode_velocity,
     keyed_uniform,
     limit_durations,
+    livelier,
     local_mean,
     local_sd,
     performed_beats,
@@ -63,8 +64,6 @@ LEVEL_NOTES = 512
 """How many notes in the middle of a part tell which level is to be expected of it."""
 RECITAL_LEVEL, SONG_LEVEL = 70.0, 76.0
 """A part is a recital if no more is expected of it than the former, none if the latter or more, and partly between."""
-MOST_LIVELY = 2.0
-"""What is left once it is tilted is stretched by no more than this."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,10 @@ class Played:
     duration_beats: FloatArray
     spread: FloatArray
     said: Distribution
+
+    def select(self, rows: BoolArray) -> Played:
+        """Some of the notes."""
+        return Played(self.velocity[rows], self.duration_beats[rows], self.spread[rows], self.said.select(rows))
 
 
 def tells_dynamics(velocity: FloatArray) -> bool:
@@ -196,9 +199,7 @@ def tilted(said: Distribution, score: Score, tilt: float, *, level: float) -> Di
     expected = said.expected_velocity
     pitch = score.pitch.astype(np.float64)
     flatter = expected - tilt * (pitch - local_mean(pitch, DETAIL_NOTES))
-    sd = local_sd(expected)
-    livelier = sd / np.maximum(local_sd(flatter), np.maximum(sd / MOST_LIVELY, 1e-6))
-    return said.louder(level + (flatter - level) * livelier - expected)
+    return said.louder(level + (flatter - level) * livelier(flatter, local_sd(expected)) - expected)
 
 
 def expected_level(model: PhraseTransformer, score: Score) -> float:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features
-from duvhuman.humanize.score import FloatArray, Hints, IntArray, Score, concatenated_ranges
+from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, Score, concatenated_ranges
 from duvhuman.models.config import (
     DURATION_BINS,
     VELOCITY_BIN_CENTRES,
@@ -66,6 +66,14 @@ class Distribution:
     def louder(self, velocities: float | FloatArray) -> Distribution:
         """The same, louder by so many MIDI velocities (softer if negative), one number or (N,)."""
         return replace(self, louder_by=self.louder_by + velocities, velocity=self.velocity + velocities)
+
+    def select(self, rows: BoolArray) -> Distribution:
+        """Some of the notes."""
+        louder_by = self.louder_by if np.ndim(self.louder_by) == 0 else np.asarray(self.louder_by)[rows]
+        return Distribution(
+            self.velocity_probabilities[rows], self.velocity[rows], self.duration_probabilities[rows],
+            self.articulation[rows], louder_by,
+        )  # fmt: skip
 
     def moved_velocity_probabilities(self) -> FloatArray:
         """(N, 16) the probability of each bin of MIDI velocities.

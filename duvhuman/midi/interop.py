@@ -160,7 +160,7 @@ def open_midi(midi: object) -> Source:
     Parameters
     ----------
     midi : a path, the bytes of a file, a binary file object, a `pretty_midi.PrettyMIDI`, a `mido.MidiFile`, a
-        `symusic.Score` or a `duvhuman.MidiFile`.
+        `symusic.Score` or a `duvhuman.MidiFile`; or a `Source`, which is returned.
 
     Raises
     ------
@@ -172,6 +172,8 @@ def open_midi(midi: object) -> Source:
     OptionError
         If it is none of these.
     """
+    if isinstance(midi, Source):
+        return midi
     if isinstance(midi, MidiFile):
         return _source(midi.to_bytes(), midi.name)
     if isinstance(midi, _BYTES):

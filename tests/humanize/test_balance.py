@@ -7,7 +7,7 @@ import pytest
 from builders import PIANO, part, riff, song
 
 import duvhuman
-from duvhuman.humanize.balance import LOUDEST_SHARE, balanced, hands_of, with_room, written_balance
+from duvhuman.humanize.balance import FARTHEST_SHARE, SOFTEST, balanced, hands_of, with_room, written_balance
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 
@@ -54,14 +54,14 @@ def test_what_has_no_room_for_its_dynamics_is_played_softer(level: float) -> Non
     if level <= 121:  # 30 % of normal deviates are above 0.52 SD
         assert np.array_equal(played, np.clip(level + SPREAD, 1, 127))
     else:
-        assert LOUDEST_SHARE - 0.05 < np.mean(played == 127) <= LOUDEST_SHARE
+        assert FARTHEST_SHARE - 0.05 < np.mean(played == 127) <= FARTHEST_SHARE
         assert np.ptp((played - SPREAD)[played < 127]) < 1e-9
 
 
 def test_the_louder_hand_has_room_too_but_not_each_string_of_a_guitar() -> None:
     upper = np.arange(1000) % 2
     played = with_room(110 + 15 * upper + SPREAD / 2, upper)
-    assert LOUDEST_SHARE - 0.1 < np.mean(played[upper == 1] == 127) <= LOUDEST_SHARE
+    assert FARTHEST_SHARE - 0.1 < np.mean(played[upper == 1] == 127) <= FARTHEST_SHARE
     strings = np.arange(1000) % 6
     assert np.array_equal(with_room(110 + 4 * strings + SPREAD / 2, strings), with_room(110 + 4 * strings + SPREAD / 2))
 
@@ -103,7 +103,16 @@ def test_loud_hands_keep_their_dynamics_and_their_balance(right: int, left: int)
     (notes,) = (found.notes for found in duvhuman.humanize(_hands(right, left), "keys").notes)
     mine = notes.track == 0
     assert notes.velocity.max() >= 125  # nothing is softer than it must be
-    assert np.mean(notes.velocity[mine] >= 127) < LOUDEST_SHARE + 0.1
+    assert np.mean(notes.velocity[mine] >= 127) < FARTHEST_SHARE + 0.1
     assert notes.velocity[mine].std() > 0.7 * before.velocity[mine].std()
     if right != left:
         assert notes.velocity[mine].mean() - notes.velocity[~mine].mean() == pytest.approx(right - left, abs=3)
+
+
+def test_a_part_written_too_softly_for_its_dynamics_is_played_louder() -> None:
+    velocity = np.random.default_rng(0).normal(10, 10, 1000)
+    played = with_room(velocity)
+    assert FARTHEST_SHARE - 0.05 < np.mean(played < SOFTEST) <= FARTHEST_SHARE + 0.01
+    assert np.ptp(np.round((played - velocity)[(played > 1) & (played < 127)], 6)) == 0
+    soft = np.random.default_rng(0).normal(30, 10, 1000)
+    assert with_room(soft) == pytest.approx(np.clip(soft, 1, 127))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -224,6 +226,18 @@ def test_variation_goes_from_the_expected_value_to_the_drawn_one() -> None:
     assert decode_velocity(said, CONFIG, variation=0.5, uniform=uniform)[0] == pytest.approx([65.85, 67.75, 69.65])
     low, _, high = decode_articulation(certain([8] * 3, [9] * 3), CONFIG, variation=1.0, uniform=uniform)
     assert (low, high) == pytest.approx((-0.0475, 0.0475))  # what is drawn leaves the tails out
+
+
+@pytest.mark.parametrize("variation", [0.3, 0.5, 0.7])
+def test_a_part_that_is_partly_drawn_is_as_lively_as_one_that_is_not_and_one_that_is(variation: float) -> None:
+    rng = np.random.default_rng(0)
+    said, config = certain(rng.integers(5, 11, 600).tolist()), ModelConfig(velocity_gain=1.2)
+    wide = replace(said, velocity_probabilities=sum(
+        np.roll(said.velocity_probabilities, by, axis=1) for by in (-2, 0, 2)
+    ) / 3)  # fmt: skip
+    uniform, shares = rng.random(600), (0.0, variation, 1.0)
+    sd = [decode_velocity(wide, config, variation=share, uniform=uniform)[0].std() for share in shares]
+    assert sd[1] == pytest.approx((1 - variation) * sd[0] + variation * sd[2], rel=0.05)
 
 
 def test_draws_from_the_open_bins_reach_as_far_as_their_neighbours() -> None:

@@ -20,7 +20,7 @@ def rooms(*parts: bytes, **header: int) -> list[list[int]]:
 
 def rooms_of(data: bytes) -> list[Room]:
     smf = parse_smf(data)
-    return room_to_ring(smf, [part.notes for part in read_parts(smf)])
+    return room_to_ring(smf, read_parts(smf))
 
 
 def bend(delta: int, value: int, channel: int = 0) -> bytes:
@@ -43,7 +43,20 @@ def test_a_note_may_ring_until_its_pitch_is_played_again() -> None:
 
 
 def test_notes_that_begin_together_do_not_bound_each_other() -> None:
-    assert rooms(part([LOW]), part([LOW, HIGH], number=GUITAR + 1)) == [[960], [960, NEVER]]
+    assert rooms(part([LOW]), part([LOW, HIGH])) == [[960], [960, NEVER]]
+
+
+def test_parts_of_other_programs_or_titles_that_share_a_channel_do_not_bound_each_other() -> None:
+    assert rooms(part([LOW]), part([LOW, HIGH], number=GUITAR + 1)) == [[NEVER], [960, NEVER]]
+    assert rooms(part([LOW], name="Lead"), part([LOW], name="Rhythm")) == [[NEVER], [NEVER]]
+
+
+def test_bends_and_pedals_are_of_the_part_on_whose_track_they_stand() -> None:
+    bent = track(program(0, GUITAR, 0), on(0, 64, 80, 0), off(240, 64, 64, 0), bend(240, 0x3000))
+    other = part([(0, 64, 80, 240)], number=GUITAR + 1)
+    assert [room.most.tolist() for room in rooms_of(song(bent, other))] == [[480], [NEVER]]
+    alone = part([], number=None, before=bend(480, 0x3000))  # on a track of its own it is for all on the channel
+    assert [room.most.tolist() for room in rooms_of(song(part([(0, 64, 80, 240)]), other, alone))] == [[480], [480]]
 
 
 def test_the_note_off_comes_before_the_next_note_on_where_that_is_on_an_earlier_track() -> None:

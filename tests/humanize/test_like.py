@@ -11,6 +11,7 @@ import shutil
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -377,3 +378,24 @@ def test_with_auto_parts_that_are_called_something_else_are_not_learnt_from() ->
         assert len(read_takes(takes, "guitar")) == 3
     own = humanize(flat_song(), "auto", like=song(named[0]), seed=1)
     assert humanize(flat_song(), "auto", like=song(*named, flute), seed=1).to_bytes() == own.to_bytes()
+
+
+def test_wrong_options_and_files_are_told_before_anything_is_fitted(cache: Path) -> None:
+    with pytest.raises(OptionError, match="intensity"):
+        humanize(flat_song(), "guitar", like=take(), intensity=3)
+    with pytest.raises(FileError):
+        predict("nowhere.mid", "guitar", like=take())
+    assert not cache.exists()
+
+
+def test_with_auto_a_take_of_an_instrument_that_is_not_played_is_told() -> None:
+    data = song(part(riff(64), number=BASS))
+    with pytest.warns(DuvhumanWarning, match="nothing is played like the take, which is of guitar"):
+        humanize(data, "auto", like=take())
+
+
+def test_a_take_that_tells_nothing_of_its_own_held_out_bars_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    worse = replace(predict(flat_song(), "guitar", like=take()).report.parts[0].like, velocity_r_after=-1.0)
+    monkeypatch.setattr(like_module, "_report", lambda *_: worse)
+    with pytest.warns(DuvhumanWarning, match=r"met worse with it \(velocity r -1.00\)"):
+        load("guitar", like=take())
