@@ -23,8 +23,15 @@ from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS, ModelConfig
 
 @dataclass(frozen=True)
 class How:
-    """The notes played, marked in ``free`` (N,), what was played on them, the model's tables, the takes, and the parts
-    whose dynamics were followed.
+    """How a part was played.
+
+    Attributes
+    ----------
+    free : (N,) True for the notes that were played.
+    played : what was played on these.
+    config : of the network that played.
+    like : what its takes taught, None without any.
+    followed : the parts whose dynamics were followed.
     """
 
     free: BoolArray
@@ -36,7 +43,14 @@ class How:
 
 @dataclass(frozen=True)
 class PlayedPart:
-    """A part with its new velocities (N,) and lengths in ticks (N,), and either how it was played or why it was not."""
+    """A part that was played, or was not.
+
+    Attributes
+    ----------
+    velocity, duration_ticks : (N,) the new ones, MIDI and ticks.
+    skipped : why it was not played, or "".
+    how : how it was, or None.
+    """
 
     choice: Choice
     velocity: IntArray
@@ -80,7 +94,14 @@ class PlayedPart:
 
 @dataclass(frozen=True)
 class PlayedFile:
-    """A file that was played: the seed, all its parts, the new file, the beat found in it, what was warned of."""
+    """A file that was played.
+
+    Attributes
+    ----------
+    seed : of all draws.
+    found_beat : of the beat that was found in it, in words for the user; "" if it keeps one.
+    told : what was warned of.
+    """
 
     seed: int
     parts: list[PlayedPart]

@@ -32,6 +32,8 @@ LARGEST_GAIN = 10.0
 DURATION_BINS = 16
 DURATION_EDGES = (-3.0, -2.2, -1.6, -1.15, -0.8, -0.5, -0.3, -0.15, -0.05, 0.05, 0.2, 0.5, 1.0, 1.7, 2.5)
 """The 15 inner edges of the articulation bins: a few per cent wide around "as written", an octave wide far from it."""
+SHAPE = ("d_model", "n_heads", "n_layers", "d_ff", "max_len")
+"""The sizes of a network in `ModelConfig`."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class ModelConfig:
     typical_level: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("d_model", "n_heads", "n_layers", "d_ff", "max_len"):
+        for name in SHAPE:
             if (size := getattr(self, name)) < 1:
                 raise ModelError(f"{name} must be 1 or more, not {size}")
         if not 0 <= self.dropout < 1:

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from duvhuman.errors import FileError, ModelError, OptionError
-from duvhuman.models.config import ModelConfig
+from duvhuman.models.config import SHAPE, ModelConfig
 from duvhuman.models.files import has_model
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.record import AVERAGE, EARLIER, TRUNK, earlier_stages, write_record
-
-SHAPE = ("d_model", "n_heads", "n_layers", "d_ff", "max_len")
 
 
 def average(models: Sequence[Path], out: Path) -> None:

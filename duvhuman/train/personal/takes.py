@@ -70,13 +70,16 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
     named = get_instrument(instrument)
     passages: list[Passage] = []
     refused: list[str] = []
+    unusable = 0
     for number, take in enumerate(takes):
         smf = parse_smf(take.data, source=take.name)
         if broken := damage(smf):
             warn(f"{take.name}: cut short or damaged: {broken}; what is there is learnt from")
         parts = read_parts(smf, instrument=None if marked_only else named.name)
         selection = choose_parts(parts, AUTO if marked_only else named.name)
-        tables = [_usable(choice.part, named) for choice in selection.choices if choice.instrument is named]
+        chosen = [choice.part for choice in selection.choices if choice.instrument is named]
+        tables = [_usable(part, named) for part in chosen]
+        unusable += sum(len(part.notes) - len(table) for part, table in zip(chosen, tables, strict=True))
         if selection.notice and any(map(len, tables)):
             marked, what = (
                 ("no", "the take of another instrument is") if selection.unmarked
@@ -95,8 +98,9 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
     notes = sum(len(passage.played) for passage in passages)
     if notes < FEWEST_NOTES:
         found = f"only {notes} usable notes, {FEWEST_NOTES} are needed" if passages else ""
+        beyond = f"{unusable} notes lie beyond the range of the {named.name}, or never end" if unusable else ""
         raise DataError(
-            f"nothing to learn the {named.name} from: {'; '.join([*refused, *([found] if found else [])])}. "
+            f"nothing to learn the {named.name} from: {'; '.join(filter(None, [*refused, found, beyond]))}. "
             "Give a longer take, with the velocities as they were played"
         )
     for reason in refused:
