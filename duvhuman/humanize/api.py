@@ -43,6 +43,8 @@ from duvhuman.rhythm.band import Beats, find_beats
 __all__ = ["Humanizer", "PartReport", "Prediction", "Report", "humanize", "load", "predict"]
 
 PathName = str | os.PathLike[str]
+FORGIVEN = 0.05
+"""By so little velocity r may fall on the held-out bars of a take without a word."""
 
 
 def humanize(
@@ -324,7 +326,8 @@ class Humanizer:
             f"the take of {name} tells little: its own held-out bars are met worse with it (velocity r "
             f"{one.report.velocity_r_after:.2f}) than without ({one.report.velocity_r_before:.2f}); "
             "it is played like it all the same; give a longer one, or none"
-            for name, one in liked.items() if one.report.velocity_r_after < one.report.velocity_r_before
+            for name, one in liked.items()
+            if one.report.velocity_r_after < one.report.velocity_r_before - FORGIVEN
         ]  # fmt: skip
         for message in self._told:
             warn(message)
