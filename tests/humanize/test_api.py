@@ -197,8 +197,8 @@ def test_two_parts_alike_are_drawn_each_for_itself_and_played_alike_where_nothin
 
 
 def test_no_note_is_made_hardly_to_be_heard() -> None:
-    faint = table(played(song(part([(240 * i, 50 + i % 12, 12 if i else 5, 240) for i in range(40)])), variation=1.0))
-    assert faint.velocity.min() == 5
+    faint = table(played(song(part([(240 * i, 50 + i % 12, 20 if i else 1, 240) for i in range(40)])), variation=1.0))
+    assert faint.velocity[0] < 8
     assert np.sort(faint.velocity)[1] >= 8
 
 
