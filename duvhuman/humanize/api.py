@@ -286,11 +286,10 @@ class Humanizer:
             longest = np.floor(most_growth(score, hand) * seen.duration_ticks)
             duration[free] = np.minimum(wanted, longest).astype(np.int64)
             duration = fit_lengths(notes, duration, room)
-        if options.tracks is not None:  # the other hand is heard, but not changed
-            kept = ~np.isin(notes.track, list(options.tracks))
-            velocity[kept], duration[kept] = notes.velocity[kept], notes.duration_ticks[kept]
-            free, played = free & ~kept, played.select(~kept[free])
-        how = How(free, played, network.config, None if liked is None else liked.report, followed)
+        selected = np.full(len(notes), True) if options.tracks is None else np.isin(notes.track, list(options.tracks))
+        velocity = np.where(selected, velocity, notes.velocity)  # the other hand is heard, but not changed
+        duration = np.where(selected, duration, notes.duration_ticks)
+        how = How(free, selected, played, network.config, None if liked is None else liked.report, followed)
         return PlayedPart(choice, velocity, duration, how=how)
 
     def _network(self, instrument: Instrument) -> PhraseTransformer:

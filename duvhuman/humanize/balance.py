@@ -20,7 +20,9 @@ SOFTEST = 8
 """No note is made softer than this MIDI velocity: many samplers hardly sound below it."""
 FARTHEST_SHARE = 0.3
 """No more of the notes than this lie beyond 127, nor of those of a hand: what is written louder is played softer. Nor
-lie more of them below `SOFTEST`."""
+lie more of those of a faint part or hand below `SOFTEST`."""
+FAINT = 16.0
+"""A part, or a hand, is faint of which half lies below this."""
 HAND_SHARE = 0.25
 """What has fewer of a part's notes is no hand for that: a string of a guitar with a channel for each, a few notes."""
 
@@ -49,8 +51,10 @@ def balanced(velocity: FloatArray, hand: IntArray | None, lift: FloatArray | Non
 def with_room(velocity: FloatArray, hand: IntArray | None = None) -> FloatArray:
     """Played velocities within 1 to 127, all as much softer or louder, by a whole number, as `FARTHEST_SHARE` wants."""
     hands = [velocity] + ([] if hand is None else [velocity[hand == one] for one in np.unique(hand)])
-    hands = [one for one in hands if len(one) >= HAND_SHARE * len(velocity)]
-    loud, soft = ([float(np.quantile(one, share)) for one in hands] for share in (1 - FARTHEST_SHARE, FARTHEST_SHARE))
-    by = np.ceil(max(SOFTEST - min(*soft, SOFTEST), 0.0)) or -np.ceil(max(*loud, 127.0) - 127.0)
+    ends = (FARTHEST_SHARE, 0.5, 1 - FARTHEST_SHARE)
+    soft, usual, loud = np.array([np.quantile(one, ends) for one in hands if len(one) >= HAND_SHARE * len(velocity)]).T
+    room = 127 - loud.max()
+    faint = soft[usual < FAINT]  # else what is soft is a ghost note beside others
+    by = np.floor(min(room, 0.0)) or np.ceil(np.clip(SOFTEST - faint.min(initial=SOFTEST), 0.0, room))
     played: FloatArray = np.clip(velocity + by, 1.0, 127.0)
     return played

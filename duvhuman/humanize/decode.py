@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-Arrays are (N,) over the notes of one part. What is played on a note follows from no more than some 1,600 notes to
+Arrays are (N,) over the notes of one part. What is played on a note follows from no more than some 2,000 notes to
 either side (a few means over `STRETCH_NOTES`, of each other), but for means over the part (its level, its share of
 short notes), its last chord, and the next onset of a note's own pitch, wherever that is. Random draws are keyed to what
 is played: an edit elsewhere changes nothing, and equal bars are played alike.
@@ -46,11 +46,18 @@ STACCATO_SHARE = 0.75
 STACCATO_LEAST, STACCATO_MOST = 0.85, 1.1
 """It lasts at most so many times its length, if it would be let go at once, and if it would be held."""
 OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 1.0
-"""Where such a share of the notes is not written up to the next onset, or more, lengths are meant: notes of so many
-beats or more last that share of theirs at least. Where all are, a long one may be a stab."""
+"""Where such a share of the notes is written shorter than up to the next onset, or more, lengths are meant: notes of so
+many beats or more last that share of theirs at least. Where none is, a long one may be a stab."""
 REST_BEATS, REST_BARS = 0.125, 0.5
 """What ends so many beats before the next onset, or more, is written with a rest behind it. So is a note of a whole
 bar, if the rest is no longer than so many bars: before a longer one all that is played may be written for a bar."""
+NO_REST, WHOLE_REST = 0.03, 0.15
+"""The share of the gap that a rest is: from the former on a long note before it is held, the more the longer the rest,
+from the latter on for `STACCATO_LEAST` of its length. A gate of 97 % is none."""
+LONGEST_STRUM = 0.25
+"""Beats; what takes longer is a run."""
+HELD_FROM = 0.75
+"""From so many beats on, and altogether at `HELD_BEATS`."""
 LEAST_SECONDS = 0.12
 """So long a note of `HELD_BEATS` or more lasts at least, or `LEAST_HELD` of its length if that is shorter: of a held
 chord it would be a click."""
@@ -59,6 +66,8 @@ MOST_GROWTH = 1e6
 SLUR_BEATS, SLUR = 0.003, 1.25
 """A note written to last so many beats longer than the gap, or more, up to so many times the gap, is slurred; less is
 how lengths come out in whole ticks."""
+TICK_BEATS = 0.011
+"""What ends no more beats than this before the next onset is written up to it: a tick of the coarsest files."""
 TOUCHES = 1.1
 """A note written no further than the next onset that would last up to so many times the gap ends there: a little
 overlap is a slur to a sampler."""
@@ -275,9 +284,10 @@ def performed_beats(
     as long as if it were written up to the next onset, but from `STACCATO_LEAST` to `STACCATO_MOST` times its length at
     most. One that ends a little before the next onset, as a player's do, is not shortened further than if it were
     written so; a long note before a rest, or at the end of the part, which lets go at once, is held (`STACCATO_LEAST`).
-    Where lengths are told, all long notes are held for some of theirs (`LEAST_HELD`); they are no clicks anywhere
-    (`LEAST_SECONDS`). A note written longer than `longest_written`, which networks were never shown, ends as much
-    earlier as one of that length would. What is written a little into the next onset is slurred into it.
+    So is what is written over the next onset, and where staccatos or rests tell that lengths are meant any long note,
+    for some of its length (`LEAST_HELD`); none is a click anywhere (`LEAST_SECONDS`). A note written longer than
+    `longest_written`, which networks were never shown, ends as much earlier as one of that length would. What is
+    written a little into the next onset is slurred into it.
 
     Parameters
     ----------
@@ -287,6 +297,7 @@ def performed_beats(
     written, bar, gap = score.nominal_beats, longest_written(score), own_gap(score, hand)
     share, learnt, whole = 2.0**articulation, np.minimum(gap, bar), np.minimum(written, bar)
     short, before_rest = written < STACCATO_SHARE * learnt, written <= learnt - REST_BEATS
+    slack = SLUR_BEATS + next_spread(score)  # of a strum each string may end where it is struck again
     whole_bar = (np.abs(written - bar) <= SLUR_BEATS) & (gap >= bar + REST_BEATS) & (gap <= (1 + REST_BARS) * bar)
     most = written * (STACCATO_LEAST + (STACCATO_MOST - STACCATO_LEAST) * np.minimum(share, 1.0))
     long = np.maximum(whole * share, np.minimum(learnt * share, whole))
@@ -294,20 +305,25 @@ def performed_beats(
     hand = _two_hands(hand, len(score))
     chord = 2 * np.cumsum(chord_starts(score)) + hand
     last = np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)])
-    over_next = written > gap + SLUR_BEATS
-    final, told = over_next & last, short | before_rest | (over_next & ~last)
-    played = np.where(final, group_means(played, chord), played)  # let go at once
-    meant = np.where(last, 1.0, min(float(told.mean()) / OFTEN_SHORT, 1.0))
+    over_next = written > gap + slack
+    rest = ((gap - written) / np.maximum(gap, SHORTEST_BEATS) - NO_REST) / (WHOLE_REST - NO_REST)
+    rest = np.clip(rest, 0.0, 1.0) * (before_rest | whole_bar)
+    final, told = over_next & last, np.where(short, 1.0, rest * ~whole_bar)
+    if final.any():  # let go at once
+        played[final] = whole[final] * group_means((played / whole)[final], chord[final])
+    meant = np.where(last | over_next, 1.0, min(told.mean() / OFTEN_SHORT, 1.0))
     no_click = 0.0 if as_in_a_take else np.minimum(LEAST_SECONDS * score.tempo_bpm / 60, LEAST_HELD * whole)
     least = np.maximum(LEAST_HELD * meant * whole, no_click)
-    least = np.where(final | before_rest | whole_bar, STACCATO_LEAST * whole, least)
     played = np.where(written >= HELD_BEATS, np.maximum(played, least), played)
+    held = np.where(final, 1.0, rest) * np.clip((written - HELD_FROM) / (HELD_BEATS - HELD_FROM), 0.0, 1.0)
+    played = np.maximum(played, held * (LEAST_HELD if as_in_a_take else STACCATO_LEAST) * whole)
     played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
     slurred = over_next & (written < SLUR * gap) & ~last
     played = np.where(slurred, np.maximum(played, written), played)
-    up_to_next = np.abs(written - learnt) <= SLUR_BEATS
-    free = (up_to_next & ~whole_bar) | (short & (written < HELD_BEATS))
+    up_to_next = (written >= learnt - TICK_BEATS) & (written <= learnt + slack)
+    free = up_to_next | (short & (written < HELD_BEATS))
     played = np.where(free, played, np.minimum(played, written))
+    played = np.where(whole_bar, np.minimum(played, gap), played)
     touches = up_to_next & (played > gap) & (played < TOUCHES * gap)
     played = played if as_in_a_take else np.where(touches, gap, played)
     return np.minimum(played, most_growth(score, hand) * written)
@@ -322,15 +338,28 @@ def own_gap(score: Score, hand: IntArray | None = None) -> FloatArray:
     ----------
     hand : as in `performed_beats`.
     """
-    gap = gap_to_next_onset(score)
-    known = gap[np.isfinite(gap)]
-    before = np.minimum(known[-1] if len(known) else 0.0, longest_written(score))
-    gap = np.where(np.isfinite(gap), np.maximum(gap, SHORTEST_BEATS), before)
+    gap, onset = gap_to_next_onset(score), score.onset_beats
+    followed = np.isfinite(gap)
+    if followed.any() and not followed.all():
+        begin = onset[~followed].min()
+        before = gap[followed & (onset + gap >= begin - SLUR_BEATS)].max()  # a strum begins with its first string
+        until = begin + np.minimum(before, longest_written(score))
+        gap = np.where(followed, gap, until - onset)
+    gap = np.where(np.isfinite(gap), np.maximum(gap, SHORTEST_BEATS), 0.0)
     hand = _two_hands(hand, len(score))
     for one in (hand == 0, hand == 1):
         if hand.any() and (own := own_gap(score.select(one))).any():
             gap[one] = own
     return gap
+
+
+def next_spread(score: Score) -> FloatArray:
+    """(N,) beats from the first to the last onset of the chord after a note's own; of the last chord, its own."""
+    chord = np.cumsum(chord_starts(score)) - 1
+    first = np.flatnonzero(chord_starts(score))
+    spread = np.minimum(np.maximum.reduceat(score.onset_beats, first) - score.onset_beats[first], LONGEST_STRUM)
+    after: FloatArray = spread[np.minimum(chord + 1, chord[-1])]
+    return after
 
 
 def _two_hands(hand: IntArray | None, notes: int) -> IntArray:

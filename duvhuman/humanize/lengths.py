@@ -9,8 +9,7 @@ their own: many programs write every track on channel 1, and whoever reads the f
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +23,37 @@ from duvhuman.midi.smf import CONTROL_CHANGE, PEDAL_DOWN, PITCH_BEND, SOSTENUTO,
 NEVER = int(np.iinfo(np.int64).max)
 CHANNELS, PITCHES = 16, 128
 UNBENT = 64 << 7
-_Messages = Callable[[int], IntArray]
+
+
+@dataclass(frozen=True)
+class _Streams:
+    """Who hears what.
+
+    Attributes
+    ----------
+    own, common : (N,) of each note the stream of its part, and that of all parts on its channel.
+    meant : (T, 16) the stream that a message is for, by its track and channel.
+    """
+
+    own: IntArray
+    common: IntArray
+    meant: IntArray
+
+    def messages(self, smf: SmfFile, kind: int) -> IntArray:
+        """(4, E) stream, tick, first and last data byte of the messages of a kind, sorted by stream and tick."""
+        track, channel, tick, first, last = channel_messages(smf.tracks, kind)
+        stream = self.meant[track, channel]
+        return np.stack([stream, tick, first, last])[:, np.lexsort((tick, stream))]
+
+    def next(self, stream: IntArray, tick: IntArray, since: IntArray) -> IntArray:
+        """(N,) the tick of the first event (E,) that each note hears, at its tick `since` (N,) or later."""
+        own, common = (_next(stream, tick, heard, since)[0] for heard in (self.own, self.common))
+        return np.minimum(own, common)
+
+    def last(self, stream: IntArray, tick: IntArray, after: IntArray, before: IntArray) -> IntArray:
+        """(N,) that of the last event between its ticks `after` and `before`; `after` if there is none."""
+        own, common = (_last(stream, tick, heard, after, before) for heard in (self.own, self.common))
+        return np.maximum(own, common)
 
 
 @dataclass(frozen=True)
@@ -62,19 +91,21 @@ def room_to_ring(smf: SmfFile, parts: Sequence[Part]) -> list[Room]:
         np.concatenate([getattr(table, name) for table in tables])
         for name in ("onset_ticks", "duration_ticks", "pitch", "channel", "track")
     )
-    stream, messages = _streams(smf, parts, track, channel)
+    streams = _streams(smf, parts, track, channel)
+    stream = streams.own
     order = np.lexsort((track, onset, stream * PITCHES + pitch))
     again, row = _next(stream[order] * PITCHES + pitch[order], onset[order], stream * PITCHES + pitch, onset + 1)
     again -= (again < NEVER) & (track[order][row] < track)
-    (bent_stream, bent_tick, bend), (pressed_stream, pressed_tick) = _bends(messages), _presses(messages)
-    bent, _ = _next(bent_stream, bent_tick, stream, onset + duration)
-    caught, _ = _next(pressed_stream, pressed_tick, stream, onset + duration)
+    bent_stream, bent_tick, bend = _bends(streams.messages(smf, PITCH_BEND))
+    pressed_stream, pressed_tick = _presses(streams.messages(smf, CONTROL_CHANGE))
+    bent = streams.next(bent_stream, bent_tick, onset + duration)
+    caught = streams.next(pressed_stream, pressed_tick, onset + duration)
     caught -= (caught < NEVER) & (caught > onset + duration)  # its track may come first
     until = np.minimum(np.minimum(again, _next_on_string(tables)), np.minimum(bent, caught))
     most = np.where(until < NEVER, np.maximum(until - onset, 1), NEVER)
     away = bend != UNBENT  # one that goes back to the middle may be made ready for the next note
-    last_bend = _last(bent_stream[away], bent_tick[away], stream, onset, onset + duration)
-    last_press = _last(pressed_stream, pressed_tick, stream, onset, onset + duration)
+    last_bend = streams.last(bent_stream[away], bent_tick[away], onset, onset + duration)
+    last_press = streams.last(pressed_stream, pressed_tick, onset, onset + duration)
     heard = np.where(last_bend > onset, (last_bend + onset + duration) // 2, onset + 1)
     least = np.maximum(heard, last_press + 1) - onset
     cuts = np.cumsum([len(table) for table in tables])[:-1]
@@ -95,46 +126,32 @@ def _next_on_string(tables: Sequence[NoteTable]) -> IntArray:
     return np.concatenate(found)
 
 
-def _streams(smf: SmfFile, parts: Sequence[Part], track: IntArray, channel: IntArray) -> tuple[IntArray, _Messages]:
-    """(N,) the stream of each note of all parts, and what gives the messages of a kind, (4, E): stream, tick, first and
-    last data byte, sorted by stream and tick.
-
-    A message on a track that plays notes on its channel is meant for the parts of these, any other for all parts.
-    """
+def _streams(smf: SmfFile, parts: Sequence[Part], track: IntArray, channel: IntArray) -> _Streams:
+    """The streams of the notes of all parts, N of them."""
     ports = [index if smf.format == 2 else port_of(one) for index, one in enumerate(smf.tracks)]
     shared = np.array(ports, dtype=np.int64)[:, None] * CHANNELS + np.arange(CHANNELS)  # (T, 16)
+    shared = np.unique(shared, return_inverse=True)[1].reshape(shared.shape)
     names = {key: number for number, key in enumerate(dict.fromkeys((part.program, part.name) for part in parts))}
     player = np.repeat([names[part.program, part.name] for part in parts], [len(part.notes) for part in parts])
-    stream = shared[track, channel] * len(names) + player
-    of_track: dict[tuple[int, int], list[int]] = defaultdict(list)
-    of_channel: dict[int, list[int]] = defaultdict(list)
-    for one_track, one_channel, one in np.unique(np.stack([track, channel, stream]), axis=1).T.tolist():
-        of_track[one_track, one_channel].append(one)
-        of_channel[int(shared[one_track, one_channel])].append(one)
-
-    def messages(kind: int) -> IntArray:
-        tracks, channels, *rest = channel_messages(smf.tracks, kind)
-        found: list[IntArray] = [np.zeros((4, 0), dtype=np.int64)]
-        for one_track, one_channel in set(zip(tracks.tolist(), channels.tolist(), strict=True)):
-            rows = np.stack(rest)[:, (tracks == one_track) & (channels == one_channel)]
-            meant = of_track.get((one_track, one_channel)) or of_channel[int(shared[one_track, one_channel])]
-            found += [np.concatenate([np.full((1, rows.shape[1]), one), rows]) for one in set(meant)]
-        everything = np.concatenate(found, axis=1)
-        return everything[:, np.lexsort((everything[1], everything[0]))]
-
-    return stream, messages
+    common = shared * (len(names) + 1) + len(names)
+    own = shared[track, channel] * (len(names) + 1) + player
+    meant = common.copy()  # a message on a track that plays one part's notes on its channel is meant for that part
+    for one_track, one_channel in np.unique(np.stack([track, channel]), axis=1).T.tolist():
+        of_track = np.unique(own[(track == one_track) & (channel == one_channel)])
+        if len(of_track) == 1:
+            meant[one_track, one_channel] = of_track[0]
+    return _Streams(own, common[track, channel], meant)
 
 
-def _bends(messages: _Messages) -> IntArray:
+def _bends(messages: IntArray) -> IntArray:
     """(3, B) stream, tick and bend of all changes of a bend, sorted; one that repeats what is in force is none."""
-    stream, tick, low, high = messages(PITCH_BEND)
+    stream, tick, low, high = messages
     bend = (high << 7) + low
     return np.stack([stream, tick, bend])[:, bend != _in_force_before(bend, stream, UNBENT)]
 
 
-def _presses(messages: _Messages) -> IntArray:
+def _presses(changes: IntArray) -> IntArray:
     """(2, B) stream and tick of every time that a pedal goes down which holds what sounds then, sorted."""
-    changes = messages(CONTROL_CHANGE)
     found = []
     for pedal in (SUSTAIN, SOSTENUTO):
         stream, tick, _, value = changes[:, changes[2] == pedal]

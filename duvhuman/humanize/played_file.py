@@ -27,14 +27,16 @@ class How:
 
     Attributes
     ----------
-    free : (N,) True for the notes that were played.
-    played : what was played on these.
+    free : (N,) True for the notes that are neither protected nor out of range.
+    selected : (N,) True for those on tracks that were to be played; the network hears the others, too.
+    played : what was played on the free ones.
     config : of the network that played.
     like : what its takes taught, None without any.
     followed : the parts whose dynamics were followed.
     """
 
     free: BoolArray
+    selected: BoolArray
     played: Played
     config: ModelConfig
     like: LikeReport | None
@@ -131,10 +133,11 @@ def _prediction_of(part: PlayedPart, how: How, report: Report) -> Prediction:
     ratio = np.where(notes.duration_ticks > 0, part.duration_ticks / np.maximum(notes.duration_ticks, 1), 1.0)
     v_bin, d_bin = velocity_bin(part.velocity), duration_bin(np.log2(ratio), how.config)
     v_probabilities, d_probabilities = np.eye(VELOCITY_BINS)[v_bin], np.eye(DURATION_BINS)[d_bin]
-    v_probabilities[how.free] = how.played.said.moved_velocity_probabilities()
-    d_probabilities[how.free] = how.played.said.duration_probabilities
+    changed, played = how.free & how.selected, how.played.select(how.selected[how.free])
+    v_probabilities[changed] = played.said.moved_velocity_probabilities()
+    d_probabilities[changed] = played.said.duration_probabilities
     spread = np.zeros(len(notes))
-    spread[how.free] = how.played.spread
+    spread[changed] = played.spread
     return Prediction(
         velocity_bin=v_bin,
         duration_bin=d_bin,

@@ -17,7 +17,7 @@ import torch
 
 from duvhuman.errors import ModelError
 from duvhuman.files import written_whole
-from duvhuman.models.files import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, MEMORY_FILE
+from duvhuman.models.files import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, CARD_FILE, MEMORY_FILE
 from duvhuman.models.lora import read_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.config import TrainConfig
@@ -99,3 +99,4 @@ def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
         unfinished.write_bytes(weights)
     with written_whole(folder / ADAPTER_CONFIG_FILE) as unfinished:
         unfinished.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / CARD_FILE).unlink(missing_ok=True)  # of another adapter that was there

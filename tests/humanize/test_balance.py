@@ -116,3 +116,14 @@ def test_a_part_written_too_softly_for_its_dynamics_is_played_louder() -> None:
     assert np.ptp(np.round((played - velocity)[(played > 1) & (played < 127)], 6)) == 0
     soft = np.random.default_rng(0).normal(30, 10, 1000)
     assert with_room(soft) == pytest.approx(np.clip(soft, 1, 127))
+
+
+def test_ghost_notes_beside_others_and_hands_without_room_make_nothing_louder() -> None:
+    rng = np.random.default_rng(0)
+    ghosts = np.where(np.arange(1000) % 5 < 2, 4.0, 100.0)
+    assert with_room(ghosts) == pytest.approx(ghosts)
+    hand = np.repeat([0, 1], 500)
+    velocity = np.concatenate([rng.normal(120, 10, 500), rng.normal(8, 10, 500)])
+    played = with_room(velocity, hand)
+    assert np.mean(played[hand == 0] == 127) <= FARTHEST_SHARE + 0.02
+    assert played[hand == 1].mean() >= velocity[hand == 1].mean()

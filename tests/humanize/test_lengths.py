@@ -48,7 +48,8 @@ def test_notes_that_begin_together_do_not_bound_each_other() -> None:
 
 def test_parts_of_other_programs_or_titles_that_share_a_channel_do_not_bound_each_other() -> None:
     assert rooms(part([LOW]), part([LOW, HIGH], number=GUITAR + 1)) == [[NEVER], [960, NEVER]]
-    assert rooms(part([LOW], name="Lead"), part([LOW], name="Rhythm")) == [[NEVER], [NEVER]]
+    assert rooms(part([LOW], name="Lead"), part([HIGH], name="Lead")) == [[960], [NEVER]]
+    assert rooms(part([LOW], name="Lead"), part([HIGH], name="Rhythm")) == [[NEVER], [NEVER]]
 
 
 def test_bends_and_pedals_are_of_the_part_on_whose_track_they_stand() -> None:

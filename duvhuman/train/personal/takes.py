@@ -98,9 +98,10 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
     notes = sum(len(passage.played) for passage in passages)
     if notes < FEWEST_NOTES:
         found = f"only {notes} usable notes, {FEWEST_NOTES} are needed" if passages else ""
-        beyond = f"{unusable} notes lie beyond the range of the {named.name}, or never end" if unusable else ""
+        if found and unusable:
+            found += f" ({unusable} more lie beyond the range of the {named.name}, never end or have no length)"
         raise DataError(
-            f"nothing to learn the {named.name} from: {'; '.join(filter(None, [*refused, found, beyond]))}. "
+            f"nothing to learn the {named.name} from: {'; '.join(filter(None, [*refused, found]))}. "
             "Give a longer take, with the velocities as they were played"
         )
     for reason in refused:
