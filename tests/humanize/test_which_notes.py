@@ -15,7 +15,7 @@ from midi_bytes import header, program, rhythm_part, tempo, track
 from playing import BUSY, played, table, tables
 
 from duvhuman.errors import DuvhumanWarning, OptionError
-from duvhuman.humanize.api import humanize
+from duvhuman.humanize.api import humanize, predict
 from duvhuman.instruments import DRUM_CHANNEL, INSTRUMENTS
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -163,3 +163,16 @@ def test_the_report_counts_what_was_done() -> None:
     assert (other.instrument, other.played, other.protected) == (None, 0, 0)
     assert other.skipped == f"another instrument (program {FLUTE})"
     assert json.loads(json.dumps(result.report.to_dict()))["changed"] is True
+
+
+def test_of_two_hands_the_one_that_is_left_alone_is_heard_but_certain_and_not_protected() -> None:
+    data = song(part(riff(40), number=PIANO), part(riff(20, low=36), number=None))
+    told = predict(data, "keys", tracks=[1])
+    left = told.track == 0
+    assert (told.spread[left] == 0).all()
+    assert (told.spread[~left] > 0).all()
+    assert np.array_equal(told.velocity_probabilities[left].max(axis=1), np.ones(40))
+    (report,) = told.report.parts
+    assert (report.notes, report.played, report.protected) == (60, 60, 0)
+    after = table(humanize(data, "keys", tracks=[1]).to_bytes())
+    assert np.array_equal(after.velocity[after.track == 0], table(data).velocity[after.track == 0])
