@@ -16,9 +16,9 @@ from typing import Any, Unpack
 import numpy as np
 
 from duvhuman.errors import DataError, warn
+from duvhuman.humanize.articulate import most_growth
 from duvhuman.humanize.balance import SOFTEST, hands_of, written_balance
 from duvhuman.humanize.company import TAKE_SHARE, company, has_dynamics
-from duvhuman.humanize.decode import most_growth
 from duvhuman.humanize.keyed import seed_of_player
 from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter

@@ -15,17 +15,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from duvhuman.humanize.articulate import limit_durations, performed_beats
 from duvhuman.humanize.balance import balanced, with_room
 from duvhuman.humanize.decode import (
     DETAIL_NOTES,
     decode_articulation,
     decode_velocity,
     keyed_uniform,
-    limit_durations,
     livelier,
     local_mean,
     local_sd,
-    performed_beats,
 )
 from duvhuman.humanize.loop import looped
 from duvhuman.humanize.score import (

@@ -11,7 +11,8 @@ from builders import PIANO, part, random_score, riff, score, song
 
 import duvhuman
 from duvhuman.humanize import perform as module
-from duvhuman.humanize.decode import keyed_uniform, local_sd, performed_beats
+from duvhuman.humanize.articulate import performed_beats
+from duvhuman.humanize.decode import keyed_uniform, local_sd
 from duvhuman.humanize.perform import (
     LEVEL_NOTES,
     expected_level,

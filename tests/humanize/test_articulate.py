@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from builders import score
 
-from duvhuman.humanize.decode import limit_durations, most_growth, performed_beats
+from duvhuman.humanize.articulate import limit_durations, most_growth, performed_beats
 
 
 def test_a_written_staccato_grows_by_at_most_a_tenth() -> None:

@@ -1,0 +1,212 @@
+"""How long notes last, from what is predicted and what is written.
+
+Conventions
+-----------
+Arrays are (N,) over the notes of one part; lengths and gaps are in beats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from duvhuman.humanize.score import (
+    SHORTEST_BEATS,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Score,
+    chord_starts,
+    gap_to_later_same_pitch,
+    gap_to_next_onset,
+    group_means,
+    longest_written,
+)
+
+STACCATO_SHARE = 0.75
+"""A note written shorter than this share of the gap to the next onset is staccato, or stands before a rest."""
+STACCATO_LEAST, STACCATO_MOST = 0.85, 1.1
+"""It lasts at most so many times its length, if it would be let go at once, and if it would be held."""
+OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 1.0
+"""Where such a share of the notes is written shorter than up to the next onset, or more, lengths are meant: notes of so
+many beats or more last that share of theirs at least. Where none is, a long one may be a stab."""
+REST_BEATS, REST_BARS = 0.125, 0.5
+"""What ends so many beats before the next onset, or more, is written with a rest behind it. So is a note of a whole
+bar, if the rest is no longer than so many bars: before a longer one all that is played may be written for a bar."""
+NO_REST, WHOLE_REST = 0.03, 0.15
+"""The share of the gap that a rest is: from the former on a long note before it is held, the more the longer the rest,
+from the latter on for `STACCATO_LEAST` of its length. A gate of 97 % is none."""
+LONGEST_STRUM = 0.25
+"""Beats; what takes longer is a run."""
+HELD_FROM = 0.75
+"""From so many beats on, and altogether at `HELD_BEATS`."""
+LEAST_SECONDS = 0.12
+"""So long a note of `HELD_BEATS` or more lasts at least, or `LEAST_HELD` of its length if that is shorter: of a held
+chord it would be a click."""
+MOST_GROWTH = 1e6
+"""No bound at all, but a number, of which a note without length has nothing."""
+SLUR_BEATS, SLUR = 0.003, 1.25
+"""A note written to last so many beats longer than the gap, or more, up to so many times the gap, is slurred; less is
+how lengths come out in whole ticks."""
+TICK_BEATS = 0.011
+"""What ends no more beats than this before the next onset is written up to it: a tick of the coarsest files."""
+TOUCHES = 1.1
+"""A note written no further than the next onset that would last up to so many times the gap ends there: a little
+overlap is a slur to a sampler."""
+
+
+@dataclass(frozen=True)
+class _Written:
+    """How the notes of a part are written beside each other.
+
+    Attributes
+    ----------
+    gap : (N,) to the next onset, as `own_gap`.
+    chord : (N,) the number of its chord, of two hands each its own.
+    last : (N,) whether it is in the last chord, of two hands each its own.
+    short : (N,) whether it is staccato, or much shorter than its gap.
+    up_to_next : (N,) whether it is written up to the next onset, or for a bar before a longer gap.
+    over_next : (N,) whether it is held over the next onset.
+    whole_bar : (N,) whether it is a bar before a short rest.
+    rest : (N,) how much of a rest stands behind it, from 0, none, to 1.
+    """
+
+    gap: FloatArray
+    chord: IntArray
+    last: BoolArray
+    short: BoolArray
+    up_to_next: BoolArray
+    over_next: BoolArray
+    whole_bar: BoolArray
+    rest: FloatArray
+
+
+def _as_written(score: Score, hand: IntArray | None) -> _Written:
+    written, bar, gap = score.nominal_beats, longest_written(score), own_gap(score, hand)
+    learnt = np.minimum(gap, bar)
+    hand = _two_hands(hand, len(score))
+    chord = 2 * np.cumsum(chord_starts(score)) + hand
+    slack = SLUR_BEATS + next_spread(score)  # of a strum each string may end where it is struck again
+    whole_bar = (np.abs(written - bar) <= SLUR_BEATS) & (gap >= bar + REST_BEATS) & (gap <= (1 + REST_BARS) * bar)
+    rest = ((gap - written) / np.maximum(gap, SHORTEST_BEATS) - NO_REST) / (WHOLE_REST - NO_REST)
+    return _Written(
+        gap=gap,
+        chord=chord,
+        last=np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)]),
+        short=written < STACCATO_SHARE * learnt,
+        up_to_next=(written >= learnt - TICK_BEATS) & (written <= learnt + slack),
+        over_next=written > gap + slack,
+        whole_bar=whole_bar,
+        rest=np.clip(rest, 0.0, 1.0) * ((written <= learnt - REST_BEATS) | whole_bar),
+    )
+
+
+def performed_beats(
+    score: Score, articulation: FloatArray, hand: IntArray | None = None, *, as_in_a_take: bool = False
+) -> FloatArray:
+    """(N,) how long notes last that are played with this articulation.
+
+    Networks learnt it of notes that are written up to the next onset, for a bar at most, whatever rests there were.
+    Only such a note may ring on, clearly (`TOUCHES`), for as long as is predicted; any other length is the user's, and
+    hardly exceeded: a melody over an accompaniment, what is held under one, a pad, what is detached. A staccato lasts
+    as long as if it were written up to the next onset, but from `STACCATO_LEAST` to `STACCATO_MOST` times its length at
+    most. One that ends a little before the next onset, as a player's do, is not shortened further than if it were
+    written so; a long note before a rest, or at the end of the part, which lets go at once, is held (`STACCATO_LEAST`).
+    So is what is written over the next onset, and where staccatos or rests tell that lengths are meant any long note,
+    for some of its length (`LEAST_HELD`); none is a click anywhere (`LEAST_SECONDS`). A note written longer than
+    `longest_written`, which networks were never shown, ends as much earlier as one of that length would. What is
+    written a little into the next onset is slurred into it.
+
+    Parameters
+    ----------
+    hand : (N,) which hand plays a note, from 0: of two, each has gaps of its own. More are strings, or fingers.
+    as_in_a_take : a take tells how short this player's notes are, and by how little they overlap: that stands.
+    """
+    notes, written, bar = _as_written(score, hand), score.nominal_beats, longest_written(score)
+    share, learnt, whole = 2.0**articulation, np.minimum(notes.gap, bar), np.minimum(written, bar)
+    most = written * (STACCATO_LEAST + (STACCATO_MOST - STACCATO_LEAST) * np.minimum(share, 1.0))
+    long = np.maximum(whole * share, np.minimum(learnt * share, whole))
+    played = np.where(notes.short, np.minimum(learnt * share, most), long)
+    final = notes.over_next & notes.last
+    if final.any():  # let go at once
+        played[final] = whole[final] * group_means((played / whole)[final], notes.chord[final])
+    played = np.maximum(played, _least(notes, whole, score, as_in_a_take=as_in_a_take))
+    played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
+    slurred = notes.over_next & (written < SLUR * notes.gap) & ~notes.last
+    free = notes.up_to_next | (notes.short & (written < HELD_BEATS))
+    played = np.where(slurred, written, np.where(free, played, np.minimum(played, written)))
+    played = np.where(notes.whole_bar, np.minimum(played, notes.gap), played)
+    touches = notes.up_to_next & (played > notes.gap) & (played < TOUCHES * notes.gap)
+    played = played if as_in_a_take else np.where(touches, notes.gap, played)
+    return np.minimum(played, most_growth(score, hand) * written)
+
+
+def _least(notes: _Written, whole: FloatArray, score: Score, *, as_in_a_take: bool) -> FloatArray:
+    """(N,) how long notes last at least.
+
+    Parameters
+    ----------
+    whole : (N,) how long they are written, a bar at most.
+    """
+    written = score.nominal_beats
+    told = np.where(notes.short, 1.0, notes.rest * ~notes.whole_bar).mean() / OFTEN_SHORT
+    meant = np.where(notes.last | notes.over_next, 1.0, min(told, 1.0))
+    no_click = 0.0 if as_in_a_take else np.minimum(LEAST_SECONDS * score.tempo_bpm / 60, LEAST_HELD * whole)
+    least = np.where(written >= HELD_BEATS, np.maximum(LEAST_HELD * meant * whole, no_click), 0.0)
+    held = np.where(notes.over_next & notes.last, 1.0, notes.rest)
+    held = held * np.clip((written - HELD_FROM) / (HELD_BEATS - HELD_FROM), 0.0, 1.0)
+    return np.maximum(least, held * (LEAST_HELD if as_in_a_take else STACCATO_LEAST) * whole)
+
+
+def own_gap(score: Score, hand: IntArray | None = None) -> FloatArray:
+    """(N,) beats to the next onset, of a note's own hand where there are two.
+
+    That of the last chord, which nothing follows, is the gap before it, a bar at most. A lone chord has none: 0.
+
+    Parameters
+    ----------
+    hand : as in `performed_beats`.
+    """
+    gap, onset = gap_to_next_onset(score), score.onset_beats
+    followed = np.isfinite(gap)
+    if followed.any() and not followed.all():
+        begin = onset[~followed].min()
+        before = gap[followed & (onset + gap >= begin - SLUR_BEATS)].max()  # a strum begins with its first string
+        until = begin + np.minimum(before, longest_written(score))
+        gap = np.where(followed, gap, until - onset)
+    gap = np.where(np.isfinite(gap), np.maximum(gap, SHORTEST_BEATS), 0.0)
+    hand = _two_hands(hand, len(score))
+    for one in (hand == 0, hand == 1):
+        if hand.any() and (own := own_gap(score.select(one))).any():
+            gap[one] = own
+    return gap
+
+
+def next_spread(score: Score) -> FloatArray:
+    """(N,) beats from the first to the last onset of the chord after a note's own; of the last chord, its own."""
+    chord = np.cumsum(chord_starts(score)) - 1
+    first = np.flatnonzero(chord_starts(score))
+    spread = np.minimum(np.maximum.reduceat(score.onset_beats, first) - score.onset_beats[first], LONGEST_STRUM)
+    after: FloatArray = spread[np.minimum(chord + 1, chord[-1])]
+    return after
+
+
+def _two_hands(hand: IntArray | None, notes: int) -> IntArray:
+    """(N,) 0 or 1, which of two hands plays a note; 0 if there are no two."""
+    return hand if hand is not None and hand.max(initial=0) == 1 else np.zeros(notes, dtype=np.int64)
+
+
+def most_growth(score: Score, hand: IntArray | None = None) -> FloatArray:
+    """(N,) how many times its length a note may last: a written staccato stays one, others as long as they like.
+
+    Parameters
+    ----------
+    hand : as in `performed_beats`.
+    """
+    return np.where(score.nominal_beats < STACCATO_SHARE * own_gap(score, hand), STACCATO_MOST, MOST_GROWTH)
+
+
+def limit_durations(score: Score, duration_beats: FloatArray) -> FloatArray:
+    """End every note before its pitch begins again; notes of one pitch that begin together do not bound each other."""
+    return np.minimum(duration_beats, gap_to_later_same_pitch(score))
