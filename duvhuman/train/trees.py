@@ -29,6 +29,7 @@ from duvhuman.humanize.windows import window_features, window_starts
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.files import TREES_FILE
 from duvhuman.models.trees import NODES, save_trees, tree_columns
+from duvhuman.train.config import Growth
 from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pair
@@ -40,34 +41,6 @@ FEWEST_LEAVES = 4
 """A tree whose notes would not fill so many leaves is none."""
 LIVELY = 12.0
 """A player counts by the root of the velocity SD up to this: of what is less alive more is chance."""
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How trees are grown.
-
-    Attributes
-    ----------
-    sets : so many sets of trees are grown, each with draws of its own; what ships is their mean, which varies less than
-        one does (bagging; Breiman 1996, "Bagging Predictors").
-    trees, leaves, depth : how many in a set, and the most leaves and levels of each.
-    rate : how much of what it would correct each tree corrects, 0..1.
-    fewest : notes in a leaf.
-    ridge : leaves of few notes are drawn to 0 (LightGBM's ``lambda_l2``).
-    features, notes : the shares of features and of notes that each tree is grown on, 0..1.
-    seed : of these draws, and of `passes`.
-    """
-
-    sets: int = 3
-    trees: int = 400
-    leaves: int = 63
-    depth: int = 12
-    rate: float = 0.08
-    fewest: int = 300
-    ridge: float = 20.0
-    features: float = 0.4
-    notes: float = 0.5
-    seed: int = 0
 
 
 def grow(

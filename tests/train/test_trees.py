@@ -17,11 +17,12 @@ from duvhuman.humanize.score import Hints
 from duvhuman.models.trees import Trees, _Louder, instrument_number, read_growth
 from duvhuman.train import trees as module
 from duvhuman.train.__main__ import main
+from duvhuman.train.config import Growth
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.evaluation.predictors import flat_pair, written_flat
 from duvhuman.train.record import read_record, write_record
-from duvhuman.train.trees import Growth, check_lightgbm, features_when_played, fitted, gather, grow, stored_nodes
+from duvhuman.train.trees import check_lightgbm, features_when_played, fitted, gather, grow, stored_nodes
 
 COLUMNS = len(feature_names()) + 1
 HINTS = ("level_given", "level", "range_given", "range", "swell_given", "swell", "accent_given", "accent")

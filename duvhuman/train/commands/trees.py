@@ -18,8 +18,7 @@ examples
 def run(arguments: list[str]) -> None:
     """Parse the arguments and grow trees; any DuvhumanError if that fails."""
     from duvhuman.errors import OptionError
-    from duvhuman.train.config import packs_named
-    from duvhuman.train.trees import Growth, grow
+    from duvhuman.train.config import Growth, packs_named
 
     usual = Growth()
     parser = argparse.ArgumentParser(
@@ -35,6 +34,8 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--trees", type=int, default=usual.trees, help=f"how many in a set ({usual.trees})")
     parser.add_argument("--seed", type=int, default=usual.seed, help=f"of all draws ({usual.seed})")
     args = parser.parse_args(arguments)
+    from duvhuman.train.trees import grow
+
     passes = packs_named(args.passes)
     if passes is None or not all(0 <= share <= 1 for share in passes.values()):
         raise OptionError(f"--passes must look like 'lakh=1,giantmidi=0.1', shares from 0 to 1, not {args.passes!r}")
