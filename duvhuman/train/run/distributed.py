@@ -87,5 +87,7 @@ def joined_world(device: torch.device) -> Iterator[tuple[World, torch.device]]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield World(dist.get_rank(), size, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))), device
+        # All leave together: gloo may abort a process whose connections another one closes while it ends.
+        dist.barrier(device_ids=[device.index] if device.type == "cuda" else None)
     finally:
         dist.destroy_process_group()
