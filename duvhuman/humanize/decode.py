@@ -14,12 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duvhuman.humanize.keyed import mix, normal, normal_cdf
-from duvhuman.humanize.score import (
-    FloatArray,
-    IntArray,
-    Score,
-    chord_starts,
-)
+from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_starts
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import VELOCITY_BIN_EDGES, VELOCITY_BIN_WIDTH, ModelConfig
 

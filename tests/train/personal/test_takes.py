@@ -93,6 +93,15 @@ def test_key_switches_are_not_learnt_from() -> None:
     assert one.played.score.pitch.min() == 45
 
 
+def test_below_the_lowest_string_of_a_violin_there_are_key_switches_too() -> None:
+    keyed = [(240 * i, 36 if i % 8 == 0 else 57 + i % 20, 50 + i % 40, 200) for i in range(160)]
+    (one,) = read_takes([open_midi(song(part(keyed, number=40)))], "strings")
+    assert len(one.played) == 140
+    few = [(240 * i, 60 if i < 50 else 36, 50 + i % 40, 200) for i in range(100)]
+    with pytest.raises(DataError, match=r"only 50 usable notes, 64 are needed \(50 more lie beyond the range"):
+        read_takes([open_midi(song(part(few, number=40)))], "strings")
+
+
 def test_lengths_that_are_the_pedals_are_known_as_such() -> None:
     """A transcription: every other note ends as the pedal is lifted, whenever its key was released."""
     notes = [(480 * i, 45 + i % 20, 50 + i % 40, 400 + 50 * (i % 2)) for i in range(80)]
