@@ -25,7 +25,7 @@ OTHER_WORDS = frozenset((
     "flute", "recorder", "oboe", "bassoon", "sax", "saxophone", "trumpet", "trombone", "tuba", "horn",
 ))  # fmt: skip
 """Words in the titles of tracks of other instruments, whatever else the title says: a bass drum, a bass clarinet."""
-VIOLIN_WORDS = ("violin", "violins", "violine", "violinen", "violon", "violons", "violini", "vln", "vlns")
+VIOLIN_WORDS = ("violin", "violins", "violine", "violinen", "violon", "violons", "violini", "vln", "vlns", "fiddle")
 VIOLA_WORDS = ("viola", "violas", "viole", "bratsche", "bratschen", "vla", "vlas")
 CELLO_WORDS = ("cello", "celli", "cellos", "violoncello", "violoncellos", "violoncelli", "vlc", "vcl", "vc")
 AUTO = "auto"
@@ -40,7 +40,7 @@ class Instrument:
     name : the public name, also that of its model.
     programs : the General MIDI programs played as this instrument.
     low, high : lowest and highest pitch that its players play, inclusive.
-    default_program : the program assumed for a part that has no program change, or the program of another instrument.
+    default_program : the usual one; of a part that has none, or that of another instrument, see `usual_program`.
     aliases : other names accepted for it.
     track_words : words that name it in a track's title.
     """
@@ -88,6 +88,26 @@ INSTRUMENTS: dict[str, Instrument] = {
 }
 """Name -> instrument, in the order in which they are listed to users."""
 
+PROGRAM_OF_WORD: dict[str, dict[str, int]] = {
+    "guitar": {
+        "muted": 28, "mute": 28, "nylon": 24, "classical": 24, "jazz": 26, "clean": 27, "overdrive": 29,
+        "overdriven": 29, "distortion": 30, "distorted": 30, "dist": 30, "electric": 27,
+    },
+    "bass": {
+        "slap": 36, "fretless": 35, "pick": 34, "picked": 34, "synth": 38, "acoustic": 32, "upright": 32, "double": 32,
+    },
+    "keys": {
+        "rhodes": 4, "epiano": 4, "wurli": 4, "wurlitzer": 4, "clavinet": 7, "clav": 7, "harpsichord": 6, "cembalo": 6,
+        "accordion": 21, "harmonica": 22, "hammond": 16, "church": 19, "pipe": 19, "organ": 18, "electric": 4,
+    },
+    "strings": {
+        "pizzicato": 45, "pizz": 45, "tremolo": 44, "slow": 49, "synth": 50, "violin": 40, "violine": 40, "violon": 40,
+        "vln": 40, "fiddle": 40, "viola": 41, "bratsche": 41, "vla": 41, "cello": 42, "violoncello": 42, "vlc": 42,
+        "vcl": 42, "vc": 42, "contrabass": 43, "kontrabass": 43,
+    },
+}  # fmt: skip
+"""Words that tell in a track's title how an instrument sounds, the more telling ones first, and the program that it has
+then: mostly that of most of the tracks of the Lakh MIDI Dataset that are called so."""
 LOWEST_OF_PROGRAM = {40: 55, 41: 48, 42: 36}
 """The lowest strings of violin, viola and cello."""
 LOWEST_OF_WORD = (
@@ -149,6 +169,18 @@ def other_instrument(name: str, instrument: Instrument) -> str:
     if told is None or told is instrument or (told.name == "bass" and instrument.name in ("keys", "strings")):
         return ""
     return told.name
+
+
+def usual_program(instrument: Instrument, name: str) -> int:
+    """The program that a part played as `instrument` is taken to have if it has none of the instrument's own.
+
+    Parameters
+    ----------
+    name : the title of its track, and what else it is called.
+    """
+    words = title_words(name)
+    told = (program for word, program in PROGRAM_OF_WORD[instrument.name].items() if word in words)
+    return next(told, instrument.default_program)
 
 
 def lowest_pitch(instrument: Instrument, program: int, name: str) -> int:

@@ -8,11 +8,13 @@ from duvhuman.errors import OptionError
 from duvhuman.instruments import (
     DRUM_CHANNEL,
     INSTRUMENTS,
+    PROGRAM_OF_WORD,
     get_instrument,
     instrument_name,
     instrument_of_program,
     instrument_of_track_name,
     lowest_pitch,
+    usual_program,
 )
 
 EXPECTED_PROGRAMS = {
@@ -126,6 +128,21 @@ def test_the_name_behind_an_alias() -> None:
 )  # fmt: skip
 def test_below_its_lowest_string_a_violin_viola_or_cello_has_key_switches(program: int, name: str, lowest: int) -> None:
     assert lowest_pitch(INSTRUMENTS["strings"], program, name) == lowest
+
+
+@pytest.mark.parametrize(
+    ("instrument", "name", "program"),
+    [("guitar", "Muted Electric Gtr", 28), ("guitar", "Lead", 25), ("bass", "Acoustic Bass", 32), ("bass", "Bass", 33),
+     ("keys", "Church Organ", 19), ("keys", "Hammond Organ", 16), ("keys", "Electric Piano", 4), ("keys", "", 0),
+     ("strings", "Violins (pizz.)", 45), ("strings", "Violin", 40), ("strings", "Violins", 48), ("strings", "Pad", 48)],
+)  # fmt: skip
+def test_a_title_tells_the_usual_program(instrument: str, name: str, program: int) -> None:
+    assert usual_program(INSTRUMENTS[instrument], name) == program
+
+
+def test_the_programs_that_titles_tell_are_the_instruments_own() -> None:
+    for row in INSTRUMENTS.values():
+        assert set(PROGRAM_OF_WORD[row.name].values()) < row.programs
 
 
 def test_other_instruments_reach_as_low_whatever_their_programs() -> None:

@@ -263,7 +263,7 @@ class Humanizer:
             return PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=reason)
         network = self._network(choice.instrument)
         seen = notes.select(free)
-        score = score_of(seen, choice.instrument, beats)
+        score = score_of(seen, choice.instrument, beats, name=choice.part.name)
         written, hand = seen.velocity.astype(np.float64), hands_of(seen)
         keep = options.dynamics == "keep"
         lift = written_balance(written, hand) if keep else np.zeros(len(written))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from duvhuman.instruments import Instrument
+from duvhuman.instruments import Instrument, usual_program
 from duvhuman.midi.notes import NoteTable
 from duvhuman.rhythm.band import Beats
 from duvhuman.rhythm.grid import has_grid
@@ -224,7 +224,9 @@ def gap_to_later_same_pitch(score: Score) -> FloatArray:
     return gaps[note.ravel()]
 
 
-def score_of(notes: NoteTable, instrument: Instrument | None = None, beats: Beats | None = None) -> Score:
+def score_of(
+    notes: NoteTable, instrument: Instrument | None = None, beats: Beats | None = None, *, name: str = ""
+) -> Score:
     """The written side of a part as a user's file gives it: each note lasts as long as it is written.
 
     Parameters
@@ -233,12 +235,13 @@ def score_of(notes: NoteTable, instrument: Instrument | None = None, beats: Beat
     instrument : what plays them; a note without a program change, or with the program of another instrument, is taken
         for its usual program, for networks know those of their own instrument only. None: programs are as written.
     beats : where the beats of the file were found to be; None: where the file says.
+    name : what the part is called, which may tell its usual program.
     """
     if instrument is None:
         program = np.where(notes.program < 0, UNKNOWN_PROGRAM, notes.program)
     else:
         own = np.isin(notes.program, list(instrument.programs))
-        program = np.where(own, notes.program, instrument.default_program)
+        program = np.where(own, notes.program, usual_program(instrument, name))
     score = Score(
         onset_beats=notes.onset_beats,
         nominal_beats=np.maximum(notes.duration_beats, 1e-3),

@@ -69,6 +69,13 @@ def test_a_part_without_a_program_is_taken_for_the_default_one() -> None:
     assert score_of(notes, INSTRUMENTS["guitar"]).program.tolist() == [25] * 4
 
 
+def test_a_part_without_a_program_is_taken_for_what_it_is_called() -> None:
+    notes = table(song(part(riff(4), number=None)))
+    assert score_of(notes, INSTRUMENTS["strings"], name="Violins pizz.").program.tolist() == [45] * 4
+    nylon = table(song(part(riff(4), number=24)))
+    assert score_of(nylon, INSTRUMENTS["guitar"], name="Muted").program.tolist() == [24] * 4
+
+
 def test_a_program_of_another_instrument_is_taken_for_the_usual_one() -> None:
     notes = table(song(part(riff(4), number=PIANO)))
     assert score_of(notes).program.tolist() == [PIANO] * 4

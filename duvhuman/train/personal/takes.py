@@ -89,8 +89,8 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
         reasons = [_nothing_to_learn(table) for table in tables]
         beats = None if all(reasons) else find_beats(parts, tracks_apart=smf.format == 2)
         passages += [
-            Passage(_performance(table, named, keys_released(smf, table), beats), number)
-            for table, reason in zip(tables, reasons, strict=True) if not reason
+            Passage(_performance(table, named, keys_released(smf, table), beats, part.name), number)
+            for part, table, reason in zip(chosen, tables, reasons, strict=True) if not reason
         ]  # fmt: skip
         if all(reasons):
             nothing = "holds drums only" if parts else "holds no notes"
@@ -126,9 +126,9 @@ def _nothing_to_learn(notes: NoteTable) -> str:
 
 
 def _performance(
-    notes: NoteTable, instrument: Instrument, released: BoolArray, beats: Beats | None
+    notes: NoteTable, instrument: Instrument, released: BoolArray, beats: Beats | None, name: str
 ) -> Performance:
-    score = score_of(notes, instrument, beats)
+    score = score_of(notes, instrument, beats, name=name)
     n = len(notes)
     velocity = notes.velocity.astype(np.float64)
     return Performance(
