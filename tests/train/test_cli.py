@@ -18,6 +18,7 @@ from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
 from duvhuman.train import stages
 from duvhuman.train.__main__ import main
+from duvhuman.train.commands import COMMANDS
 from duvhuman.train.dataset import PhraseData
 
 
@@ -341,6 +342,14 @@ def test_the_module_explains_itself() -> None:
     assert done.stderr == ""
     for expected in (*INSTRUMENTS, "trunk", "prepare", "evaluate", "--config", "v3", "--resume", "--set", "examples"):
         assert expected in done.stdout
+
+
+@pytest.mark.parametrize("command", ["train", *COMMANDS])
+def test_the_help_of_a_command_fits_a_terminal(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"] if command == "train" else [command, "--help"])
+    assert ended.value.code == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 120
 
 
 def test_the_module_prepares_in_a_process_of_its_own(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from duvhuman.errors import FileError, OptionError
 from duvhuman.files import user_path
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.models.files import ADAPTER_FILES, ADAPTER_FOLDER, MODEL_FILES, TREES_FILE
+from duvhuman.train.commands.common import choose_device, command_parser
 
 EXAMPLES = """\
 examples:
@@ -52,7 +53,6 @@ def run(arguments: list[str]) -> None:
     from duvhuman.humanize.networks import check_fits
     from duvhuman.midi.interop import open_midi
     from duvhuman.models.store import find_adapter, find_model
-    from duvhuman.train.commands.common import choose_device
     from duvhuman.train.personal.fit import fit_personal
     from duvhuman.train.personal.takes import read_takes
 
@@ -98,11 +98,11 @@ def run(arguments: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m duvhuman.train adapter",
-        description="Fit a personal adapter to MIDI takes of one player, in seconds, on top of the shipped weights.",
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+    parser = command_parser(
+        "adapter",
+        "Fit a personal adapter to MIDI takes of one player, in seconds, on top of the shipped weights.",
+        EXAMPLES,
+    )
     parser.add_argument("takes", nargs="+", metavar="TAKE", help="MIDI files with velocities as they were played")
     parser.add_argument("--name", required=True, help="what to call the adapter")
     parser.add_argument("--base", required=True, metavar="INSTRUMENT", help=f"what is played: {', '.join(INSTRUMENTS)}")

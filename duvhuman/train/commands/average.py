@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+
+from duvhuman.train.commands.common import command_parser
 
 EPILOG = """\
 examples
@@ -14,12 +15,12 @@ examples
 
 def run(arguments: list[str]) -> None:
     """Parse the arguments and average; any DuvhumanError if that fails."""
-    parser = argparse.ArgumentParser(
-        prog="python -m duvhuman.train average",
-        description="Write the mean of the weights of several models, all trained from a common beginning, as a trunk "
+    parser = command_parser(
+        "average",
+        "Write the mean of the weights of several models, all trained from a common beginning, as a trunk "
         "to train from. Adapters have no part in it.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+        EPILOG,
+    )
     parser.add_argument("models", nargs="+", metavar="MODEL", type=Path, help="folders of bases or trunks, two or more")
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="a folder that holds no model yet")
     args = parser.parse_args(arguments)

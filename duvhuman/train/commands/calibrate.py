@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from duvhuman.instruments import get_instrument
-from duvhuman.train.commands.common import add_data_option, choose_device, open_data
+from duvhuman.train.commands.common import add_data_option, choose_device, command_parser, open_data
 
 EPILOG = """\
 examples
@@ -17,14 +16,14 @@ examples
 
 def run(arguments: list[str]) -> None:
     """Parse the arguments and measure; any DuvhumanError if that fails."""
-    parser = argparse.ArgumentParser(
-        prog="python -m duvhuman.train calibrate",
-        description="Measure on training parts how far the velocities that a model and its adapter expect, with the "
+    parser = command_parser(
+        "calibrate",
+        "Measure on training parts how far the velocities that a model and its adapter expect, with the "
         "trees that are heard beside them, have to be stretched to be as lively as players, and write that into their "
         "configuration, with all else that decoding does for the instrument. Training does so itself: this is for a "
         "model whose trees are others.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+        EPILOG,
+    )
     parser.add_argument("instrument", help="guitar, bass, keys or strings")
     parser.add_argument("--model", required=True, metavar="DIR", type=Path, help="the folder of the model to change")
     add_data_option(parser, default=["prepared"])

@@ -1,9 +1,10 @@
-"""What several commands share: naming data and opening it, and choosing a device."""
+"""What several commands share: their parsers, naming data and opening it, and choosing a device."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     import torch
 
     from duvhuman.train.dataset import PhraseData
+
+
+def command_parser(name: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+    """The parser of a command; without a name that of training itself. Only the description is wrapped."""
+    return argparse.ArgumentParser(
+        prog=f"python -m duvhuman.train {name}".rstrip(), description=textwrap.fill(description, 80), epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
 
 
 def add_data_option(parser: argparse.ArgumentParser, *, default: Sequence[str] | None = None) -> None:

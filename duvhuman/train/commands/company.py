@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+
+from duvhuman.train.commands.common import command_parser
 
 EPILOG = """\
 examples
@@ -13,12 +14,12 @@ examples
 
 def run(arguments: list[str]) -> None:
     """Parse the arguments and train; any DuvhumanError if that fails."""
-    parser = argparse.ArgumentParser(
-        prog="python -m duvhuman.train company",
-        description="Train the network that tells by how much a note of a flat part is louder for what the other parts "
+    parser = command_parser(
+        "company",
+        "Train the network that tells by how much a note of a flat part is louder for what the other parts "
         "of its file do, on training songs that the networks which are asked of the part alone do not know.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+        EPILOG,
+    )
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="the MIDI files of a pack that prepare read")
     parser.add_argument("--data", default="prepared", metavar="DIR", help="what prepare wrote (default: prepared)")
     parser.add_argument(

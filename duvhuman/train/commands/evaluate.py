@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from duvhuman.errors import DataError, FileError, ModelError
 from duvhuman.files import written_whole
 from duvhuman.instruments import INSTRUMENTS, get_instrument
-from duvhuman.train.commands.common import add_data_option, open_data
+from duvhuman.train.commands.common import add_data_option, command_parser, open_data
 
 if TYPE_CHECKING:
     from duvhuman.train.dataset import PhraseData
@@ -22,11 +21,10 @@ REPORT_FILE = "report.json"
 
 def run(arguments: list[str]) -> None:
     """Parse the arguments and print the tables; OptionError, DataError, ModelError or FileError if that fails."""
-    parser = argparse.ArgumentParser(
-        prog="python -m duvhuman.train evaluate",
-        description="Play the flattened validation parts and compare with the players, beside flat, jitter, the ridge "
+    parser = command_parser(
+        "evaluate",
+        "Play the flattened validation parts and compare with the players, beside flat, jitter, the ridge "
         "floor and the players' own repetitions. Writes report.json and plots.",
-        allow_abbrev=False,
     )
     parser.add_argument("instruments", nargs="+", help=f"{', '.join(INSTRUMENTS)}, or {ALL}")
     add_data_option(parser, default=["prepared"])

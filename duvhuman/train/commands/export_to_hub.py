@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 
 from duvhuman.errors import OptionError
 from duvhuman.files import user_path
+from duvhuman.train.commands.common import command_parser
 
 EPILOG = """\
 examples
@@ -15,16 +15,16 @@ examples
   python -m duvhuman.train export-to-hub org/duvhuman --model runs --revision v2 --push    # a model per instrument
   duvhuman humanize riff.mid -i guitar -o out.mid --model org/duvhuman@v2                  # anybody, afterwards
 """
-PROGRAM = "python -m duvhuman.train export-to-hub"
 LEFT_SHOWN = 5
 
 
 def run(arguments: list[str]) -> None:
     """Parse the arguments and do it; OptionError, ModelError or FileError if that fails."""
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM, description="Upload a model to the Hugging Face hub. Without --push nothing leaves this machine.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+    parser = command_parser(
+        "export-to-hub",
+        "Upload a model to the Hugging Face hub. Without --push nothing leaves this machine.",
+        EPILOG,
+    )
     parser.add_argument("repo", metavar="REPO", help="org/name; made if it is not there")
     parser.add_argument("--model", metavar="DIR", required=True, help="a model, or a folder with one per instrument")
     parser.add_argument("--instrument", metavar="NAME", help="the only one to upload (default: all in DIR)")
@@ -47,7 +47,7 @@ def run(arguments: list[str]) -> None:
         more = f" and {len(export.left) - LEFT_SHOWN} more" if len(export.left) > LEFT_SHOWN else ""
         print(f"not uploaded: {', '.join(export.left[:LEFT_SHOWN])}{more}")
     if not args.push:
-        print(f"nothing was uploaded; to do it:\n  {PROGRAM} {shlex.join([*arguments, '--push'])}")
+        print(f"nothing was uploaded; to do it:\n  {parser.prog} {shlex.join([*arguments, '--push'])}")
         return
     url = push(export, repo, revision=args.revision, private=args.private)
     print(f"uploaded to {url}")

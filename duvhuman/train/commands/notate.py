@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from duvhuman.errors import OptionError
+from duvhuman.train.commands.common import command_parser
 
 EPILOG = """\
 examples
@@ -16,12 +16,12 @@ examples
 
 def run(arguments: list[str]) -> None:
     """Parse the arguments and write down; any DuvhumanError if that fails."""
-    parser = argparse.ArgumentParser(
-        prog="python -m duvhuman.train notate",
-        description="Find tempo, metre and the place of every note in its bar for parts that have no beat, and store "
+    parser = command_parser(
+        "notate",
+        "Find tempo, metre and the place of every note in its bar for parts that have no beat, and store "
         "them beside the notes. Training then sees these parts as scores, too, which is what users give.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+        EPILOG,
+    )
     parser.add_argument("--data", default="prepared", metavar="DIR", help="what `prepare` wrote (default: prepared)")
     parser.add_argument("--packs", nargs="+", metavar="PACK", help="the packs to write down (default: all)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: cores)")

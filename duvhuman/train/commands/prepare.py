@@ -9,6 +9,7 @@ import time
 
 from duvhuman.errors import OptionError
 from duvhuman.live_line import LiveLine, clock_text
+from duvhuman.train.commands.common import command_parser
 
 EPILOG = """\
 examples
@@ -52,12 +53,12 @@ def run(arguments: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m duvhuman.train prepare",
-        description="Read folders of MIDI and write a data set to train on: parts of the four instruments that are "
+    parser = command_parser(
+        "prepare",
+        "Read folders of MIDI and write a data set to train on: parts of the four instruments that are "
         "played with dynamics, without duplicates, split by song.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+        EPILOG,
+    )
     parser.add_argument(
         "folders", nargs="+", metavar="FOLDER[=INSTRUMENT]",
         help="a folder of MIDI files; INSTRUMENT is what parts without a program change and a telling name are",

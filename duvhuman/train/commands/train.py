@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from duvhuman.errors import DataError, FileError, OptionError
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.train.commands import COMMANDS
-from duvhuman.train.commands.common import add_data_option, choose_device, open_data
+from duvhuman.train.commands.common import add_data_option, choose_device, command_parser, open_data
 from duvhuman.train.commands.orders import new_order, resumed_order, wanted_stages
 from duvhuman.train.config import PACK_KEYS, TrainConfig, packs_named
 from duvhuman.train.record import TRUNK, read_record
@@ -71,11 +71,11 @@ def run(arguments: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m duvhuman.train",
-        description="Train an instrument's base and then its LoRA adapter, or the trunk they begin with.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+    parser = command_parser(
+        "",
+        "Train an instrument's base and then its LoRA adapter, or the trunk they begin with.",
+        EPILOG,
+    )
     parser.add_argument("instrument", help=f"{', '.join(INSTRUMENTS)}, {ALL} (the four in turn), or {TRUNK}")
     parser.add_argument(
         "--stage", choices=("base", "lora", "all"), help="default: all: the base, then its LoRA adapter"

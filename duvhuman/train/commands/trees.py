@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from duvhuman.train.commands.common import add_data_option, open_data
+from duvhuman.train.commands.common import add_data_option, command_parser, open_data
 
 EPILOG = """\
 examples
@@ -21,12 +20,12 @@ def run(arguments: list[str]) -> None:
     from duvhuman.train.config import Growth, packs_named
 
     usual = Growth()
-    parser = argparse.ArgumentParser(
-        prog="python -m duvhuman.train trees",
-        description="Grow boosted trees on the training parts of all instruments, with LightGBM. They tell how much "
+    parser = command_parser(
+        "trees",
+        "Grow boosted trees on the training parts of all instruments, with LightGBM. They tell how much "
         "louder than the rest of its part a note is, beside what a model's network expects.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+        EPILOG,
+    )
     add_data_option(parser, default=["prepared"])
     parser.add_argument("--out", default="runs/trees", metavar="DIR", type=Path, help="where to (runs/trees)")
     parser.add_argument("--passes", default="", metavar="PACK=SHARE,...", help="the share of each pack's parts (all)")
