@@ -17,7 +17,7 @@ import os
 import re
 import sys
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _LOAD_OPTIONS = ("adapter", "like", "model", "device")
-_PLAY_OPTIONS = ("intensity", "variation", "seed", "dynamics", "velocity", "duration", "tracks", "protect", "follow")
 _NOTE_COLUMNS = (
     "onset_ticks", "pitch", "velocity_bin", "duration_bin", "velocity", "duration_beats", "spread", "duration_ticks",
     "track", "channel",
@@ -218,7 +217,7 @@ def _play_options(args: argparse.Namespace) -> dict[str, Any]:
     from duvhuman.humanize.options import Options
 
     instrument_name(args.instrument)
-    options = _given(args, _PLAY_OPTIONS)
+    options = _given(args, [field.name for field in fields(Options)])
     Options(**options)
     return options
 

@@ -26,7 +26,7 @@ from duvhuman.humanize.networks import load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, Options, PlayOptions
 from duvhuman.humanize.perform import perform
 from duvhuman.humanize.played_file import How, PlayedFile, PlayedPart
-from duvhuman.humanize.report import PartReport, Prediction, Report
+from duvhuman.humanize.report import Prediction
 from duvhuman.humanize.score import BoolArray, is_flat, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, pitch_range
@@ -39,8 +39,6 @@ from duvhuman.models.device import check_device
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.rhythm.band import Beats, find_beats
-
-__all__ = ["Humanizer", "PartReport", "Prediction", "Report", "humanize", "load", "predict"]
 
 PathName = str | os.PathLike[str]
 FORGIVEN = 0.05

@@ -14,7 +14,8 @@ from midi_bytes import track
 from playing import BUSY, tables
 
 from duvhuman.errors import DuvhumanWarning
-from duvhuman.humanize.api import Prediction, humanize, predict
+from duvhuman.humanize.api import humanize, predict
+from duvhuman.humanize.report import Prediction
 from duvhuman.models.config import ModelConfig
 
 pytestmark = pytest.mark.usefixtures("tiny")
