@@ -26,7 +26,7 @@ STAGES = ("shallow", "trunk", "base", "lora")
 """A trunk of few layers, the full trunk grown from it (both over all instruments), one instrument, its adapter."""
 OPTIMIZERS = ("adamw", "muon")
 TERMS = (
-    "boundary", "vel_value", "dur_value", "vel_bins", "dur_bins", "vel_order", "dur_order", "vel_shape",
+    "boundary", "vel_value", "dur_value", "vel_bins", "dur_bins",
     "taught_vel_value", "taught_dur_value", "taught_vel_bins", "taught_dur_bins", "total",
 )  # fmt: skip
 """Of the loss (`duvhuman.train.run.losses`); the last is what is trained on."""
@@ -38,14 +38,11 @@ _RANGES = (
     (("stop_after", "early_stopping", "warmup_steps", "max_phrases", "versions"), 0, math.inf),
     (("seed",), 0, 2**63),
     (("lr", "weight_decay", "clip"), 0, math.inf),
-    (("boundary_weight", "regression_weight", "classification_weight", "ordinal_weight"), 0, math.inf),
-    (("shape_weight",), 0, math.inf),
+    (("boundary_weight", "regression_weight", "classification_weight"), 0, math.inf),
     (("tempo_octaves",), 0, 4),
     (("dropout", "channel_dropout", "lora_dropout", "balance", "teacher_share"), 0, 1),
 )
 MOST_PASSES = 10_000
-PACK_KEYS = ("passes", "tilt")
-"""Keys that give each pack a number."""
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -63,7 +60,7 @@ class TrainConfig:
         and costs little time on a CPU, where the former nearly halves its speed.
     n_layers, d_model, n_heads, d_ff, max_len : the network. With weights to start from theirs hold, but for `n_layers`:
         more layers than they have are grown by repeating theirs.
-    boundary_weight, regression_weight, classification_weight, ordinal_weight, shape_weight : of the loss terms.
+    boundary_weight, regression_weight, classification_weight : of the loss terms.
     teacher_share : how much of the losses of bins and regressions is what teachers expect
         (`duvhuman.train.run.teachers`), 0 to below 1; the rest is what was played.
     fold : "2/5" leaves out the second of five folds of songs, so that the network can teach them; empty: none.
@@ -72,9 +69,6 @@ class TrainConfig:
     early_stopping : epochs without a better validation loss after which training ends; 0 is never.
     stop_after : epochs after which this stage ends before its schedule does, for the next one to go on; 0 is never.
     passes : how often an epoch goes through each pack, as ``"lakh=1,giantmidi=0.1"``; 1 for a pack not named.
-    tilt : velocities that are added to those of each pack for a semitone above middle C, and taken off for one below,
-        as ``"giantmidi=-0.4"``; 0 for a pack not named. Sets right what was estimated from recordings, whose velocities
-        rise more steeply with the pitch than keys are struck.
     balance : how far the parts of a pack are trained on equally often: their notes pass in proportion to their number
         to the power of 1 - `balance`. 0: every note as often as any other; near 1: every part as many notes.
     max_phrases : at most this many phrases an epoch, chosen anew for each; 0 is all of them.
@@ -82,8 +76,6 @@ class TrainConfig:
         new version for every epoch while it trains.
     tempo_octaves : how far the tempo of half of the phrases with a beat is changed at most, up or down; 1 suits music
         whose scores tend to name tempos that nobody plays.
-    shift_levels : whether every phrase is shifted to a random level (mean velocity), so that the level tells nothing of
-        the player.
     played_only : train on the parts played by hand alone; an adapter for which too few were is trained on all.
     lora_r, lora_alpha, lora_dropout : of the adapter (stage "lora").
     seed : of everything random.
@@ -112,20 +104,16 @@ class TrainConfig:
     boundary_weight: float = 1.0
     regression_weight: float = 1.0
     classification_weight: float = 0.5
-    ordinal_weight: float = 0.0
-    shape_weight: float = 0.0
     teacher_share: float = 0.0
     fold: str = ""
     precision: str = "auto"
     early_stopping: int = 0
     stop_after: int = 0
     passes: str = ""
-    tilt: str = ""
     balance: float = 0.0
     max_phrases: int = 0
     versions: int = 0
     tempo_octaves: float = TEMPO_OCTAVES
-    shift_levels: bool = False
     played_only: bool = False
     extra: bool = False
     lora_r: int = 8
@@ -145,7 +133,6 @@ class TrainConfig:
         if self.optimizer not in OPTIMIZERS:
             raise OptionError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         self.pack_passes()
-        self.pack_tilts()
         fold_in(self.fold)
 
     def pack_passes(self) -> dict[str, float]:
@@ -156,13 +143,6 @@ class TrainConfig:
         if max(passes.values(), default=0) > MOST_PASSES:
             raise OptionError(f"passes must be {MOST_PASSES:,} at most for each pack, not {self.passes!r}")
         return passes
-
-    def pack_tilts(self) -> dict[str, float]:
-        """`tilt` as a dictionary; OptionError if it cannot be read."""
-        tilts = packs_named(self.tilt)
-        if tilts is None:
-            raise OptionError(f"tilt must look like 'giantmidi=-0.4', not {self.tilt!r}")
-        return tilts
 
 
 @dataclass(frozen=True)

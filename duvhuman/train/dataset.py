@@ -36,7 +36,7 @@ from duvhuman.train.data.storage import (
 )
 from duvhuman.train.pairs.deadpan import TEMPO_OCTAVES
 from duvhuman.train.pairs.draws import Draws, phrase_keys
-from duvhuman.train.pairs.encode import Batch, encode, tilted
+from duvhuman.train.pairs.encode import Batch, encode
 from duvhuman.train.pairs.performance import Performance
 
 DIGEST_STEP = 101
@@ -222,16 +222,9 @@ class PhraseData:
 
     def batch(
         self, phrases: IntArray, parts: Sequence[PartRow], *, seed: int, epoch: int, width: int,
-        shift_levels: bool = False, tempo_octaves: float = TEMPO_OCTAVES, tilts: Mapping[str, float] | None = None,
+        tempo_octaves: float = TEMPO_OCTAVES,
     ) -> Batch:  # fmt: skip
-        """A random flat version (`encode`) of some phrases; it follows from `seed`, `epoch` and each phrase alone.
-
-        Parameters
-        ----------
-        tilts : velocities per semitone by which each pack is `tilted`; 0 if not named.
-        """
+        """A random flat version (`encode`) of some phrases; it follows from `seed`, `epoch` and each phrase alone."""
         played = self.performance(phrases, parts, context=CONTEXT_NOTES)
-        if tilts:
-            played = tilted(played, np.array([tilts.get(parts[int(index)].pack, 0.0) for index in phrases[:, 2]]))
         draws = Draws(phrase_keys(seed, epoch, phrases))
-        return encode(played, draws, width=width, rescale=True, shift_levels=shift_levels, tempo_octaves=tempo_octaves)
+        return encode(played, draws, width=width, rescale=True, tempo_octaves=tempo_octaves)

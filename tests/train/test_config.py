@@ -68,8 +68,7 @@ def test_a_stage_without_a_table_has_the_defaults(file: Path) -> None:
         (["passes=lakh=-1"], "passes must look like"),
         (["passes=lakh=1=2"], "passes must look like"),
         (["passes==1"], "passes must look like"),
-        (["tilt=giantmidi"], "tilt must look like 'giantmidi=-0.4', not 'giantmidi'"),
-        (["tilt=giantmidi=inf"], "tilt must look like"),
+        (["passes=lakh=inf"], "passes must look like"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -115,11 +114,9 @@ def test_an_unknown_stage_lists_the_stages() -> None:
         load_config("cpu", "bass")
 
 
-def test_passes_and_tilts_are_read_as_pack_and_number() -> None:
+def test_passes_are_read_as_pack_and_number() -> None:
     assert TrainConfig(passes="lakh=1, giantmidi = 0.1").pack_passes() == {"lakh": 1.0, "giantmidi": 0.1}
     assert TrainConfig().pack_passes() == {}
-    assert TrainConfig(tilt="lakh=0.1, giantmidi = -0.4").pack_tilts() == {"lakh": 0.1, "giantmidi": -0.4}
-    assert TrainConfig().pack_tilts() == {}
 
 
 def test_the_packaged_configurations_load() -> None:

@@ -135,7 +135,6 @@ HOPELESS = (
     (["--set", "lora.passes=toys=0"], 2, "draws no phrase from the 6 training parts"),
     (["--set", "passes=toys=1,foo=2"], 2, "has no pack 'foo'; there are toys"),
     (["--set", "base.passes = foo=2"], 2, "has no pack 'foo'; there are toys"),
-    (["--set", "tilt=foo=-0.4"], 2, "has no pack 'foo'; there are toys"),
 )
 
 

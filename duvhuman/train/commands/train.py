@@ -26,7 +26,7 @@ from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.train.commands import COMMANDS
 from duvhuman.train.commands.common import add_data_option, choose_device, command_parser, open_data
 from duvhuman.train.commands.orders import new_order, resumed_order, wanted_stages
-from duvhuman.train.config import PACK_KEYS, TrainConfig, packs_named
+from duvhuman.train.config import TrainConfig, packs_named
 from duvhuman.train.record import TRUNK, read_record
 from duvhuman.train.run.order import Order
 
@@ -209,11 +209,11 @@ def _open(paths: tuple[str, ...], log: Callable[[str], None], *, resume: bool) -
 
 
 def _check_packs(settings: Sequence[str], data: PhraseData) -> None:
-    """Refuse `passes` or a `tilt` of a pack that the data lack, which would change nothing; a file may name others."""
+    """Refuse `passes` of a pack that the data lack, which would change nothing; a file may name others."""
     there = sorted({part.pack for part in data.parts})
     for setting in settings:
         key, _, value = setting.partition("=")
-        named = packs_named(value) if key.strip().rpartition(".")[2] in PACK_KEYS else None
+        named = packs_named(value) if key.strip().rpartition(".")[2] == "passes" else None
         if unknown := [pack for pack in named or () if pack not in there]:
             raise OptionError(f"--set {setting}: {data.name} has no pack {unknown[0]!r}; there are {', '.join(there)}")
 

@@ -137,8 +137,8 @@ def _stage_row(name: str, entry: Mapping[str, Any]) -> str:
     heard = "parts played by hand" if config.get("played_only", False) else heard
     extra = ", with extra parts" * config.get("extra", False)
     balanced = ", parts more equal" * (config.get("balance", 0) > 0)
-    tilted = f", tilt {config['tilt']}" if config.get("tilt") else ""
-    by_trees = ", with a teacher of trees" * (config.get("teacher_weight", 0) > 0)  # in records of earlier versions
+    tilted = f", tilt {config['tilt']}" if config.get("tilt") else ""  # this, and the next, in earlier records alone
+    by_trees = ", with a teacher of trees" * (config.get("teacher_weight", 0) > 0)
     teachers = len(entry.get("teachers", ()))
     taught = f", taught by {teachers} other{'s' * (teachers > 1)}" * (teachers > 0)
     return (

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from duvhuman.humanize.features import compute_features
-from duvhuman.humanize.score import FloatArray, Hints, contour, separate_segments
+from duvhuman.humanize.score import Hints, contour, separate_segments
 from duvhuman.train.pairs.deadpan import TEMPO_OCTAVES, deadpan
 from duvhuman.train.pairs.draws import Draws
 from duvhuman.train.pairs.performance import Performance
@@ -27,9 +27,6 @@ HINT_CHANCES: Mapping[str, float] = {"level": 0.7, "range": 0.7, "contour": 0.35
 """How often each hint is given in training."""
 RANGES = (8.5, 23.0)
 """Velocity SDs that parts are rescaled to; other range hints the network does not know."""
-LEVELS = (50.0, 105.0)
-"""Mean velocities that parts are shifted to where `with_random_level` is asked for."""
-MIDDLE_C = 60
 NARROWEST_RANGE = 4.0
 """A part whose velocities vary less is taken for one that varies so much: its noise is not blown up."""
 
@@ -59,7 +56,7 @@ class Batch(NamedTuple):
 
 def encode(
     played: Performance, draws: Draws, *, width: int, hint_chances: Mapping[str, float] = HINT_CHANCES,
-    rescale: bool = False, shift_levels: bool = False, tempo_octaves: float = TEMPO_OCTAVES,
+    rescale: bool = False, tempo_octaves: float = TEMPO_OCTAVES,
 ) -> Batch:  # fmt: skip
     """A random flat version of S phrases and what was played on them.
 
@@ -69,11 +66,9 @@ def encode(
     draws : of S phrases.
     width : T, to which phrases are padded; at least their longest.
     rescale : whether to play every phrase as a player of some other range would (`with_random_range`).
-    shift_levels : whether to play every phrase as loud as somebody else would (`with_random_level`).
     tempo_octaves : how far tempos are changed (`deadpan`).
     """
     played = with_random_range(played, draws) if rescale else played
-    played = with_random_level(played, draws) if shift_levels else played
     pair = deadpan(played, draws, tempo_octaves=tempo_octaves)
     score, played = pair.score, pair.played
     hints = random_hints(played, draws, hint_chances)
@@ -100,12 +95,6 @@ def encode(
     )
 
 
-def tilted(played: Performance, slope: FloatArray) -> Performance:
-    """The phrases with their `slope` (S,), in velocities, added for each semitone above middle C."""
-    velocity = played.velocity + slope[played.score.segment] * (played.score.pitch - MIDDLE_C)
-    return replace(played, velocity=np.clip(np.round(velocity), 1, 127))
-
-
 def with_random_range(played: Performance, draws: Draws) -> Performance:
     """The phrases with their velocities stretched about the level of their parts to SDs drawn from one distribution.
 
@@ -116,16 +105,6 @@ def with_random_range(played: Performance, draws: Draws) -> Performance:
     factor = drawn_range / np.maximum(played.range, NARROWEST_RANGE)
     stretched = played.level + factor * (played.velocity - played.level)
     return replace(played, velocity=np.clip(np.round(stretched), 1, 127), range=factor * played.range)
-
-
-def with_random_level(played: Performance, draws: Draws) -> Performance:
-    """The phrases with their velocities shifted so that the levels of their parts come from one distribution.
-
-    The level then tells nothing of the player: users write all their notes at 64, 80 or 100 for reasons of their own.
-    """
-    level = draws.uniform(*LEVELS)[played.score.segment]
-    shifted = played.velocity + level - played.level
-    return replace(played, velocity=np.clip(np.round(shifted), 1, 127), level=level)
 
 
 def random_hints(played: Performance, draws: Draws, chances: Mapping[str, float] = HINT_CHANCES) -> Hints:

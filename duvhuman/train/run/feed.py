@@ -261,9 +261,8 @@ def _version_of(
 ) -> Batch:
     """The random flat version of some phrases that has this number, as the configuration wants it."""
     return data.batch(
-        phrases, parts, seed=config.seed, epoch=version, width=width, shift_levels=config.shift_levels,
-        tempo_octaves=config.tempo_octaves, tilts=config.pack_tilts(),
-    )  # fmt: skip
+        phrases, parts, seed=config.seed, epoch=version, width=width, tempo_octaves=config.tempo_octaves
+    )
 
 
 def free_memory(device: torch.device, world: World = ALONE) -> float:

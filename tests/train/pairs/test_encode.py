@@ -20,13 +20,10 @@ from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 from duvhuman.train.pairs.draws import Draws
 from duvhuman.train.pairs.encode import (
     HINT_CHANCES,
-    LEVELS,
     RANGES,
     Batch,
     phrase_ends,
     random_hints,
-    tilted,
-    with_random_level,
     with_random_range,
 )
 from duvhuman.train.pairs.performance import Performance
@@ -149,45 +146,6 @@ def test_rescaled_velocities_stay_midi_velocities() -> None:
     assert set(after.velocity[1::2]) == {127.0}
     assert after.velocity.min() >= 120 - RANGES[1]
     assert np.array_equal(after.velocity, np.round(after.velocity))
-
-
-# Loud players and soft ones.
-
-
-@pytest.mark.parametrize("level", [40.0, 64.0, 110.0])
-def test_every_player_is_given_levels_from_the_same_distribution(level: float) -> None:
-    usual = wide_and_narrow(6.0)
-    before = replace(usual, velocity=usual.velocity + level - 64, level=np.full(2000, level))
-    after = with_random_level(before, Draws.seeded(0, 1000))
-    assert LEVELS[0] <= after.level.min() < after.level.max() <= LEVELS[1]
-    assert np.std(after.level) == pytest.approx((LEVELS[1] - LEVELS[0]) / np.sqrt(12), rel=0.05)
-    assert np.array_equal(after.velocity, np.round(after.level + np.tile([-6, 6], 1000)))  # the hint tells the truth
-    assert np.array_equal(after.range, before.range)
-
-
-def test_shifted_velocities_stay_midi_velocities() -> None:
-    after = with_random_level(wide_and_narrow(60.0), Draws.seeded(0, 1000))
-    assert after.velocity.min() == 1
-    assert after.velocity.max() == 127
-
-
-# Packs whose velocities lean.
-
-
-@pytest.mark.usefixtures("plain")
-def test_a_pack_is_tilted_about_middle_c_and_others_are_not(tmp_path: Path) -> None:
-    notes = numbered(12, pitch=np.arange(30, 102, 6), velocity=np.full(12, 70))
-    data = write_data(tmp_path, [({"pack": "recordings"}, notes), ({"pack": "songs"}, notes)])
-    one = data.batch(
-        np.array([[0, 12, 0], [12, 24, 1]]), data.parts, seed=0, epoch=0, width=12, tilts={"recordings": -0.5}
-    )
-    assert one.velocity[0].tolist() == [85, 82, 79, 76, 73, 70, 67, 64, 61, 58, 55, 52]
-    assert one.velocity[1].tolist() == [70] * 12
-
-
-def test_tilted_velocities_stay_midi_velocities() -> None:
-    line = score(np.arange(4.0), pitch=[20, 60, 61, 108])
-    assert tilted(performance(line, velocity=64), np.array([3.0])).velocity.tolist() == [1, 64, 67, 127]
 
 
 # Hints and phrase ends.

@@ -147,28 +147,6 @@ def test_tempos_are_changed_as_far_as_the_configuration_says(versions: int, long
     assert 1 < changed[2.0] <= 4.01
 
 
-@pytest.mark.parametrize("versions", [0, 1])
-def test_levels_are_shifted_if_the_configuration_says_so(versions: int, long: PhraseData) -> None:
-    def told(shift: bool) -> set[float]:
-        one = feed(long, replace(CONFIG, versions=versions, shift_levels=shift))
-        levels = torch.cat([batch.features[:, 0, column] for batch in one.batches(one.plan(0), 0, 0)])
-        return set(levels.tolist())
-
-    column = feature_names().index("level")
-    assert len(told(False)) <= len(long.parts) + 1  # each part's own, or none
-    assert len(told(True)) > len(long.parts) + 1
-
-
-@pytest.mark.parametrize("versions", [0, 1])
-def test_packs_are_tilted_if_the_configuration_says_so(versions: int, long: PhraseData) -> None:
-    def played(tilt: str) -> torch.Tensor:
-        one = feed(long, replace(CONFIG, versions=versions, tilt=tilt))
-        return torch.cat([batch.velocity[batch.mask] for batch in one.batches(one.plan(0), 0, 0)])
-
-    assert played("toys=-0.4").ne(played("")).any()
-    assert played("others=-0.4").equal(played(""))
-
-
 def test_several_processes_encode_the_same_and_go_on_with_the_versions_to_come(
     long: PhraseData, monkeypatch: pytest.MonkeyPatch
 ) -> None:

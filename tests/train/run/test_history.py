@@ -41,7 +41,7 @@ def test_the_columns_stand_in_a_fixed_order_and_what_was_not_measured_is_an_empt
     History(tmp_path).append({"vel_r": 0.25, "epoch": 1, "stage": "base", "notes_seen": 8_099_849})
     header, line = (tmp_path / "metrics.csv").read_text().splitlines()
     assert header == HEADER
-    assert line == "base,1,,,0.25,,,,,,,,,8099849" + "," * 18
+    assert line == "base,1,,,0.25,,,,,,,,,8099849" + "," * 15
 
 
 def test_rows_come_back_as_they_were_without_their_empty_cells(tmp_path: Path) -> None:
