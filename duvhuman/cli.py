@@ -25,7 +25,7 @@ from duvhuman import __version__
 from duvhuman.cli_output import Outcome, ProgressBar, collected_warnings, format_table, say, summarize, told_warnings
 from duvhuman.cli_paths import STREAM, Job, check_output, plan_jobs
 from duvhuman.errors import DataError, DuvhumanError, FileError, MidiError, ModelError, OptionError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.instruments import AUTO, INSTRUMENTS, instrument_name
 
 if TYPE_CHECKING:
@@ -334,8 +334,7 @@ def _predict(args: argparse.Namespace) -> int:
 def _write_text(path: str, text: str) -> None:
     """Write a file whole or not at all."""
     try:
-        with written_whole(Path(path)) as unfinished:
-            unfinished.write_text(text, encoding="utf-8", newline="\n")
+        write_whole(Path(path), text)
     except (OSError, ValueError) as error:  # ValueError: no name at all
         reason = getattr(error, "strerror", None) or error
         raise FileError(f"{path!r}: cannot write ({reason}); choose another place with -o.") from error

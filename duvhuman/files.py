@@ -66,3 +66,9 @@ def written_whole(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # what went wrong before tells more
             temporary.unlink(missing_ok=True)
+
+
+def write_whole(target: Path, content: str | bytes) -> None:
+    """Write a file as `written_whole` does, text as UTF-8 with its line ends; OSError if it cannot be written."""
+    with written_whole(target) as unfinished:
+        unfinished.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from duvhuman.errors import OptionError
-from duvhuman.files import is_unfinished, user_path, written_whole
+from duvhuman.files import is_unfinished, user_path, write_whole, written_whole
 
 
 def test_a_file_is_there_only_once_it_is_whole(tmp_path: Path) -> None:
@@ -91,3 +91,10 @@ def test_a_home_that_is_nobodys_is_told_of() -> None:
     assert user_path("~") == Path.home()
     with pytest.raises(OptionError, match="~nobody-of-this-name/x: there is no such home directory"):
         user_path("~nobody-of-this-name/x")
+
+
+def test_text_and_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    for content in ("caf\u00e9\r\nbar\n", b"\x00\xff"):
+        write_whole(tmp_path / "file", content)
+        assert (tmp_path / "file").read_bytes() == (content.encode() if isinstance(content, str) else content)
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duvhuman.errors import FileError, MidiError, OptionError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.midi.notes import Part, read_parts
 from duvhuman.midi.objects import check_score, played_pretty_midi, played_score, rolled, score_bytes
 from duvhuman.midi.smf import parse_smf
@@ -114,8 +114,7 @@ class MidiFile:
                                 f"{target / 'out.mid'}.")
             if not overwrite and target.is_file():  # a device or a pipe is not replaced
                 raise FileError(f"{target}: is there already. Choose another name or allow overwriting.")
-            with written_whole(target) as unfinished:
-                unfinished.write_bytes(self._data)
+            write_whole(target, self._data)
         except FileError:
             raise
         except (OSError, ValueError) as error:

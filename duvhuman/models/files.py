@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duvhuman.errors import ModelError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -126,5 +126,4 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     from safetensors.torch import save
 
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with written_whole(path) as unfinished:
-        unfinished.write_bytes(save(stored, metadata={"format": "pt"} | dict(about or {})))
+    write_whole(path, save(stored, metadata={"format": "pt"} | dict(about or {})))

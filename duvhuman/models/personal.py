@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from duvhuman.errors import ModelError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.models.config import ModelConfig
 from duvhuman.models.files import MEMORY_FILE, PERSONAL_FILE
 from duvhuman.models.memory import Memory, attach
@@ -73,5 +73,4 @@ def read_personal(folder: str | PathLike[str]) -> dict[str, Any]:
 
 def write_personal(folder: str | PathLike[str], values: Mapping[str, Any]) -> None:
     """Write ``duvhuman.json`` into the folder of an adapter, whole or not at all."""
-    with written_whole(Path(folder) / PERSONAL_FILE) as unfinished:
-        unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_whole(Path(folder) / PERSONAL_FILE, json.dumps(values, indent=1) + "\n")

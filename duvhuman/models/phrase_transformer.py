@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from duvhuman.errors import ModelError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS, ModelConfig
 from duvhuman.models.files import CONFIG_FILE, WEIGHTS_FILE, read_tensors, write_tensors
 from duvhuman.models.first_weights import FirstWeights
@@ -228,8 +228,7 @@ class PhraseTransformer(nn.Module):
 
 def write_config(config: ModelConfig, path: Path) -> None:
     """Write a model's ``config.json``, whole or not at all."""
-    with written_whole(path) as unfinished:
-        unfinished.write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(config.to_dict(), indent=2) + "\n")
 
 
 def read_config(folder: str | PathLike[str]) -> ModelConfig:

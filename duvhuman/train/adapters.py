@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from duvhuman.errors import ModelError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.models.files import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, CARD_FILE, MEMORY_FILE
 from duvhuman.models.lora import read_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer
@@ -95,8 +95,6 @@ def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
         weights = (saved / ADAPTER_WEIGHTS_FILE).read_bytes()
     config["base_model_name_or_path"] = base_name
     config["target_modules"] = sorted(config["target_modules"])
-    with written_whole(folder / ADAPTER_WEIGHTS_FILE) as unfinished:
-        unfinished.write_bytes(weights)
-    with written_whole(folder / ADAPTER_CONFIG_FILE) as unfinished:
-        unfinished.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_whole(folder / ADAPTER_WEIGHTS_FILE, weights)
+    write_whole(folder / ADAPTER_CONFIG_FILE, json.dumps(config, indent=2, sort_keys=True) + "\n")
     (folder / CARD_FILE).unlink(missing_ok=True)  # of another adapter that was there

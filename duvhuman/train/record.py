@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from duvhuman.errors import DataError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.train.config import fold_in
 
 RECORD_FILE = "training.json"
@@ -36,8 +36,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the record of `folder`, which is made if missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    with written_whole(folder / RECORD_FILE) as unfinished:
-        unfinished.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / RECORD_FILE, json.dumps(record, indent=1) + "\n")
 
 
 def earlier_stages(folder: Path) -> list[dict[str, Any]]:

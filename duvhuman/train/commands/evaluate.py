@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duvhuman.errors import DataError, FileError, ModelError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.train.commands.common import add_data_option, command_parser, open_data
 
@@ -110,7 +110,6 @@ def _folder(name: str) -> Path:
 
 def _write(path: Path, text: str) -> None:
     try:
-        with written_whole(path) as unfinished:
-            unfinished.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     except OSError as error:
         raise FileError(f"{path}: the report cannot be written there ({error}); name another folder") from None

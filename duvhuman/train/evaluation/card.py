@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from duvhuman.errors import FileError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.models.files import ADAPTER_FOLDER, CARD_FILE, trees_file
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.models.trees import read_growth
@@ -103,8 +103,7 @@ def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None
         ), "",
     ]  # fmt: skip
     try:
-        with written_whole(folder / CARD_FILE) as unfinished:
-            unfinished.write_text("\n".join(lines), encoding="utf-8")
+        write_whole(folder / CARD_FILE, "\n".join(lines))
     except OSError as error:
         what = f"{error.filename}: the model's card cannot be written ({error.strerror})"
         raise FileError(f"{what}; make it writable, or leave --cards out") from None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from duvhuman.errors import FileError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.humanize.decode import duration_bin, velocity_bin
 from duvhuman.humanize.score import FloatArray, IntArray
 from duvhuman.models.config import ModelConfig
@@ -50,8 +50,7 @@ def draw_evaluation(report: Report, config: ModelConfig, folder: Path) -> list[P
         picture = io.BytesIO()
         figure.savefig(picture, format="png")
         try:
-            with written_whole(paths[-1]) as unfinished:
-                unfinished.write_bytes(picture.getvalue())
+            write_whole(paths[-1], picture.getvalue())
         except OSError as error:
             what = f"{paths[-1]}: the picture cannot be written there ({error.strerror})"
             raise FileError(f"{what}; name another --out") from None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duvhuman.errors import FileError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.train.run.history import History, Row
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def draw_curves(folder: Path) -> bool:
     picture = io.BytesIO()
     canvas.print_png(picture)  # type: ignore[no-untyped-call]
     try:
-        with written_whole(folder / CURVES_FILE) as unfinished:
-            unfinished.write_bytes(picture.getvalue())
+        write_whole(folder / CURVES_FILE, picture.getvalue())
     except OSError as error:
         raise FileError(f"{folder / CURVES_FILE}: cannot be written ({error}); free the disk") from None
     return True

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from duvhuman.errors import DataError, FileError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.train.config import TERMS
 
 METRICS_FILE = "metrics.csv"
@@ -111,8 +111,7 @@ class History:
         writer.writerows([_cell(row.get(name, "")) for name in METRICS] for row in rows)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with written_whole(self._path) as unfinished:
-                unfinished.write_text(text.getvalue(), encoding="utf-8")
+            write_whole(self._path, text.getvalue())
         except OSError as error:
             advice = "free the disk or choose another --out"
             raise FileError(f"{self._path}: cannot be written ({error}); {advice}") from None

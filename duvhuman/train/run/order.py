@@ -15,7 +15,7 @@ from typing import Any
 
 from duvhuman import __version__
 from duvhuman.errors import DataError, FileError
-from duvhuman.files import written_whole
+from duvhuman.files import write_whole
 from duvhuman.train.config import TrainConfig, config_of
 
 RUN_FILE = "run.json"
@@ -55,8 +55,7 @@ class Order:
         values = asdict(self) | paths | {"duvhuman": __version__}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with written_whole(folder / RUN_FILE) as unfinished:
-                unfinished.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+            write_whole(folder / RUN_FILE, json.dumps(values, indent=1) + "\n")
         except OSError as error:
             raise FileError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
 
