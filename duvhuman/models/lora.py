@@ -16,12 +16,11 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from duvhuman.errors import ModelError
 from duvhuman.instruments import INSTRUMENTS
@@ -40,14 +39,14 @@ PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal", "eva")
 """Ways to initialise an adapter that leave the base as it is; the others (PiSSA, OLoRA, ...) change its weights."""
 
 
-def instrument_of_adapter(folder: str | PathLike[str]) -> str | None:
+def instrument_of_adapter(folder: Path) -> str | None:
     """The instrument whose model an adapter says it was made for; None if it names none. Errors as `read_adapter`."""
-    name = str(_read_config(Path(folder) / ADAPTER_CONFIG_FILE).get("base_model_name_or_path"))
+    name = str(_read_config(folder / ADAPTER_CONFIG_FILE).get("base_model_name_or_path"))
     instrument = name.removeprefix("duvhuman/")
     return instrument if name != instrument and instrument in INSTRUMENTS else None
 
 
-def merge_adapter(model: nn.Module, folder: str | PathLike[str]) -> None:
+def merge_adapter(model: PhraseTransformer, folder: Path) -> None:
     """Merge the adapter in `folder` into `model`, in place; if it cannot be merged whole, nothing is changed.
 
     Parameters
@@ -61,23 +60,21 @@ def merge_adapter(model: nn.Module, folder: str | PathLike[str]) -> None:
         If a file is missing or corrupt, if the adapter names a module that the network has not or a tensor of
         another shape, or if it uses a variant of LoRA that is not merged here.
     """
-    source = Path(folder)
-    config, tensors = read_adapter(source)
+    config, tensors = read_adapter(folder)
     parameters = dict(model.named_parameters())
     try:
         merged = dict(_merged(parameters, tensors, config))
     except ModelError as error:
-        raise ModelError(f"{source / ADAPTER_WEIGHTS_FILE}: {error}") from None
-    if isinstance(model, PhraseTransformer):
-        make_personal(model, source)  # before the weights: it raises before it changes anything
+        raise ModelError(f"{folder / ADAPTER_WEIGHTS_FILE}: {error}") from None
+    make_personal(model, folder)  # before the weights: it raises before it changes anything
     with torch.no_grad():
         for name, value in merged.items():
             parameters[name].copy_(value)
 
 
-def read_adapter(folder: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The configuration and the tensors of the adapter in `folder`; ModelError as of `merge_adapter`."""
-    return _read_config(Path(folder) / ADAPTER_CONFIG_FILE), _read_tensors(Path(folder) / ADAPTER_WEIGHTS_FILE)
+    return _read_config(folder / ADAPTER_CONFIG_FILE), _read_tensors(folder / ADAPTER_WEIGHTS_FILE)
 
 
 def _merged(

@@ -15,7 +15,6 @@ have B phrases of T notes.
 
 from __future__ import annotations
 
-from os import PathLike
 from pathlib import Path
 
 import torch
@@ -126,14 +125,14 @@ class Memory(nn.Module):
             duration_value=out.duration_value + articulation,
         )
 
-    def save(self, folder: str | PathLike[str]) -> None:
+    def save(self, folder: Path) -> None:
         """Write `MEMORY_FILE` into the adapter's folder."""
-        write_tensors(Path(folder) / MEMORY_FILE, {name: getattr(self, name) for name in _NAMES})
+        write_tensors(folder / MEMORY_FILE, {name: getattr(self, name) for name in _NAMES})
 
     @classmethod
-    def load(cls, folder: str | PathLike[str], config: ModelConfig) -> Memory:
+    def load(cls, folder: Path, config: ModelConfig) -> Memory:
         """Read what `save` wrote for a network with this config; ModelError if it is damaged or does not fit."""
-        path = Path(folder) / MEMORY_FILE
+        path = folder / MEMORY_FILE
         tensors = read_tensors(path, "get or train the adapter anew")
         if set(tensors) != set(_NAMES) or not _fits(tensors, len(config.feature_names)):
             raise ModelError(f"{path}: does not fit this version's features; train the adapter anew")

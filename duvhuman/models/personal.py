@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from duvhuman.models.phrase_transformer import PhraseTransformer
 PERSONAL = ("velocity_gain", "contour_gain", "swell_gain", "spread_share", "typical_range", "typical_level")
 
 
-def make_personal(network: PhraseTransformer, folder: str | PathLike[str]) -> None:
+def make_personal(network: PhraseTransformer, folder: Path) -> None:
     """Give `network` what the adapter in `folder` holds beside its tensors; nothing if it holds nothing.
 
     Raises
@@ -35,13 +34,13 @@ def make_personal(network: PhraseTransformer, folder: str | PathLike[str]) -> No
         If a file is damaged, or does not fit the network.
     """
     config = personal_config(network.config, folder)
-    memory = Memory.load(folder, config) if (Path(folder) / MEMORY_FILE).exists() else None
+    memory = Memory.load(folder, config) if (folder / MEMORY_FILE).exists() else None
     network.config = config
     if memory is not None:
         attach(network, memory)
 
 
-def personal_config(config: ModelConfig, folder: str | PathLike[str]) -> ModelConfig:
+def personal_config(config: ModelConfig, folder: Path) -> ModelConfig:
     """A model's `config` as it is with the adapter in `folder`; ModelError if what the folder says is damaged.
 
     A ``velocity_gain`` that comes without a ``spread_share`` is all of the gain.
@@ -51,15 +50,15 @@ def personal_config(config: ModelConfig, folder: str | PathLike[str]) -> ModelCo
         key not in PERSONAL or not isinstance(value, (int, float)) for key, value in changes.items()
     )
     if wrong:
-        raise ModelError(f"{Path(folder) / PERSONAL_FILE}: config may hold {', '.join(PERSONAL)}; train it anew")
+        raise ModelError(f"{folder / PERSONAL_FILE}: config may hold {', '.join(PERSONAL)}; train it anew")
     if "velocity_gain" in changes:
         changes = {"spread_share": 0.0} | changes
     return ModelConfig.from_dict(config.to_dict() | changes)
 
 
-def read_personal(folder: str | PathLike[str]) -> dict[str, Any]:
+def read_personal(folder: Path) -> dict[str, Any]:
     """What ``duvhuman.json`` of the adapter in `folder` says; empty if there is none; ModelError if it is damaged."""
-    path = Path(folder) / PERSONAL_FILE
+    path = folder / PERSONAL_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -71,6 +70,6 @@ def read_personal(folder: str | PathLike[str]) -> dict[str, Any]:
     return values
 
 
-def write_personal(folder: str | PathLike[str], values: Mapping[str, Any]) -> None:
+def write_personal(folder: Path, values: Mapping[str, Any]) -> None:
     """Write ``duvhuman.json`` into the folder of an adapter, whole or not at all."""
-    write_whole(Path(folder) / PERSONAL_FILE, json.dumps(values, indent=1) + "\n")
+    write_whole(folder / PERSONAL_FILE, json.dumps(values, indent=1) + "\n")

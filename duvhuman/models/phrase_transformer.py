@@ -12,7 +12,6 @@ Attention is written with separate Linears and `scaled_dot_product_attention`: t
 from __future__ import annotations
 
 import json
-from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -185,15 +184,14 @@ class PhraseTransformer(nn.Module):
             self.boundary_head(x).squeeze(-1),
         )
 
-    def save_pretrained(self, folder: str | PathLike[str]) -> None:
+    def save_pretrained(self, folder: Path) -> None:
         """Write ``config.json`` and ``model.safetensors`` (float16) into `folder`, which is made if missing."""
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        write_tensors(target / WEIGHTS_FILE, {name: value.half() for name, value in self.state_dict().items()})
-        write_config(self.config, target / CONFIG_FILE)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_tensors(folder / WEIGHTS_FILE, {name: value.half() for name, value in self.state_dict().items()})
+        write_config(self.config, folder / CONFIG_FILE)
 
     @classmethod
-    def from_pretrained(cls, folder: str | PathLike[str]) -> PhraseTransformer:
+    def from_pretrained(cls, folder: Path) -> PhraseTransformer:
         """Read a network, in float32 and in ``eval()`` mode, from a folder that `save_pretrained` wrote.
 
         Raises
@@ -201,26 +199,25 @@ class PhraseTransformer(nn.Module):
         ModelError
             If a file is missing or corrupt, or if the weights have another shape than the config says.
         """
-        source = Path(folder)
-        config = read_config(source)
-        tensors = read_tensors(source / WEIGHTS_FILE, "get or train the model anew")
+        config = read_config(folder)
+        tensors = read_tensors(folder / WEIGHTS_FILE, "get or train the model anew")
         try:
             with FirstWeights():
                 model = cls(config)
         except ModelError as error:
-            raise ModelError(f"{source / CONFIG_FILE}: {error}") from None
+            raise ModelError(f"{folder / CONFIG_FILE}: {error}") from None
         expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         found = {name: tuple(value.shape) for name, value in tensors.items()}
         wrong = [f"{n}: {found.get(n)} instead of {expected.get(n)}" for n in sorted({*expected, *found})
                  if expected.get(n) != found.get(n)]
         if wrong:
             raise ModelError(
-                f"{source / WEIGHTS_FILE}: {len(wrong)} tensors do not fit {CONFIG_FILE} ({'; '.join(wrong[:3])}); "
+                f"{folder / WEIGHTS_FILE}: {len(wrong)} tensors do not fit {CONFIG_FILE} ({'; '.join(wrong[:3])}); "
                 "the two files come from different models"
             )
         if damaged := [name for name, value in tensors.items() if not value.isfinite().all()]:
             raise ModelError(
-                f"{source / WEIGHTS_FILE}: {damaged[0]} holds NaN or infinite values; get or train the model anew"
+                f"{folder / WEIGHTS_FILE}: {damaged[0]} holds NaN or infinite values; get or train the model anew"
             )
         model.load_state_dict({name: value.float() for name, value in tensors.items()}, assign=True)
         return model.eval()
@@ -231,9 +228,9 @@ def write_config(config: ModelConfig, path: Path) -> None:
     write_whole(path, json.dumps(config.to_dict(), indent=2) + "\n")
 
 
-def read_config(folder: str | PathLike[str]) -> ModelConfig:
+def read_config(folder: Path) -> ModelConfig:
     """The config of the model in `folder`; ModelError if it is missing or unreadable."""
-    path = Path(folder) / CONFIG_FILE
+    path = folder / CONFIG_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -5,7 +5,6 @@ A personal adapter's memory corrects what both say.
 
 from __future__ import annotations
 
-from os import PathLike
 from pathlib import Path
 
 from duvhuman.errors import warn
@@ -16,7 +15,7 @@ from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.trees import hear_trees
 
 
-def read_player(folder: str | PathLike[str], adapter: str | PathLike[str] | None = None) -> PhraseTransformer:
+def read_player(folder: Path, adapter: Path | None = None) -> PhraseTransformer:
     """The network in `folder` as it plays, in float32 and in ``eval()`` mode; not one to be trained or saved.
 
     Parameters
@@ -33,6 +32,6 @@ def read_player(folder: str | PathLike[str], adapter: str | PathLike[str] | None
     if adapter is not None:
         merge_adapter(network, adapter)
         meant = read_personal(adapter).get("base")
-        if meant is not None and meant != weights_digest(Path(folder)):
+        if meant is not None and meant != weights_digest(folder):
             warn(f"{adapter}: was fitted to other weights than those in {folder}; fit it anew for these")
     return network

@@ -95,9 +95,7 @@ def find_model(instrument: str, model: str | PathLike[str] | None = None) -> Pat
     )
 
 
-def find_adapter(
-    instrument: str, adapter: str | PathLike[str] | None, model_folder: str | PathLike[str]
-) -> Path | None:
+def find_adapter(instrument: str, adapter: str | PathLike[str] | None, model_folder: Path) -> Path | None:
     """The folder of an adapter for the model in `model_folder`, or None for the bare model.
 
     Parameters
@@ -115,15 +113,14 @@ def find_adapter(
         If the instrument is unknown.
     """
     name = get_instrument(instrument).name
-    base = Path(model_folder)
     if adapter is None:
         return None
     if not isinstance(adapter, (str, PathLike)):
         raise OptionError(f"adapter must be a name or a path, not {adapter!r}")
     if adapter == DEFAULT_ADAPTER:
-        own = base / ADAPTER_FOLDER
+        own = model_folder / ADAPTER_FOLDER
         return _checked(own, ADAPTER_FILES, "adapter") if own.is_dir() else None
-    places = (base, *(root / name for _, root in _roots()))
+    places = (model_folder, *(root / name for _, root in _roots()))
     folders = [folder for folder in (user_path(adapter), *(place / adapter for place in places)) if folder.is_dir()]
     for folder in folders:
         if any((folder / file).is_file() for file in ADAPTER_FILES):  # others may but be called so

@@ -21,7 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +197,7 @@ def read_growth(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def trees_heard(network: PhraseTransformer, folder: str | PathLike[str]) -> Iterator[None]:
+def trees_heard(network: PhraseTransformer, folder: Path) -> Iterator[None]:
     """`hear_trees` for a while."""
     heard = hear_trees(network, folder)
     try:
@@ -208,7 +207,7 @@ def trees_heard(network: PhraseTransformer, folder: str | PathLike[str]) -> Iter
             heard.remove()
 
 
-def hear_trees(network: PhraseTransformer, folder: str | PathLike[str]) -> RemovableHandle | None:
+def hear_trees(network: PhraseTransformer, folder: Path) -> RemovableHandle | None:
     """From now on a share, ``config.trees_share``, of the velocity that `network`, of the model in `folder`, expects is
     what trees do. What is returned ends it; None if the share is 0.
 
@@ -223,7 +222,7 @@ def hear_trees(network: PhraseTransformer, folder: str | PathLike[str]) -> Remov
     """
     if network.config.trees_share == 0:
         return None
-    trees = read_trees(trees_file(Path(folder)), network.config.feature_names)
+    trees = read_trees(trees_file(folder), network.config.feature_names)
     return network.register_forward_hook(_Louder(trees))
 
 

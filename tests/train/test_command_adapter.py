@@ -85,9 +85,9 @@ def test_an_adapter_on_another_base_names_it_and_warns_beside_others(
     assert "humanize IN.mid -i guitar --model mine --adapter feel/ -o OUT.mid" in capsys.readouterr().out
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        read_player("mine", "feel")
+        read_player(Path("mine"), Path("feel"))
     tiny_network(2, std=0.2, instrument="guitar").save_pretrained(tmp_path / "mine")
     with pytest.warns(DuvhumanWarning, match="feel: was fitted to other weights than those in mine"):
-        read_player("mine", "feel")
+        read_player(Path("mine"), Path("feel"))
     assert main(["adapter", "--name", "low", "--base", "bass", "--model", "mine", take]) == 1
     assert "mine: is a model for guitar, not for bass" in capsys.readouterr().err
