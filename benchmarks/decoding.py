@@ -38,7 +38,7 @@ from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import mean_over_parts
-from duvhuman.train.evaluation.predictors import Prediction, flat_pair, metrics_of, model_predictor, written_flat
+from duvhuman.train.evaluation.predictors import Rendition, flat_pair, metrics_of, model_predictor, written_flat
 from duvhuman.train.evaluation.report import sample_parts
 from duvhuman.train.evaluation.two_sample import two_sample_auc
 from duvhuman.train.pairs.deadpan import Pair
@@ -63,12 +63,12 @@ class Said:
 
     def scores(self, velocities: Sequence[FloatArray], articulations: Sequence[FloatArray]) -> dict[str, float]:
         """The mean metrics of these performances."""
-        played = [Prediction(v.clip(1, 127), a) for v, a in zip(velocities, articulations, strict=True)]
+        played = [Rendition(v.clip(1, 127), a) for v, a in zip(velocities, articulations, strict=True)]
         return mean_over_parts([metrics_of(*both) for both in zip(self.pairs, played, strict=True)])
 
     def auc(self, velocities: Sequence[FloatArray], articulations: Sequence[FloatArray]) -> float:
         """How well these performances are told from the players'."""
-        played = [Prediction(v.clip(1, 127).round(), a) for v, a in zip(velocities, articulations, strict=True)]
+        played = [Rendition(v.clip(1, 127).round(), a) for v, a in zip(velocities, articulations, strict=True)]
         return two_sample_auc(self.pairs, played, self.songs)
 
 

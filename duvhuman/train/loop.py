@@ -31,7 +31,8 @@ from duvhuman.train.run.history import EventWriter, History
 from duvhuman.train.run.losses import learning_rate
 from duvhuman.train.run.progress import ProgressLine
 from duvhuman.train.run.step import Stepper, choose_precision, speaking_of_memory
-from duvhuman.train.run.validate import Task, Validator, floors, summary_of
+from duvhuman.train.run.tasks import Task
+from duvhuman.train.run.validate import Validator, floors, summary_of
 
 CHECKPOINT_SECONDS = 120.0
 CHECKPOINT_STEPS = 1000

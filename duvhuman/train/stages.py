@@ -36,9 +36,9 @@ from duvhuman.train.loop import Result, Surroundings, check_goes_on, digests_of,
 from duvhuman.train.record import EARLIER, PACKS, TRUNK, earlier_stages, read_record, write_record
 from duvhuman.train.run.curves import draw_curves
 from duvhuman.train.run.feed import Feed
-from duvhuman.train.run.tasks import task_of
+from duvhuman.train.run.tasks import Task, task_of
 from duvhuman.train.run.teachers import Teachers
-from duvhuman.train.run.validate import VALIDATION_SEED, Task, validation_phrases
+from duvhuman.train.run.validate import VALIDATION_SEED, validation_phrases
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pairs
 from duvhuman.train.loop import Result, Surroundings, fit
 from duvhuman.train.run.history import History
-from duvhuman.train.run.validate import Task
+from duvhuman.train.run.tasks import Task
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(epochs=3, batch_size=4, lr=3e-3, warmup_steps=2, precision="float32", seed=11)

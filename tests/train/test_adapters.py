@@ -20,8 +20,9 @@ from duvhuman.train.adapters import LORA_TARGETS, add_adapter, continue_adapter,
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pairs
-from duvhuman.train.loop import Surroundings, Task, fit
+from duvhuman.train.loop import Surroundings, fit
 from duvhuman.train.pairs.encode import Batch
+from duvhuman.train.run.tasks import Task
 
 CONFIG = TrainConfig(epochs=2, batch_size=4, lr=1e-2, precision="float32", lora_r=4, lora_alpha=8)
 

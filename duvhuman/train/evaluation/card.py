@@ -18,7 +18,7 @@ from duvhuman.files import write_whole
 from duvhuman.models.files import ADAPTER_FOLDER, CARD_FILE, trees_file
 from duvhuman.models.phrase_transformer import read_config
 from duvhuman.models.trees import read_growth
-from duvhuman.train.evaluation.report import FLAT, RIDGE, Report, format_report, shipped_row
+from duvhuman.train.evaluation.report import FLAT, RIDGE, Evaluation, format_report, shipped_row
 from duvhuman.train.record import AVERAGE, EARLIER, PACKS, packs_heard, read_record
 
 CREDITS = {
@@ -49,7 +49,7 @@ STAGE_NAMES = {
 }
 
 
-def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None:
+def write_card(folder: Path, report: Evaluation, judged_by: Collection[str]) -> None:
     """Write ``README.md`` into the model's folder from its record and its evaluation.
 
     Parameters
@@ -109,7 +109,7 @@ def write_card(folder: Path, report: Report, judged_by: Collection[str]) -> None
         raise FileError(f"{what}; make it writable, or leave --cards out") from None
 
 
-def _headline(report: Report) -> str:
+def _headline(report: Evaluation) -> str:
     best, floor, flat = (report.table[name] for name in (shipped_row(report.table), RIDGE, FLAT))
     return (
         f"Velocity r {best['vel_r']:.2f} (ridge floor {floor['vel_r']:.2f}), SD ratio {best['vel_sd_ratio']:.2f}, "

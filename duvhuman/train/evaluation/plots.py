@@ -18,7 +18,7 @@ from duvhuman.files import write_whole
 from duvhuman.humanize.decode import duration_bin, velocity_bin
 from duvhuman.humanize.score import FloatArray, IntArray
 from duvhuman.models.config import ModelConfig
-from duvhuman.train.evaluation.report import FLAT, Report, shipped_row
+from duvhuman.train.evaluation.report import FLAT, Evaluation, shipped_row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ The legend tells the share of those beyond."""
 LENGTH_LABEL = "log2(performed / written length)"
 
 
-def draw_evaluation(report: Report, config: ModelConfig, folder: Path) -> list[Path]:
+def draw_evaluation(report: Evaluation, config: ModelConfig, folder: Path) -> list[Path]:
     """Draw the four pictures of a report into `folder`, and return their paths; FileError if they cannot be written."""
     from matplotlib.figure import Figure
 
@@ -79,7 +79,7 @@ def calibration(probabilities: FloatArray, happened: IntArray) -> tuple[FloatArr
     return mean, share, count[some]
 
 
-def _draw_parts(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
+def _draw_parts(axes: list[Axes], report: Evaluation, _config: ModelConfig) -> str:
     """Velocity over time: parts from the best to the worst played, evenly spaced."""
     ours = report.performances[shipped_row(report.table)]
     r = [np.corrcoef(p.played.velocity, o.velocity)[0, 1] for p, o in zip(report.pairs, ours, strict=True)]
@@ -101,7 +101,7 @@ def _draw_parts(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
     return f"{report.instrument}: {len(shown)} of {len(order)} held-out parts, from the best to the worst correlated"
 
 
-def _draw_scatter(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
+def _draw_scatter(axes: list[Axes], report: Evaluation, _config: ModelConfig) -> str:
     """Played against predicted, all notes, each minus its part's mean."""
     ours = report.performances[shipped_row(report.table)]
     velocity = [(p.played.velocity, o.velocity) for p, o in zip(report.pairs, ours, strict=True)]
@@ -123,7 +123,7 @@ def _draw_scatter(axes: list[Axes], report: Report, _config: ModelConfig) -> str
     return f"{report.instrument}: {sum(len(a) for a, _ in velocity):,} notes of {len(report.pairs)} held-out parts"
 
 
-def _draw_articulation(axes: list[Axes], report: Report, _config: ModelConfig) -> str:
+def _draw_articulation(axes: list[Axes], report: Evaluation, _config: ModelConfig) -> str:
     ours = report.performances[shipped_row(report.table)]
     edges, width = np.linspace(-OCTAVES, OCTAVES, 91, retstep=True)
     played = np.concatenate([pair.articulation for pair in report.pairs])
@@ -141,7 +141,7 @@ def _draw_articulation(axes: list[Axes], report: Report, _config: ModelConfig) -
     return f"{report.instrument}: articulation"
 
 
-def _draw_calibration(axes: list[Axes], report: Report, config: ModelConfig) -> str:
+def _draw_calibration(axes: list[Axes], report: Evaluation, config: ModelConfig) -> str:
     said = [one.said for one in report.performances[shipped_row(report.table)]]
     known = [(pair, one) for pair, one in zip(report.pairs, said, strict=True) if one is not None]
     released = np.isfinite(np.concatenate([pair.articulation for pair, _ in known]))

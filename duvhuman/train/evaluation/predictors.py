@@ -30,7 +30,7 @@ PAIR_NOTES = 384
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Rendition:
     """What is played on one part.
 
     Attributes
@@ -45,7 +45,7 @@ class Prediction:
     said: Distribution | None = None
 
 
-Predictor = Callable[[Score, FloatArray], Prediction]
+Predictor = Callable[[Score, FloatArray], Rendition]
 """From a flat score and its written velocities (N,) to what is played."""
 
 
@@ -90,12 +90,12 @@ def written_as_played(pair: Pair) -> FloatArray:
 
 def play_pairs(
     pairs: Sequence[Pair], predict: Predictor, written: Callable[[Pair], FloatArray] = written_flat
-) -> list[Prediction]:
+) -> list[Rendition]:
     """What `predict` plays on every pair, flat or with the velocities that `written` gives."""
     return [predict(pair.score, written(pair)) for pair in pairs]
 
 
-def metrics_of(pair: Pair, predicted: Prediction) -> dict[str, float]:
+def metrics_of(pair: Pair, predicted: Rendition) -> dict[str, float]:
     """The metrics of one part."""
     return velocity_metrics(pair.played.velocity, predicted.velocity) | articulation_metrics(
         pair.articulation * np.log(2), predicted.articulation * np.log(2)
@@ -114,36 +114,36 @@ def model_predictor(model: PhraseTransformer) -> Predictor:
     it is told the contour alone, never the velocities of passages themselves: they may be those it is judged by.
     """
 
-    def predict(score: Score, velocity: FloatArray) -> Prediction:
+    def predict(score: Score, velocity: FloatArray) -> Rendition:
         played = perform(model, score, velocity, by_contour=True)
         articulation = np.log2(played.duration_beats / score.nominal_beats)
-        return Prediction(np.round(played.velocity), articulation, played.said)
+        return Rendition(np.round(played.velocity), articulation, played.said)
 
     return predict
 
 
-def flat_predictor(score: Score, velocity: FloatArray) -> Prediction:
+def flat_predictor(score: Score, velocity: FloatArray) -> Rendition:
     """The input itself: flat, and as written."""
-    return Prediction(velocity, np.zeros(len(score)))
+    return Rendition(velocity, np.zeros(len(score)))
 
 
 def jitter_predictor() -> Predictor:
     """What most humanizers do: normal noise of SD 10 on velocities, of a tenth on lengths."""
     rng = np.random.default_rng(0)
 
-    def predict(score: Score, velocity: FloatArray) -> Prediction:
+    def predict(score: Score, velocity: FloatArray) -> Rendition:
         jittered = np.clip(np.round(velocity + rng.normal(0, 10, len(score))), 1, 127)
-        return Prediction(jittered, np.log2(np.maximum(1 + rng.normal(0, 0.1, len(score)), 0.1)))
+        return Rendition(jittered, np.log2(np.maximum(1 + rng.normal(0, 0.1, len(score)), 0.1)))
 
     return predict
 
 
-def contour_alone(pair: Pair) -> Prediction:
+def contour_alone(pair: Pair) -> Rendition:
     """The contour hint itself as a performance: the swell, and 12 more or less for an accent."""
     played = pair.played
     level = np.full(len(played), played.velocity.mean())
     swell, accent = contour(played.score.onset_beats, played.velocity, played.score.segment, level)
-    return Prediction(np.clip(np.round(level + swell + 12 * accent), 1, 127), np.zeros(len(played)))
+    return Rendition(np.clip(np.round(level + swell + 12 * accent), 1, 127), np.zeros(len(played)))
 
 
 def quick_metrics(model: PhraseTransformer, pairs: Sequence[Pair]) -> dict[str, float]:

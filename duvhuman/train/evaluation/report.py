@@ -21,8 +21,8 @@ from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.ceiling import repetition_ceiling
 from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts
 from duvhuman.train.evaluation.predictors import (
-    Prediction,
     Predictor,
+    Rendition,
     contour_alone,
     flat_pair,
     flat_pairs,
@@ -45,7 +45,7 @@ Metrics = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Report:
+class Evaluation:
     """What the evaluation of one instrument found.
 
     Attributes
@@ -67,7 +67,7 @@ class Report:
     played: Metrics
     lengths_known: float
     pairs: list[Pair] = field(repr=False)
-    performances: dict[str, list[Prediction]] = field(repr=False)
+    performances: dict[str, list[Rendition]] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The figures, as ``json.dump`` takes them; what was not measured is null."""
@@ -79,7 +79,7 @@ class Report:
 def evaluate_instrument(
     data: PhraseData, instrument: str, models: Mapping[str, PhraseTransformer], *, max_parts: int = 120,
     log: Callable[[str], None] = lambda _: None,
-) -> Report:  # fmt: skip
+) -> Evaluation:  # fmt: skip
     """Judge models on validation parts of one instrument, beside flat, jitter, the ridge floor and the ceiling.
 
     Parameters
@@ -127,10 +127,10 @@ def evaluate_instrument(
         for pack in sorted({part.pack for part in parts})
     }
     known = float(np.concatenate([pair.played.released for pair in pairs]).mean())
-    return Report(instrument, len(pairs), table, packs, _hand_played(each, parts), known, pairs, performances)
+    return Evaluation(instrument, len(pairs), table, packs, _hand_played(each, parts), known, pairs, performances)
 
 
-def format_report(report: Report) -> str:
+def format_report(report: Evaluation) -> str:
     """The table of one instrument in Markdown, and beneath it what its packs and its hand-played parts give."""
     columns = (
         f"{report.instrument} ({report.parts} parts)", "velocity r (95 %)", "MAE", "SD ratio", "JS distance",
@@ -149,7 +149,7 @@ def format_report(report: Report) -> str:
     return "\n".join([*lines, "", *_notes(report)])
 
 
-def format_summary(reports: Sequence[Report]) -> str:
+def format_summary(reports: Sequence[Evaluation]) -> str:
     """One row per instrument in Markdown: the model that is shipped beside floor and ceiling."""
     columns = (
         "instrument", "parts", "velocity r (95 %)", "ridge floor", "ceiling", "SD ratio", "articulation MAE (ln)",
@@ -206,7 +206,7 @@ def _lot(part: PartRow) -> bytes:
     return hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
 
 
-def _notes(report: Report) -> list[str]:
+def _notes(report: Evaluation) -> list[str]:
     best = shipped_row(report.table)
     by_pack = ", ".join(
         f"{pack} {rows[best]['vel_r']:.3f} (ridge {rows[RIDGE]['vel_r']:.3f}, {rows[best]['parts']:.0f} parts)"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from duvhuman.humanize.score import FloatArray, Score, neighbours, separate_segments, window_mean
-from duvhuman.train.evaluation.predictors import Prediction
+from duvhuman.train.evaluation.predictors import Rendition
 from duvhuman.train.pairs.deadpan import Pair
 
 RIDGE_LAMBDA = 10.0
@@ -36,10 +36,10 @@ class RidgeFloor:
         weights: FloatArray = np.linalg.solve(gram, moment).astype(np.float64)
         return cls(weights)
 
-    def __call__(self, score: Score, velocity: FloatArray) -> Prediction:
+    def __call__(self, score: Score, velocity: FloatArray) -> Rendition:
         """Play a flat score about the mean of its written velocities; every note as long as written."""
         predicted = np.clip(velocity.mean() + ridge_features(score) @ self.weights, 1, 127)
-        return Prediction(predicted, np.zeros(len(score)))
+        return Rendition(predicted, np.zeros(len(score)))
 
 
 def ridge_features(score: Score) -> FloatArray:

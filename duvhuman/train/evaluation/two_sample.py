@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from duvhuman.humanize.score import FloatArray, Score, chord_starts
 from duvhuman.train.data.storage import TICKS_PER_BEAT
 from duvhuman.train.evaluation.metrics import correlation
-from duvhuman.train.evaluation.predictors import Prediction
+from duvhuman.train.evaluation.predictors import Rendition
 from duvhuman.train.pairs.deadpan import Pair
 
 PHRASE_NOTES = 64
@@ -34,7 +34,7 @@ def can_classify() -> bool:
     return find_spec("sklearn") is not None
 
 
-def two_sample_auc(pairs: Sequence[Pair], predicted: Sequence[Prediction], songs: Sequence[str]) -> float:
+def two_sample_auc(pairs: Sequence[Pair], predicted: Sequence[Rendition], songs: Sequence[str]) -> float:
     """Area under the ROC curve of a gradient-boosted classifier, cross-validated by song.
 
     Parameters

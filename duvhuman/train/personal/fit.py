@@ -116,12 +116,12 @@ class _State:
 
     Attributes
     ----------
-    score : Pearson's r of the velocities with the player's.
+    velocity_r : Pearson's r of the velocities with the player's.
     velocity, articulation : as played.
     config : of the network that plays so.
     """
 
-    score: float
+    velocity_r: float
     velocity: FloatArray
     articulation: FloatArray
     config: ModelConfig
@@ -240,7 +240,7 @@ class _Fit:
 
         return HeldOut(
             notes=self.notes,
-            velocity_r=both(lambda state: state.score),
+            velocity_r=both(lambda state: state.velocity_r),
             velocity_sd_ratio=both(lambda state: float(_centred(state.velocity, self._passage).std()) / spread),
             articulation_mae=both(
                 lambda state: float(np.log(2) * np.abs(state.articulation - self._articulation)[known].mean())
@@ -340,8 +340,8 @@ class _Fit:
             for passage, (low, high) in zip(kept, self._spans(), strict=True)
         ]
         played = np.clip(np.concatenate(wide), 1, 127)
-        score = correlation(_centred(self._velocity, self._passage), _centred(np.round(played), self._passage))
-        return _State(score, played, heard.articulation + correction[:, 1], replace(config, velocity_gain=gain))
+        velocity_r = correlation(_centred(self._velocity, self._passage), _centred(np.round(played), self._passage))
+        return _State(velocity_r, played, heard.articulation + correction[:, 1], replace(config, velocity_gain=gain))
 
     def _gain(self, velocity: FloatArray, middle: FloatArray) -> float:
         """The gain at which velocities vary nearly as much as the player's."""

@@ -28,7 +28,7 @@ from duvhuman.train.data.parts import VALID_SHARE
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.phrase_csv.rows import Log, read_table
 from duvhuman.train.phrase_csv.splits import split_parts
-from duvhuman.train.phrase_csv.table_parts import TablePart, counted, read_parts
+from duvhuman.train.phrase_csv.table_parts import TablePart, counted, parts_of_table
 
 __all__ = ["read_phrase_csv"]
 
@@ -72,7 +72,7 @@ def read_phrase_csv(paths: Sequence[Path], *, valid_share: float = VALID_SHARE, 
     seen: set[bytes] = set()
     # Validation files first: of a part that stands in both, the copy to train on is left out.
     for table, valid in sorted(zip(tables, is_valid, strict=True), key=lambda pair: not pair[1]):
-        kept, reasons, told = read_parts(table, seen, valid=valid, one_song=one_song)
+        kept, reasons, told = parts_of_table(table, seen, valid=valid, one_song=one_song)
         parts += kept
         left_out += reasons
         role = ("for validation: " if valid else "to train on: ") if any(is_valid) else ""

@@ -53,7 +53,7 @@ class TablePart:
         return replace(self, notes=PerformedNotes(**columns), song=f"{self.song} ({name})")
 
 
-def read_parts(
+def parts_of_table(
     table: Table, seen: set[bytes], *, valid: bool, one_song: bool
 ) -> tuple[list[TablePart], Counter[str], str]:
     """The usable parts of a table, how many were left out by reason, and the log's line about the file.

@@ -8,7 +8,8 @@ The parts of an instrument, or of ``"all"``; of those that are held out some are
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -20,9 +21,28 @@ from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import PAIR_NOTES, flat_pairs
 from duvhuman.train.pairs.deadpan import Pair
 from duvhuman.train.run.teachers import Teachers
-from duvhuman.train.run.validate import Task
 
 MOST_PAIRS = 24
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run trains on, and what it is judged by.
+
+    Attributes
+    ----------
+    train, valid : parts of the data set.
+    pairs : flat parts for the metrics of each epoch, through the inference path.
+    teachers : those whom the network listens to.
+    heard : the folder of the model whose trees are heard beside the network where pairs are played; None: no trees.
+    """
+
+    data: PhraseData
+    train: Sequence[PartRow]
+    valid: Sequence[PartRow]
+    pairs: Sequence[Pair]
+    teachers: Teachers | None = None
+    heard: Path | None = None
 
 
 def task_of(data: PhraseData, instrument: str, config: TrainConfig, teachers: Teachers | None = None) -> Task:

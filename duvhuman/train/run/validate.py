@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,36 +25,15 @@ from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import mean_over_parts
 from duvhuman.train.evaluation.predictors import flat_pairs, flat_predictor, quick_metrics, score_pairs
 from duvhuman.train.evaluation.ridge import RidgeFloor
-from duvhuman.train.pairs.deadpan import Pair
 from duvhuman.train.pairs.encode import Batch
 from duvhuman.train.run.losses import loss_terms
-from duvhuman.train.run.teachers import Teachers
+from duvhuman.train.run.tasks import Task
 
 VALIDATION_PHRASES = 192
 VALIDATION_SEED = 12345
 RIDGE_PARTS, RIDGE_NOTES = 100, 512
 PAIRS_ALONE = 4
 """So many parts tell whether what a network says without its trees is constant."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a run trains on, and what it is judged by.
-
-    Attributes
-    ----------
-    train, valid : parts of the data set.
-    pairs : flat parts for the metrics of each epoch, through the inference path.
-    teachers : those whom the network listens to.
-    heard : the folder of the model whose trees are heard beside the network where pairs are played; None: no trees.
-    """
-
-    data: PhraseData
-    train: Sequence[PartRow]
-    valid: Sequence[PartRow]
-    pairs: Sequence[Pair]
-    teachers: Teachers | None = None
-    heard: Path | None = None
 
 
 class Validator:

@@ -16,7 +16,7 @@ from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.store import BUNDLED
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.evaluation.card import write_card
-from duvhuman.train.evaluation.report import Report
+from duvhuman.train.evaluation.report import Evaluation
 
 ROW = {
     "vel_r": 0.271, "vel_r_low": 0.25, "vel_r_high": 0.29, "vel_mae": 9.87, "vel_mae_centred": 9.1,
@@ -56,8 +56,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def report(instrument: str = "bass") -> Report:
-    return Report(instrument, 57, TABLE, {"lakh": TABLE}, {}, 1.0, [], {})
+def report(instrument: str = "bass") -> Evaluation:
+    return Evaluation(instrument, 57, TABLE, {"lakh": TABLE}, {}, 1.0, [], {})
 
 
 OURS = ("giantmidi", "lakh", "pop909")

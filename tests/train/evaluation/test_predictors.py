@@ -23,7 +23,7 @@ from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation import predictors
 from duvhuman.train.evaluation.predictors import (
-    Prediction,
+    Rendition,
     flat_pairs,
     flat_predictor,
     jitter_predictor,
@@ -174,7 +174,7 @@ def pedalled(*, released: bool | np.ndarray = True) -> Pair:
 def test_lengths_are_judged_where_the_release_is_known() -> None:
     some = np.arange(64) < 40
     pair, whole = pedalled(released=some), pedalled()
-    said = Prediction(np.arange(64.0), np.where(some, 0.1, 50.0))
+    said = Rendition(np.arange(64.0), np.where(some, 0.1, 50.0))
     metrics = metrics_of(pair, said)
     expected = np.log(2) * np.abs(whole.articulation[some] - 0.1).mean()
     assert metrics["art_mae"] == pytest.approx(expected)
@@ -193,7 +193,7 @@ def test_a_network_that_works_has_not_failed(released: bool) -> None:
 def test_constant_velocities_and_what_is_no_number_are_failures(
     velocity: float | np.ndarray, articulation: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = Prediction(np.broadcast_to(velocity, 64), articulation)
+    said = Rendition(np.broadcast_to(velocity, 64), articulation)
     monkeypatch.setattr(predictors, "model_predictor", lambda model: lambda score, written: said)
     assert quick_metrics(tiny_network(), [pedalled()])["failed"] == 1.0
 

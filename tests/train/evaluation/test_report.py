@@ -17,7 +17,7 @@ from duvhuman.models.config import ModelConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.plots import draw_evaluation
 from duvhuman.train.evaluation.report import (
-    Report,
+    Evaluation,
     evaluate_instrument,
     format_report,
     format_summary,
@@ -29,12 +29,12 @@ ROWS = ["flat", "jitter", "ridge floor", "base", "base and adapter", "contour al
 
 
 @pytest.fixture(scope="module")
-def report(data: PhraseData) -> Report:
+def report(data: PhraseData) -> Evaluation:
     models = {"base": tiny_network(std=0.3), "base and adapter": tiny_network(std=0.3, seed=1)}
     return evaluate_instrument(data, "guitar", models)
 
 
-def test_the_table_of_an_instrument(report: Report) -> None:
+def test_the_table_of_an_instrument(report: Evaluation) -> None:
     table = report.table
     assert list(table)[: len(ROWS)] == ROWS
     for name in ROWS:
@@ -51,12 +51,12 @@ def test_the_table_of_an_instrument(report: Report) -> None:
     assert table["base"] != table["base and adapter"]
 
 
-def test_what_is_written_to_report_json_has_no_nan(report: Report) -> None:
+def test_what_is_written_to_report_json_has_no_nan(report: Evaluation) -> None:
     text = json.dumps(report.to_dict(), allow_nan=False)
     assert json.loads(text)["table"]["flat"]["auc"] is None
 
 
-def test_beneath_the_table_stand_packs_and_parts_played_by_hand(report: Report) -> None:
+def test_beneath_the_table_stand_packs_and_parts_played_by_hand(report: Evaluation) -> None:
     head, rule, *lines = format_report(report).splitlines()
     assert head.count("|") == rule.count("|") == lines[0].count("|")
     assert lines[0].startswith("| flat | 0.000 (0.000 to 0.000) |")
@@ -70,7 +70,7 @@ def test_beneath_the_table_stand_packs_and_parts_played_by_hand(report: Report) 
     assert summary[0].count("|") == summary[2].count("|")
 
 
-def test_it_is_said_how_many_releases_are_known(report: Report) -> None:
+def test_it_is_said_how_many_releases_are_known(report: Evaluation) -> None:
     assert report.lengths_known == 1.0
     assert "Lengths are judged by 75% of the notes" in format_report(replace(report, lengths_known=0.75))
 
@@ -108,7 +108,7 @@ def test_without_parts_of_a_split_there_is_nothing_to_compare(split: str, missin
 
 @pytest.mark.parametrize("known", [1.0, 0.5])
 def test_four_pictures_are_drawn_with_some_releases_unknown_or_none(
-    known: float, report: Report, tmp_path: Path
+    known: float, report: Evaluation, tmp_path: Path
 ) -> None:
     if not can_draw():
         pytest.skip("needs matplotlib")
@@ -136,7 +136,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_as_many_parts_are_shown_as_there_are_and_six_at_most(
-    report: Report, figures: list[Any], tmp_path: Path
+    report: Evaluation, figures: list[Any], tmp_path: Path
 ) -> None:
     for times, rows in ((1, 3), (4, 6)):
         many = replace(
@@ -150,7 +150,7 @@ def test_as_many_parts_are_shown_as_there_are_and_six_at_most(
 
 
 def test_lengths_beyond_the_axis_are_told_and_not_heaped_up_at_its_end(
-    report: Report, figures: list[Any], tmp_path: Path
+    report: Evaluation, figures: list[Any], tmp_path: Path
 ) -> None:
     pairs = [replace(pair, articulation=np.where(np.arange(240) % 4, -0.5, 4.0)) for pair in report.pairs]
     draw_evaluation(replace(report, pairs=pairs), ModelConfig(instrument="guitar"), tmp_path)
@@ -162,14 +162,16 @@ def test_lengths_beyond_the_axis_are_told_and_not_heaped_up_at_its_end(
     assert -axis.dataLim.x0 == axis.dataLim.x1
 
 
-def test_the_counts_of_the_calibration_stand_above_the_axis(report: Report, figures: list[Any], tmp_path: Path) -> None:
+def test_the_counts_of_the_calibration_stand_above_the_axis(
+    report: Evaluation, figures: list[Any], tmp_path: Path
+) -> None:
     draw_evaluation(report, ModelConfig(instrument="guitar"), tmp_path)
     figures[3].draw_without_rendering()
     for axis in figures[3].axes:
         assert min(text.get_window_extent().y0 for text in axis.texts) > axis.get_window_extent().y0
 
 
-def test_a_picture_that_cannot_be_written_is_named(report: Report, tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_written_is_named(report: Evaluation, tmp_path: Path) -> None:
     if not can_draw():
         pytest.skip("needs matplotlib")
     with pytest.raises(FileError, match=r"guitar_velocity\.png: the picture cannot be written there"):

@@ -9,7 +9,7 @@ import pytest
 from builders import random_score
 from toys import performance
 
-from duvhuman.train.evaluation.predictors import Prediction
+from duvhuman.train.evaluation.predictors import Rendition
 from duvhuman.train.evaluation.two_sample import two_sample_auc
 from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 
@@ -29,15 +29,15 @@ def players(*, known: bool) -> list[Pair]:
     return pairs
 
 
-def same_velocities(pairs: list[Pair], articulation: float) -> list[Prediction]:
-    return [Prediction(pair.played.velocity, np.full(len(pair.score), articulation)) for pair in pairs]
+def same_velocities(pairs: list[Pair], articulation: float) -> list[Rendition]:
+    return [Rendition(pair.played.velocity, np.full(len(pair.score), articulation)) for pair in pairs]
 
 
 def test_flat_phrases_are_told_and_copies_are_not() -> None:
     pairs = players(known=True)
-    copies = [Prediction(pair.played.velocity, pair.articulation) for pair in pairs]
+    copies = [Rendition(pair.played.velocity, pair.articulation) for pair in pairs]
     assert two_sample_auc(pairs, copies, SONGS) == pytest.approx(0.5, abs=0.05)
-    flat = [Prediction(np.full(256, 64.0), pair.articulation) for pair in pairs]
+    flat = [Rendition(np.full(256, 64.0), pair.articulation) for pair in pairs]
     assert two_sample_auc(pairs, flat, SONGS) > 0.99
 
 
@@ -58,7 +58,7 @@ def test_a_song_is_never_judged_by_what_was_learnt_of_it() -> None:
             pairs.append(
                 pair_as_written(performance(notes, velocity=human, duration=notes.nominal_beats), notes.nominal_beats)
             )
-            ours.append(Prediction(other.astype(np.float64), pairs[-1].articulation))
+            ours.append(Rendition(other.astype(np.float64), pairs[-1].articulation))
             songs.append(str(number))
     assert two_sample_auc(pairs, ours, songs) < 0.75
 
@@ -66,7 +66,7 @@ def test_a_song_is_never_judged_by_what_was_learnt_of_it() -> None:
 def test_fractions_of_a_tick_tell_nothing() -> None:
     pairs, rng = players(known=True), np.random.default_rng(0)
     nearly = [
-        Prediction(pair.played.velocity, pair.articulation + rng.uniform(-1e-3, 1e-3, len(pair.score)))
+        Rendition(pair.played.velocity, pair.articulation + rng.uniform(-1e-3, 1e-3, len(pair.score)))
         for pair in pairs
     ]
     assert two_sample_auc(pairs, nearly, SONGS) == pytest.approx(0.5, abs=0.05)

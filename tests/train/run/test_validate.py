@@ -14,7 +14,8 @@ from duvhuman.train.config import TrainConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pairs
 from duvhuman.train.run import validate as module
-from duvhuman.train.run.validate import Task, Validator, floors
+from duvhuman.train.run.tasks import Task
+from duvhuman.train.run.validate import Validator, floors
 
 
 def test_the_ridge_floor_is_fitted_to_training_parts_and_judged_on_validation_parts(tmp_path: Path) -> None:
