@@ -13,6 +13,7 @@ import numpy as np
 
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray, window_mean
 from duvhuman.midi.notes import NoteTable, read_timeline
+from duvhuman.midi.programs import changes_of
 from duvhuman.midi.smf import CONTROL_CHANGE, PEDAL_DOWN, SUSTAIN, SmfFile
 
 AT_LIFT_SECONDS = 0.02
@@ -61,16 +62,10 @@ def pedal_spans(smf: SmfFile, channels: IntArray) -> tuple[FloatArray, FloatArra
     """(P,) when the sustain pedal of a player's channels goes down and (P,) when it is lifted, in seconds; one that
     stays down is lifted when the last track ends. All channels, (C,), have one pedal between them.
     """
-    ticks: list[IntArray] = []
-    values: list[IntArray] = []
-    for track in smf.tracks:
-        events = np.flatnonzero(np.isin(track.statuses, CONTROL_CHANGE | channels))
-        events = events[track.first_data(events) == SUSTAIN]
-        ticks.append(track.ticks[events])
-        values.append(track.last_data(events))
-    tick = np.concatenate(ticks)
-    order = np.argsort(tick, kind="stable")
-    is_down = np.concatenate(values)[order] >= PEDAL_DOWN
+    _, channel, tick, value = changes_of(smf.tracks, CONTROL_CHANGE, SUSTAIN)
+    own = np.flatnonzero(np.isin(channel, channels))
+    order = own[np.argsort(tick[own], kind="stable")]
+    is_down = value[order] >= PEDAL_DOWN
     changes = np.flatnonzero(is_down != np.append(False, is_down[:-1]))
     when = tick[order][changes]
     if len(when) % 2:
