@@ -140,17 +140,15 @@ class Source:
     ----------
     data : the Standard MIDI File.
     name : what messages call it.
+    restore : from bytes and a report to a new object of the kind that came in (a `MidiFile`, with the report, for paths
+        and bytes).
     hidden : how many of the file's last tracks are none of the object's own.
     """
 
     data: bytes
     name: str
-    _restore: Callable[[bytes, Any], Any]
+    restore: Callable[[bytes, Any], Any]
     hidden: int = 0
-
-    def restore(self, data: bytes, report: object) -> Any:
-        """These bytes as a new object of the kind that came in (a `MidiFile`, with the report, for paths and bytes)."""
-        return self._restore(data, report)
 
 
 def open_midi(midi: object) -> Source:
