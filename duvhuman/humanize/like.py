@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duvhuman.errors import DataError, FileError, ModelError, OptionError, warn
+from duvhuman.errors import DataError, FileError, OptionError, warn
 from duvhuman.files import user_path
 from duvhuman.humanize.networks import check_fits, mind_forks, own_lock
 from duvhuman.humanize.report import LikeReport
@@ -31,7 +31,7 @@ from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument
 from duvhuman.midi.interop import Source, open_midi
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
-from duvhuman.models.files import CONFIG_FILE, adapter_files, weights_files
+from duvhuman.models.files import told_of_files
 from duvhuman.models.personal import read_personal
 
 CACHE_VARIABLE = "DUVHUMAN_CACHE"
@@ -122,7 +122,7 @@ def personal_adapter(
     check_fits(model, start, instrument.name)
     # Before the cache is asked: what it warns of holds for a cached adapter, too.
     passages = read_takes(takes, instrument.name, marked_only=marked_only)
-    weights = [model / CONFIG_FILE, *weights_files(model), *(adapter_files(start) if start else [])]
+    weights = told_of_files(model, start, lambda file: file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
     name = f"{instrument.name}-{_digest(takes, instrument, weights, [RECIPE, marked_only])}"
     cached = cache_folder() / "like" / name
     mind_forks()
@@ -164,18 +164,12 @@ def cache_folder() -> Path:
     return user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "duvhuman"
 
 
-def _digest(
-    takes: Sequence[Source], instrument: Instrument, weights: Sequence[Path], recipe: Sequence[int]
-) -> str:  # fmt: skip
+def _digest(takes: Sequence[Source], instrument: Instrument, weights: Sequence[bytes], recipe: Sequence[int]) -> str:
     """What the adapter follows from, in 32 letters and digits."""
     whole = hashlib.sha256(json.dumps([*recipe, instrument.name]).encode())
     for take in takes:
         whole.update(hashlib.sha256(take.data).digest())
-    for file in weights:
-        try:
-            whole.update(file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
-        except OSError as error:
-            raise ModelError(f"{file}: cannot be read ({error}); get or train the model anew") from None
+    whole.update(b"".join(weights))
     return whole.hexdigest()[:32]
 
 

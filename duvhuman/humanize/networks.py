@@ -18,7 +18,7 @@ import torch
 from duvhuman.errors import ModelError
 from duvhuman.humanize.features import check_features
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.models.files import CONFIG_FILE, adapter_files, weights_files
+from duvhuman.models.files import told_of_files
 from duvhuman.models.lora import instrument_of_adapter
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config
 from duvhuman.models.player import read_player
@@ -50,12 +50,8 @@ def load_network(folder: Path, adapter: Path | None, device: str, instrument: st
         If a file is missing or damaged, or if the network or the adapter was made for another instrument or version.
     """
     check_fits(folder, adapter, instrument)
-    files = [folder / CONFIG_FILE, *weights_files(folder), *(adapter_files(adapter) if adapter else [])]
-    try:
-        stamp = tuple(sorted((status.st_mtime_ns, status.st_size) for status in map(os.stat, files)))
-    except OSError as error:  # gone since it was found
-        raise ModelError(f"{error.filename}: cannot be read ({error.strerror}); get or train the model anew") from None
-    key = (str(folder), str(adapter), device, stamp)
+    stamps = [(status.st_mtime_ns, status.st_size) for status in told_of_files(folder, adapter, Path.stat)]
+    key = (str(folder), str(adapter), device, tuple(sorted(stamps)))
     mind_forks()
     # Merging an adapter is arithmetic, too, which autocast of whoever calls must not change.
     with own_lock("networks"), torch.autocast("cpu", enabled=False):

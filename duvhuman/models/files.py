@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from duvhuman.errors import ModelError
 from duvhuman.files import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Told = TypeVar("Told")
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -77,6 +79,20 @@ def weights_digest(folder: Path) -> str:
 def adapter_files(folder: Path) -> list[Path]:
     """All that an adapter sounds by: its weights and configuration, and what a personal one has beside them."""
     return sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
+
+
+def told_of_files(folder: Path, adapter: Path | None, tell: Callable[[Path], Told]) -> list[Told]:
+    """What `tell` says of each file by which the model in `folder` sounds with an adapter; OSError from it becomes a
+    ModelError that names the file.
+    """
+    told = []
+    for file in [folder / CONFIG_FILE, *weights_files(folder), *(adapter_files(adapter) if adapter else [])]:
+        try:
+            told.append(tell(file))
+        except OSError as error:
+            why = error.strerror or error
+            raise ModelError(f"{file}: cannot be read ({why}); get or train the model anew") from None
+    return told
 
 
 def read_tensors(path: Path, advice: str) -> dict[str, Tensor]:
