@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     everything: list[list[dict[str, float]]] = [[] for _ in WRITTEN]
     for instrument in [get_instrument(name).name for name in options.instruments]:
         rows = [
-            row for row in data.select(split="valid", instrument=instrument, played=True)
+            row for row in data.select(split="valid", instrument=instrument, played_only=True)
             if row.grid and (options.folder / row.source).is_file()
         ]  # fmt: skip
         found = [

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data, floors = PhraseData(options.data), PhraseData(options.floors) if options.floors else None
     print_heading(*HEADINGS)
     for instrument in options.instruments:
-        judged = data.select(split="valid", instrument=instrument, played=options.played_only or None)
+        judged = data.select(split="valid", instrument=instrument, played_only=options.played_only)
         parts = sample_parts(judged, options.max_parts)
         pairs = flat_pairs(data, parts, max_notes=options.max_notes, as_scores=options.as_scores)
         if not pairs:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from duvhuman.errors import DuvhumanWarning
-from duvhuman.live_line import LiveLine
+from duvhuman.live_line import LiveLine, bar_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from duvhuman.cli_paths import Job
     from duvhuman.humanize.report import PartReport, Report
 
-_BAR_WIDTH = 24  # characters
 
 
 def printable(text: str) -> str:
@@ -184,9 +183,7 @@ class ProgressBar:
     def draw(self, done: int, name: str) -> None:
         """Show that `done` files are finished and that `name` is being worked on."""
         if self._active:
-            filled = _BAR_WIDTH * done // self._total
-            bar = f"[{'#' * filled}{'-' * (_BAR_WIDTH - filled)}]"
-            self._line.show(f"{bar} {done}/{self._total} {printable(name)}")
+            self._line.show(f"{bar_text(done, self._total)} {printable(name)}")
 
     def clear(self) -> None:
         """Wipe the line, so that something else can be printed."""

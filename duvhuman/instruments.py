@@ -136,9 +136,9 @@ def instrument_name(name: str) -> str:
     return AUTO if str(name).strip().lower() == AUTO else _named(name, (*INSTRUMENTS, AUTO)).name
 
 
-def instrument_of_program(program: int | None) -> Instrument | None:
+def instrument_of_program(program: int) -> Instrument | None:
     """The instrument that plays this General MIDI program, or None."""
-    return None if program is None else _BY_PROGRAM.get(program)
+    return _BY_PROGRAM.get(program)
 
 
 def instrument_of_track_name(name: str) -> Instrument | None:

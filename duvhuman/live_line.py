@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import TextIO
 
+BAR_WIDTH = 24
+"""In characters."""
+
 
 class LiveLine:
     """Draws texts over each other; nothing at all where the stream is no terminal.
@@ -33,6 +36,12 @@ class LiveLine:
             self._stream.write("\r" + " " * self._drawn + "\r")
             self._stream.flush()
             self._drawn = 0
+
+
+def bar_text(done: int, total: int) -> str:
+    """How much is done, as ``[######------------------] 3/12``."""
+    filled = min(BAR_WIDTH * done // total, BAR_WIDTH)
+    return f"[{'#' * filled}{'-' * (BAR_WIDTH - filled)}] {done}/{total}"
 
 
 def clock_text(seconds: float) -> str:

@@ -89,7 +89,7 @@ def load_company(folder: Path = COMPANY_FOLDER) -> CompanyNetwork:
     return network.eval()
 
 
-def save_company(network: CompanyNetwork, folder: Path, training: Mapping[str, Any] | None = None) -> Path:
+def save_company(network: CompanyNetwork, folder: Path, training: Mapping[str, Any]) -> Path:
     """Write the weights of a network, in float16, to a folder that is made if need be; the file.
 
     Parameters
@@ -98,5 +98,5 @@ def save_company(network: CompanyNetwork, folder: Path, training: Mapping[str, A
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.half() for name, value in network.state_dict().items()}
-    write_tensors(folder / COMPANY_FILE, weights, {"training": json.dumps(training or {})})
+    write_tensors(folder / COMPANY_FILE, weights, {"training": json.dumps(training)})
     return folder / COMPANY_FILE

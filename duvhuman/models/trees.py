@@ -172,7 +172,7 @@ def _read(path: Path, feature_names: tuple[str, ...], _stamp: tuple[int, int] | 
 
 
 def save_trees(
-    nodes: Mapping[str, Tensor], feature_names: tuple[str, ...], folder: Path, growth: Mapping[str, Any] | None = None
+    nodes: Mapping[str, Tensor], feature_names: tuple[str, ...], folder: Path, growth: Mapping[str, Any]
 ) -> None:
     """Write nodes, grown on these features, into a folder, which is made if missing; OSError if that cannot be done.
 
@@ -181,7 +181,7 @@ def save_trees(
     growth : how they were grown, for `read_growth`: it goes wherever the file goes.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    about = {GROWTH: json.dumps(growth or {})}
+    about = {GROWTH: json.dumps(growth)}
     write_tensors(folder / TREES_FILE, {**nodes, GROWN_ON: columns_digest(feature_names)}, about)
 
 

@@ -104,9 +104,9 @@ class PhraseData:
         return np.concatenate([self._shards.columns(shard)[name] for shard in range(len(self._shards.bounds) - 1)])
 
     def select(
-        self, *, split: str, instrument: str = "all", played: bool | None = None, extra: bool = False
+        self, *, split: str, instrument: str = "all", played_only: bool = False, extra: bool = False
     ) -> list[PartRow]:
-        """The parts of a split, of one instrument or ``"all"``, all of them or only those (not) played by hand.
+        """The parts of a split, of one instrument or ``"all"``, all of them or only those played by hand.
 
         Parameters
         ----------
@@ -114,8 +114,8 @@ class PhraseData:
         """
         return [
             part for part in self.parts
-            if part.split == split and instrument in ("all", part.instrument) and played in (None, part.played)
-            and (extra or not part.extra)
+            if part.split == split and instrument in ("all", part.instrument)
+            and (part.played or not played_only) and (extra or not part.extra)
         ]  # fmt: skip
 
     def cut_phrases(

@@ -45,7 +45,7 @@ def test_each_instrument_follows_in_its_own_way(network: CompanyNetwork) -> None
 
 
 def test_weights_come_back_in_half_precision(network: CompanyNetwork, tmp_path: Path) -> None:
-    save_company(network, tmp_path / "new")
+    save_company(network, tmp_path / "new", {})
     torch.testing.assert_close(
         load_company(tmp_path / "new")(HEARD, "bass"), network(HEARD, "bass"), atol=0.02, rtol=0.02
     )

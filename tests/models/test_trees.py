@@ -58,7 +58,7 @@ def hints(**given: float) -> Hints:
 
 
 def said(folder: Path, share: float, told: Hints, **changes: object) -> Distribution:
-    save_trees(nodes_of_two(), NAMES, folder)
+    save_trees(nodes_of_two(), NAMES, folder, {})
     network = network_of(share, **changes)
     hear_trees(network, folder)
     return predict_distribution(network, SCORE, told)
@@ -112,7 +112,7 @@ def test_without_a_level_they_lie_about_what_the_network_expects(tmp_path: Path)
 
 
 def test_a_network_that_hears_them_may_go_to_another_process(tmp_path: Path) -> None:
-    save_trees(nodes_of_two(), NAMES, tmp_path)
+    save_trees(nodes_of_two(), NAMES, tmp_path, {})
     network = network_of(0.3)
     hear_trees(network, tmp_path)
     here, there = (
@@ -124,7 +124,7 @@ def test_a_network_that_hears_them_may_go_to_another_process(tmp_path: Path) -> 
 
 
 def test_padding_has_no_say(tmp_path: Path) -> None:
-    save_trees(nodes_of_two(), NAMES, tmp_path)
+    save_trees(nodes_of_two(), NAMES, tmp_path, {})
     network = network_of(0.3)
     hear_trees(network, tmp_path)
     features = torch.from_numpy(compute_features(SCORE, Hints.none(len(SCORE))))[None]
@@ -154,10 +154,10 @@ def test_a_model_with_trees_of_its_own_hears_these_and_is_read_anew_when_they_ch
         played = load_network(model, None, "cpu", "guitar")
         return predict_distribution(played, SCORE, hints(level=70.0)).expected_velocity
 
-    save_trees(nodes_of_two(), NAMES, tmp_path / "shipped")
+    save_trees(nodes_of_two(), NAMES, tmp_path / "shipped", {})
     assert trees_file(model) == tmp_path / "shipped" / TREES_FILE
     before = expected()
-    save_trees(nodes_of_two(value=np.array([[0, 1.0, -1.0], [0.25, 9, 9]])), NAMES, model)
+    save_trees(nodes_of_two(value=np.array([[0, 1.0, -1.0], [0.25, 9, 9]])), NAMES, model, {})
     assert trees_file(model) == model / TREES_FILE
     assert np.abs(expected() - before).max() > 5
 
@@ -169,7 +169,7 @@ def test_a_model_with_trees_of_its_own_hears_these_and_is_read_anew_when_they_ch
 def test_a_take_is_learnt_beside_them_and_anew_beside_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tmp_path / "models" / "guitar"
     network_of(0.5).save_pretrained(model)
-    save_trees(nodes_of_two(), NAMES, model)
+    save_trees(nodes_of_two(), NAMES, model, {})
     monkeypatch.setenv("DUVHUMAN_MODELS", str(model.parent))
     monkeypatch.setenv("DUVHUMAN_CACHE", str(tmp_path / "cache"))
     velocities = np.random.default_rng(0).integers(50, 110, 128).tolist()
@@ -181,7 +181,7 @@ def test_a_take_is_learnt_beside_them_and_anew_beside_others(tmp_path: Path, mon
 
     first, weights = memory()
     assert memory()[0] == first
-    save_trees(nodes_of_two(value=np.array([[0, 1.0, -1.0], [0.25, 9, 9]])), NAMES, model)
+    save_trees(nodes_of_two(value=np.array([[0, 1.0, -1.0], [0.25, 9, 9]])), NAMES, model, {})
     other, others = memory()
     assert other != first
     assert not torch.allclose(weights[:, 0], others[:, 0])  # what a note was played louder than expected
@@ -189,7 +189,7 @@ def test_a_take_is_learnt_beside_them_and_anew_beside_others(tmp_path: Path, mon
 
 def test_they_are_no_part_of_the_networks_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "TREES_FOLDER", tmp_path)
-    save_trees(nodes_of_two(), NAMES, tmp_path)
+    save_trees(nodes_of_two(), NAMES, tmp_path, {})
     network_of(0.3).save_pretrained(tmp_path / "before")
     network = read_player(tmp_path / "before")
     network.save_pretrained(tmp_path / "after")
@@ -222,7 +222,7 @@ def damaged(name: str, value: float) -> dict[str, torch.Tensor]:
     ],
 )
 def test_what_are_no_trees_is_refused(tmp_path: Path, nodes: dict[str, torch.Tensor], reason: str) -> None:
-    save_trees(nodes, NAMES, tmp_path)
+    save_trees(nodes, NAMES, tmp_path, {})
     with pytest.raises(ModelError, match=rf"{TREES_FILE}: the trees .*{reason}.*anew"):
         hear_trees(network_of(0.3), tmp_path)
     hear_trees(network_of(0.0), tmp_path)  # who does not hear them need not read them
@@ -230,7 +230,7 @@ def test_what_are_no_trees_is_refused(tmp_path: Path, nodes: dict[str, torch.Ten
 
 @pytest.mark.parametrize("names", [NAMES[::-1], (*NAMES, "new"), ("new", *NAMES[1:]), ("pitch",)])
 def test_trees_that_were_grown_on_other_features_are_refused(tmp_path: Path, names: tuple[str, ...]) -> None:
-    save_trees(nodes_of_two(), NAMES, tmp_path)
+    save_trees(nodes_of_two(), NAMES, tmp_path, {})
     network = network_of(0.3)
     network.config = replace(network.config, feature_names=names)
     with pytest.raises(ModelError, match="grown on other features than the network sees"):

@@ -28,8 +28,7 @@ def test_parts_are_selected_by_split_instrument_and_hand(tmp_path: Path) -> None
     assert names(split="train") == "abc"
     assert names(split="valid") == "d"
     assert names(split="train", instrument="guitar") == "ab"
-    assert names(split="train", played=True) == "ac"
-    assert names(split="train", played=False) == "b"
+    assert names(split="train", played_only=True) == "ac"
     assert names(split="valid", instrument="keys") == ""
 
 

@@ -113,7 +113,8 @@ def save_a_tree(folder: Path, high: float = 1.0) -> None:
         "feature": [[pitch, 0, 0]], "threshold": [[4.5 / 24, 0, 0]], "left": [[1, 1, 2]], "right": [[2, 1, 2]],
         "value": [[0, -high, high]],
     }  # fmt: skip
-    save_trees({name: torch.tensor(value).to(NODES[name]) for name, value in nodes.items()}, feature_names(), folder)
+    tensors = {name: torch.tensor(value).to(NODES[name]) for name, value in nodes.items()}
+    save_trees(tensors, feature_names(), folder, {})
 
 
 def weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -60,12 +60,9 @@ def can_draw() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def draw_curves(folder: Path) -> bool:
-    """Draw ``metrics.csv`` as ``curves.png`` beside it, stages one after another; failed epochs are shaded.
-
-    Returns
-    -------
-    Whether there was something to draw, and matplotlib to draw it with.
+def draw_curves(folder: Path) -> None:
+    """Draw ``metrics.csv`` as ``curves.png`` beside it, stages one after another; failed epochs are shaded. Nothing is
+    drawn where there are no epochs, or no matplotlib.
 
     Raises
     ------
@@ -79,9 +76,9 @@ def draw_curves(folder: Path) -> bool:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        return False
+        return
     if not rows:
-        return False
+        return
     figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(2, 3)
@@ -94,7 +91,6 @@ def draw_curves(folder: Path) -> bool:
         write_whole(folder / CURVES_FILE, picture.getvalue())
     except OSError as error:
         raise FileError(f"{folder / CURVES_FILE}: cannot be written ({error}); free the disk") from None
-    return True
 
 
 def _draw_panel(panel: Axes, label: str, curves: Sequence[_Curve], rows: Sequence[Row]) -> None:

@@ -13,14 +13,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
-from duvhuman.live_line import LiveLine, clock_text
+from duvhuman.live_line import LiveLine, bar_text, clock_text
 
 REDRAW_SECONDS = 0.2
 PLAIN_SECONDS = 60.0
 """On a stream that is no terminal, such as a log file, a line is written so often."""
 WINDOW_SECONDS = 15.0
 """Notes per second are those of the last so many seconds."""
-_BAR_WIDTH = 24  # characters
 _UNSEEN = float("-inf")
 
 
@@ -32,14 +31,13 @@ class ProgressLine:
     total_steps : of all epochs.
     stream : where it is drawn: a line that redraws itself on a terminal, else a plain line now and then.
     label : what is trained, such as ``"guitar base"``.
-    epochs : number of epochs that `total_steps` are; 0 leaves the epoch out.
+    epochs : number of epochs that `total_steps` are.
     clock : the time in seconds, from any beginning.
     """
 
     def __init__(
-        self, total_steps: int, stream: TextIO, *, label: str = "", epochs: int = 0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+        self, total_steps: int, stream: TextIO, *, label: str, epochs: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._total, self._stream, self._label, self._epochs = max(total_steps, 1), stream, label, epochs
         self._clock = clock
         self._line = LiveLine(stream)
@@ -75,12 +73,8 @@ class ProgressLine:
             self._next = _UNSEEN
 
     def _text(self, now: float, done: int, notes: int) -> str:
-        filled = min(_BAR_WIDTH * done // self._total, _BAR_WIDTH)
-        pieces = [self._label] if self._label else []
-        if self._epochs:
-            epoch = min((max(done, 1) - 1) * self._epochs // self._total, self._epochs - 1)
-            pieces.append(f"epoch {epoch + 1}/{self._epochs}")
-        pieces.append(f"[{'#' * filled}{'-' * (_BAR_WIDTH - filled)}] {done}/{self._total}")
+        epoch = min((max(done, 1) - 1) * self._epochs // self._total, self._epochs - 1)
+        pieces = [self._label, f"epoch {epoch + 1}/{self._epochs}", bar_text(done, self._total)]
         since, before = self._recent[0]
         if now > since:
             pieces.append(f"{(notes - before) / (now - since):,.0f} notes/s")

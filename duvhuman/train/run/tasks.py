@@ -88,9 +88,8 @@ def adapter_config(
 
 
 def _parts(data: PhraseData, instrument: str, config: TrainConfig) -> tuple[list[PartRow], list[PartRow]]:
-    played = True if config.played_only else None
-    train = data.select(split="train", instrument=instrument, played=played, extra=config.extra)
-    return train, data.select(split="valid", instrument=instrument, played=played)
+    train = data.select(split="train", instrument=instrument, played_only=config.played_only, extra=config.extra)
+    return train, data.select(split="valid", instrument=instrument, played_only=config.played_only)
 
 
 def _sample_pairs(data: PhraseData, valid: Sequence[PartRow]) -> list[Pair]:

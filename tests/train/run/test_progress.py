@@ -43,9 +43,13 @@ def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((int(os.environ["COLUMNS"]), 24)))
 
 
+def guitar_line(total_steps: int, stream: io.StringIO, clock: Clock, *, epochs: int = 1) -> ProgressLine:
+    return ProgressLine(total_steps, stream, label="guitar base", epochs=epochs, clock=clock)
+
+
 def test_the_line_tells_the_run_the_epoch_the_steps_the_speed_and_what_is_left() -> None:
     stream, clock = Terminal(), Clock()
-    line = ProgressLine(1000, stream, label="guitar base", epochs=20, clock=clock)
+    line = guitar_line(1000, stream, clock, epochs=20)
     line.update(1, 2000)
     for step in (101, 251):
         clock.now += 10.0
@@ -56,15 +60,9 @@ def test_the_line_tells_the_run_the_epoch_the_steps_the_speed_and_what_is_left()
     )
 
 
-def test_a_line_without_label_and_epochs_leaves_them_out() -> None:
-    stream = Terminal()
-    ProgressLine(24, stream, clock=Clock()).update(12, 100)
-    assert stream.shown == "[############------------] 12/24"
-
-
 def test_the_speed_is_that_of_the_last_seconds_and_the_eta_that_of_the_whole_run() -> None:
     stream, clock = Terminal(), Clock()
-    line = ProgressLine(400, stream, clock=clock)
+    line = guitar_line(400, stream, clock)
     notes = 0
     for second in range(101):  # one step a second; 10 notes a second at first, 1000 in the last half
         line.update(second, notes)
@@ -75,7 +73,7 @@ def test_the_speed_is_that_of_the_last_seconds_and_the_eta_that_of_the_whole_run
 
 def test_a_resumed_run_counts_its_own_time_and_notes_only() -> None:
     stream, clock = Terminal(), Clock()
-    line = ProgressLine(1000, stream, clock=clock)
+    line = guitar_line(1000, stream, clock)
     line.update(901, 9_010_000)
     clock.now += 10.0
     line.update(951, 9_011_000)
@@ -84,7 +82,7 @@ def test_a_resumed_run_counts_its_own_time_and_notes_only() -> None:
 
 def test_validation_between_two_epochs_counts_in_the_eta() -> None:
     stream, clock = Terminal(), Clock()
-    line = ProgressLine(40, stream, clock=clock)
+    line = guitar_line(40, stream, clock)
     for step in range(11):
         line.update(step, 0)
         clock.now += 1.0
@@ -95,7 +93,7 @@ def test_validation_between_two_epochs_counts_in_the_eta() -> None:
 
 def test_the_line_is_drawn_at_most_five_times_a_second() -> None:
     stream, clock = Terminal(), Clock()
-    line = ProgressLine(1000, stream, clock=clock)
+    line = guitar_line(1000, stream, clock)
     for step in range(1000):
         line.update(step, step)
         clock.now += 1 / 128
@@ -105,25 +103,25 @@ def test_the_line_is_drawn_at_most_five_times_a_second() -> None:
 def test_a_line_is_never_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     stream = Terminal()
-    ProgressLine(1000, stream, label="guitar base", epochs=20, clock=Clock()).update(500, 1)
+    guitar_line(1000, stream, Clock(), epochs=20).update(500, 1)
     assert stream.shown == "guitar base  epoch 10/20  [##"
     assert len(stream.shown) == 29
 
 
 def test_a_shorter_line_leaves_nothing_of_a_longer_one() -> None:
     stream, clock = Terminal(), Clock()
-    line = ProgressLine(100, stream, clock=clock)
+    line = guitar_line(100, stream, clock)
     line.update(1, 0)
     clock.now += 1.0
     line.update(2, 10**12)
     clock.now += 100.0
     line.update(100, 10**12)
-    assert stream.shown == "[########################] 100/100  0 notes/s  ETA 0:00"
+    assert stream.shown == "guitar base  epoch 1/1  [########################] 100/100  0 notes/s  ETA 0:00"
 
 
 def test_clearing_leaves_an_empty_line_and_the_next_step_draws_anew() -> None:
     stream = Terminal()
-    line = ProgressLine(10, stream, clock=Clock())
+    line = guitar_line(10, stream, Clock())
     line.update(1, 0)
     line.clear()
     assert stream.shown == ""
@@ -137,21 +135,21 @@ def test_clearing_leaves_an_empty_line_and_the_next_step_draws_anew() -> None:
 
 def test_off_a_terminal_there_is_a_plain_line_a_minute() -> None:
     stream, clock = io.StringIO(), Clock()
-    line = ProgressLine(1000, stream, label="guitar base", clock=clock)
+    line = guitar_line(1000, stream, clock)
     for step in range(1, 151):  # a step a second
         line.update(step, 100 * step)
         clock.now += 1.0
     line.clear()
     assert stream.getvalue() == (
-        "guitar base  [#-----------------------] 61/1000  100 notes/s  ETA 15:39\n"
-        "guitar base  [##----------------------] 121/1000  100 notes/s  ETA 14:39\n"
+        "guitar base  epoch 1/1  [#-----------------------] 61/1000  100 notes/s  ETA 15:39\n"
+        "guitar base  epoch 1/1  [##----------------------] 121/1000  100 notes/s  ETA 14:39\n"
     )
 
 
 def test_more_steps_than_expected_and_none_at_all_are_shown_without_complaint() -> None:
     for total, done in ((10, 25), (0, 0), (0, 3)):
         stream, clock = Terminal(), Clock()
-        line = ProgressLine(total, stream, epochs=2, clock=clock)
+        line = guitar_line(total, stream, clock, epochs=2)
         line.update(0, 0)
         clock.now += 1.0
         line.update(done, 5)
