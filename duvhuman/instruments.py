@@ -183,10 +183,11 @@ def usual_program(instrument: Instrument, name: str) -> int:
     return next(told, instrument.default_program)
 
 
-def lowest_pitch(instrument: Instrument, program: int, name: str) -> int:
-    """The lowest pitch of a part that is played as `instrument`: its lowest string, where program or title tell one.
+def pitch_range(instrument: Instrument, program: int, name: str) -> tuple[int, int]:
+    """The lowest and the highest pitch of a part that is played as `instrument`; key-switches lie beyond.
 
-    A title that tells several, such as "Violin & Cello", leaves it at the lowest of these.
+    The lowest is that of its lowest string, where program or title tell one. A title that tells several, such as
+    "Violin & Cello", leaves it at the lowest of these.
 
     Parameters
     ----------
@@ -194,15 +195,10 @@ def lowest_pitch(instrument: Instrument, program: int, name: str) -> int:
     name : the title of its track, which counts more.
     """
     if instrument.name != "strings":
-        return instrument.low
+        return instrument.low, instrument.high
     words = [word for word in title_words(name) if _BY_WORD.get(word) is instrument]
     told = [LOWEST_OF_WORD.get(word, instrument.low) for word in words if word not in ("string", "strings")]
-    return min(told, default=LOWEST_OF_PROGRAM.get(program, instrument.low))
-
-
-def pitch_range(instrument: Instrument, program: int, name: str) -> tuple[int, int]:
-    """The lowest and the highest pitch that are played as `instrument`; key-switches lie beyond. As `lowest_pitch`."""
-    return lowest_pitch(instrument, program, name), instrument.high
+    return min(told, default=LOWEST_OF_PROGRAM.get(program, instrument.low)), instrument.high
 
 
 def title_words(name: str) -> list[str]:

@@ -13,7 +13,7 @@ from duvhuman.instruments import (
     instrument_name,
     instrument_of_program,
     instrument_of_track_name,
-    lowest_pitch,
+    pitch_range,
     usual_program,
 )
 
@@ -126,7 +126,7 @@ def test_the_name_behind_an_alias() -> None:
      (40, "Violoncello", 36), (-1, "Violin & Cello", 36), (40, "Strings", 55), (-1, "Contrabass", 24)],
 )  # fmt: skip
 def test_below_its_lowest_string_a_violin_viola_or_cello_has_key_switches(program: int, name: str, lowest: int) -> None:
-    assert lowest_pitch(INSTRUMENTS["strings"], program, name) == lowest
+    assert pitch_range(INSTRUMENTS["strings"], program, name)[0] == lowest
 
 
 @pytest.mark.parametrize(
@@ -145,4 +145,4 @@ def test_the_programs_that_titles_tell_are_the_instruments_own() -> None:
 
 
 def test_other_instruments_reach_as_low_whatever_their_programs() -> None:
-    assert [lowest_pitch(row, 40, "Violin") for row in INSTRUMENTS.values() if row.name != "strings"] == [33, 23, 21]
+    assert [pitch_range(row, 40, "Violin")[0] for row in INSTRUMENTS.values() if row.name != "strings"] == [33, 23, 21]

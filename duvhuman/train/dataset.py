@@ -99,10 +99,6 @@ class PhraseData:
                 content.update(name.encode() + np.ascontiguousarray(values[::DIGEST_STEP]).tobytes())
         return content.hexdigest()
 
-    def column(self, name: str) -> NDArray[np.generic]:
-        """One column over all shards; of a large data set it may not fit into memory."""
-        return np.concatenate([self._shards.columns(shard)[name] for shard in range(len(self._shards.bounds) - 1)])
-
     def select(
         self, *, split: str, instrument: str = "all", played_only: bool = False, extra: bool = False
     ) -> list[PartRow]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from fits import CONFIG, Trained, train
-from toys import KilledError, same_weights, toy_data, weights
+from toys import KilledError, column_of, same_weights, toy_data, weights
 
 from duvhuman.errors import DataError, OptionError
 from duvhuman.train import loop
@@ -142,7 +142,7 @@ def test_a_run_goes_on_only_with_the_data_it_began_with(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(tmp_path / "data", copy)
     assert PhraseData(copy).digest() == data.digest()
-    numbers = np.arange(len(data.column("pitch")))
+    numbers = np.arange(len(column_of(data, "pitch")))
     PhraseData(copy).write_added({"written_beats": numbers, "written_bar_beats": numbers})
     assert PhraseData(copy).digest() != data.digest()
     with pytest.raises(DataError, match=r"copy is not what .*run was trained on so far: prepared or written down anew"):

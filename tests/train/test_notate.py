@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toys import Columns, columns, write_data
+from toys import Columns, column_of, columns, write_data
 from tunes import performed, tune
 
 from duvhuman.errors import DataError
@@ -48,14 +48,14 @@ def test_every_note_is_written_where_it_was_meant(tmp_path: Path) -> None:
         played = again.performance(np.array([[row.start, row.stop, 0]]), [row])
         assert (played.written_beats == units[chord] / UNITS).mean() > 0.95
         assert set(played.written_bar_beats) == {4.0}
-    assert np.isnan(again.column("written_beats")[: again.parts[-3].start]).all()
+    assert np.isnan(column_of(again, "written_beats")[: again.parts[-3].start]).all()
 
 
 def test_two_processes_write_what_one_does(tmp_path: Path) -> None:
     one, two = library(tmp_path / "one"), library(tmp_path / "two")
     notate(one, ["free"], log=silent)
     notate(two, ["free"], jobs=2, log=silent)
-    assert np.array_equal(one.column("written_beats"), two.column("written_beats"), equal_nan=True)
+    assert np.array_equal(column_of(one, "written_beats"), column_of(two, "written_beats"), equal_nan=True)
 
 
 def test_velocities_and_lengths_are_not_looked_at(tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_velocities_and_lengths_are_not_looked_at(tmp_path: Path) -> None:
                for row, values in parts]  # fmt: skip
     after = write_data(tmp_path / "after", changed)
     notate(after, ["toys"], log=silent)
-    assert np.isfinite(before.column("written_beats")).any()
-    assert np.array_equal(before.column("written_beats"), after.column("written_beats"), equal_nan=True)
+    assert np.isfinite(column_of(before, "written_beats")).any()
+    assert np.array_equal(column_of(before, "written_beats"), column_of(after, "written_beats"), equal_nan=True)
 
 
 def test_without_parts_whose_beats_are_known_nothing_can_be_counted(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_instruments_whose_beats_nobody_knows_are_left_alone(tmp_path: Path) -> 
     said: list[str] = []
     assert notate(data, ["toys"], log=said.append) == [Notated("toys", "keys", {"4/4": 1, "3/4": 0, "6/8": 0})]
     assert "guitar: left alone, for beats are known of 0 parts only, not of 20" in said
-    assert np.isnan(data.column("written_beats")[data.parts[-1].start :]).all()
+    assert np.isnan(column_of(data, "written_beats")[data.parts[-1].start :]).all()
 
 
 def test_packs_with_beats_everywhere_have_nothing_to_write_down(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_chords_go_to_their_parts_in_chunks(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(module, "CHUNK_NOTES", 1)
     pieces = library(tmp_path / "pieces")
     notate(pieces, ["free"], log=silent)
-    assert np.array_equal(whole.column("written_beats"), pieces.column("written_beats"), equal_nan=True)
+    assert np.array_equal(column_of(whole, "written_beats"), column_of(pieces, "written_beats"), equal_nan=True)
 
 
 def test_what_was_written_down_of_other_packs_stays(tmp_path: Path) -> None:
@@ -114,9 +114,9 @@ def test_what_was_written_down_of_other_packs_stays(tmp_path: Path) -> None:
     parts += [piece(seed, grid=False, pack=pack) for seed, pack in ((90, "free"), (91, "more"))]
     data = write_data(tmp_path, parts)
     notate(data, ["free"], log=silent)
-    first = data.column("written_beats").copy()
+    first = column_of(data, "written_beats").copy()
     notate(PhraseData(tmp_path), ["more"], log=silent)
-    both = PhraseData(tmp_path).column("written_beats")
+    both = column_of(PhraseData(tmp_path), "written_beats")
     known = np.isfinite(first)
     assert known.any()
     assert np.array_equal(both[known], first[known])

@@ -13,6 +13,7 @@ from builders import FLUTE, GUITAR, part, song
 from midi_bytes import meta, off, on, program, tempo, track
 from packs import by_source, lively, prepared, summary, with_velocities, write
 from prepared_folders import contents
+from toys import column_of
 
 import duvhuman
 from duvhuman.errors import DataError, FileError, OptionError
@@ -32,7 +33,7 @@ def test_a_part_becomes_its_columns(tmp_path: Path) -> None:
     (row,) = data.parts
     assert (row.pack, row.song, row.source, row.instrument) == ("pack", "pack/a", "a.mid", "guitar")
     assert (row.start, row.stop, row.grid) == (0, 64, True)
-    column = {name: data.column(name).tolist() for name in COLUMNS}
+    column = {name: column_of(data, name).tolist() for name in COLUMNS}
     assert column["onset"] == [240 * i for i in range(64)]
     assert column["pitch"] == [note[1] for note in notes]
     assert column["velocity"] == [note[2] for note in notes]
@@ -49,13 +50,13 @@ def test_a_part_becomes_its_columns(tmp_path: Path) -> None:
 def test_times_do_not_depend_on_the_ticks_of_the_file(tmp_path: Path) -> None:
     notes = [(2 * onset, pitch, velocity, 2 * length) for onset, pitch, velocity, length in lively(64)]
     data = prepared(tmp_path, {"a.mid": song(part(notes), division=960)})
-    assert data.column("onset").tolist() == [240 * i for i in range(64)]
-    assert set(data.column("duration").tolist()) == {200}
+    assert column_of(data, "onset").tolist() == [240 * i for i in range(64)]
+    assert set(column_of(data, "duration").tolist()) == {200}
 
 
 def test_the_tempo_is_that_of_the_file(tmp_path: Path) -> None:
     data = prepared(tmp_path, {"a.mid": song(part(lively(64), before=tempo(0, 400_000)))})
-    assert set(data.column("tempo").tolist()) == {150 * 32}
+    assert set(column_of(data, "tempo").tolist()) == {150 * 32}
 
 
 def test_midi_files_are_found_below_the_folder_whatever_their_suffix_looks_like(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_parts_that_name_no_program_go_by_their_track_or_by_the_folders_instrume
     data = prepared(tmp_path, {"a.mid": file}, "keys")
     rows = by_source(data)
     assert [row.instrument for row in rows] == ["bass", "guitar", "keys"]
-    assert [set(data.column("program")[row.start : row.stop].tolist()) for row in rows] == [{33}, {25}, {0}]
+    assert [set(column_of(data, "program")[row.start : row.stop].tolist()) for row in rows] == [{33}, {25}, {0}]
 
 
 # What is left out, and why.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from builders import part, song
 from packs import BEAT, free, lively, prepared, summary, write
+from toys import column_of
 
 from duvhuman.errors import OptionError
 from duvhuman.train.dataset import PhraseData
@@ -35,18 +36,18 @@ def test_a_table_of_beats_moves_beats_bars_and_tempo(late: int, tmp_path: Path) 
     data = prepared(tmp_path, {"001.mid": on_the_table(late=late)})
     (row,) = data.parts
     assert row.grid
-    np.testing.assert_allclose(data.column("onset"), 240 * np.arange(80), atol=1)
-    np.testing.assert_allclose(data.column("duration"), 120, atol=1)
-    assert set(data.column("tempo").tolist()) == {100 * 32}
-    assert set(data.column("bar_beats").tolist()) == {3 * BEAT}
-    place = data.column("beat_in_bar").astype(int) - 240 * np.arange(80)
+    np.testing.assert_allclose(column_of(data, "onset"), 240 * np.arange(80), atol=1)
+    np.testing.assert_allclose(column_of(data, "duration"), 120, atol=1)
+    assert set(column_of(data, "tempo").tolist()) == {100 * 32}
+    assert set(column_of(data, "bar_beats").tolist()) == {3 * BEAT}
+    place = column_of(data, "beat_in_bar").astype(int) - 240 * np.arange(80)
     np.testing.assert_allclose((place + 720) % 1440, 720, atol=1)  # a downbeat may stand at either end of a bar
 
 
 def test_without_its_table_the_same_file_goes_by_its_own_bars(tmp_path: Path) -> None:
     data = prepared(tmp_path, {"001.mid": on_the_table()})
-    assert set(data.column("bar_beats").tolist()) == {4 * BEAT}
-    assert set(data.column("tempo").tolist()) == {120 * 32}
+    assert set(column_of(data, "bar_beats").tolist()) == {4 * BEAT}
+    assert set(column_of(data, "tempo").tolist()) == {120 * 32}
 
 
 @pytest.mark.parametrize("text", ["", "0.1 1 1\nsilence\n", "0.1 1\n0.2 0\n", "0.1 1 1\n0.1 0 0\n", "0 1 1\nnan 0 0\n"])
@@ -58,14 +59,14 @@ def test_an_unreadable_table_of_beats_leaves_its_file_out(text: str, tmp_path: P
 def test_a_table_too_short_to_tell_anything_is_not_used(tmp_path: Path) -> None:
     write(tmp_path / "pack", {"001.beats.txt": beats_table(0.25, 0.6, 3, bar=3).encode()})
     data = prepared(tmp_path, {"001.mid": on_the_table()})
-    assert set(data.column("bar_beats").tolist()) == {4 * BEAT}
+    assert set(column_of(data, "bar_beats").tolist()) == {4 * BEAT}
 
 
 def test_a_recording_without_a_grid_is_known_for_one(tmp_path: Path) -> None:
     data = prepared(tmp_path, {"a.mid": song(part(free(), number=None))}, "keys")
     (row,) = data.parts
     assert (row.grid, row.played, row.instrument) == (False, True, "keys")
-    assert data.column("wanted").all()
+    assert column_of(data, "wanted").all()
 
 
 def test_without_the_folders_instrument_it_is_left_out(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from builders import BASS, GUITAR, PIANO, Note, part, song
 from packs import free, lively, prepared
+from toys import column_of
 
 from duvhuman.train.dataset import PhraseData
 
@@ -25,7 +26,7 @@ def bar(number: int, seed: int, *, louder: int = 0) -> list[Note]:
 def wanted_bars(data: PhraseData, song: int = 0) -> list[bool]:
     """Whether each bar of 16 notes counts; a bar counts as a whole."""
     row = data.parts[song]
-    bars = data.column("wanted")[row.start : row.stop].reshape(-1, 16)
+    bars = column_of(data, "wanted")[row.start : row.stop].reshape(-1, 16)
     assert (bars == bars[:, :1]).all()
     return bars[:, 0].tolist()
 

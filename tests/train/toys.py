@@ -23,6 +23,7 @@ from duvhuman.models.trees import NODES, save_trees
 from duvhuman.train.data.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.pairs.deadpan import Pair
+from duvhuman.train.pairs.draws import Draws, phrase_keys
 from duvhuman.train.pairs.encode import Batch
 from duvhuman.train.pairs.performance import Performance
 
@@ -68,6 +69,17 @@ def write_data(folder: Path, parts: list[tuple[dict[str, Any], Columns]], **opti
     """A prepared data set of such parts."""
     write_dataset(folder, stored_parts(parts), **options)
     return PhraseData(folder)
+
+
+def column_of(data: PhraseData, name: str) -> np.ndarray:
+    """One column over all shards."""
+    shards = data._shards
+    return np.concatenate([shards.columns(shard)[name] for shard in range(len(shards.bounds) - 1)])
+
+
+def seeded_draws(seed: int, segments: int) -> Draws:
+    """Draws for so many phrases that follow from a seed."""
+    return Draws(phrase_keys(seed, 0, np.arange(segments)[:, None]))
 
 
 def toy_performance(seed: int, notes: int = PART_NOTES) -> Columns:

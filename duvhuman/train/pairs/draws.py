@@ -35,11 +35,6 @@ class Draws:
         self._keys = keys
         self._calls = 0
 
-    @classmethod
-    def seeded(cls, seed: int, segments: int) -> Draws:
-        """Draws for so many phrases that follow from a seed."""
-        return cls(phrase_keys(seed, 0, np.arange(segments)[:, None]))
-
     def __len__(self) -> int:
         return len(self._keys)
 

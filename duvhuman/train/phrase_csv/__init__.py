@@ -23,8 +23,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from duvhuman.errors import DataError, OptionError
-from duvhuman.train.data.parts import VALID_SHARE
+from duvhuman.errors import DataError
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.phrase_csv.rows import Log, read_table
 from duvhuman.train.phrase_csv.splits import split_parts
@@ -35,17 +34,16 @@ __all__ = ["read_phrase_csv"]
 VALIDATION_WORDS = frozenset({"valid", "val", "validation", "test", "dev"})
 
 
-def read_phrase_csv(paths: Sequence[Path], *, valid_share: float = VALID_SHARE, log: Log) -> PhraseData:
+def read_phrase_csv(paths: Sequence[Path], *, log: Log) -> PhraseData:
     """Read phrase CSVs into a data set with the splits "train" and "valid".
 
     Of several files those named as validation data (``guitar_valid.csv``; also val, validation, test, dev) are it.
-    Otherwise, and for an instrument that these lack, songs are held out, which ones following from their names alone,
-    one at the least; of a single song its last bars.
+    Otherwise, and for an instrument that these lack, songs are held out, `VALID_SHARE` of them, which ones following
+    from their names alone, one at the least; of a single song its last bars.
 
     Parameters
     ----------
     paths : one or more CSV files.
-    valid_share : the share of songs held out where no file is, 0 or more and under 1.
     log : told what was assumed, a line per file, and which rows are bad.
 
     Raises
@@ -54,11 +52,7 @@ def read_phrase_csv(paths: Sequence[Path], *, valid_share: float = VALID_SHARE, 
         If a file cannot be read.
     DataError
         If a file is no such table, more than a tenth of its rows are bad, or no usable part is left.
-    OptionError
-        If `valid_share` is out of range.
     """
-    if not 0 <= valid_share < 1:
-        raise OptionError(f"valid_share is {valid_share}; it must be 0 or more and under 1")
     if not paths:
         raise DataError("no CSV file named; name one or more")
     files = [Path(path) for path in paths]
@@ -81,7 +75,7 @@ def read_phrase_csv(paths: Sequence[Path], *, valid_share: float = VALID_SHARE, 
     if not parts:
         findings = [f"{table.path.name}: {finding}" for table in tables for finding in table.findings]
         raise DataError(f"{name}: no usable part there ({'; '.join(filter(None, [counted(left_out), *findings]))})")
-    split = split_parts(parts, valid_share=valid_share, log=log)
+    split = split_parts(parts, log=log)
     if not any(part.row.split == "train" for part in split):
         raise DataError(f"{name}: parts to validate with, but none to train on ({counted(left_out) or 'no rows'})")
     return PhraseData.of_parts(split, name)

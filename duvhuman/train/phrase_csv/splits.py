@@ -13,25 +13,25 @@ from dataclasses import replace
 
 import numpy as np
 
-from duvhuman.train.data.parts import SHORTEST_PHRASE, fraction_of
+from duvhuman.train.data.parts import SHORTEST_PHRASE, VALID_SHARE, fraction_of
 from duvhuman.train.data.songs import SHARED_BARS, group_songs
 from duvhuman.train.data.storage import StoredPart
 from duvhuman.train.phrase_csv.rows import INSTRUMENT_NAMES, Log
 from duvhuman.train.phrase_csv.table_parts import TablePart, useless
 
 
-def split_parts(parts: list[TablePart], *, valid_share: float, log: Log) -> list[StoredPart]:
+def split_parts(parts: list[TablePart], *, log: Log) -> list[StoredPart]:
     """Give each part its split: by file where files are named for it, else by song, else by bars."""
     parts = _without_shared_songs(parts, log)
     validated = {part.instrument for part in parts if part.valid}
     by_song = _versions_joined([part for part in parts if part.instrument not in validated], log)
     split = [(part, "valid" if part.valid else "train") for part in parts if part.instrument in validated]
-    held = _held_songs(by_song, valid_share)
+    held = _held_songs(by_song)
     for name in INSTRUMENT_NAMES:
         own = [part for part in by_song if part.instrument == name]
         songs = {part.song for part in own}
         if len(songs) == 1:
-            split += _hold_bars(own, valid_share, log)
+            split += _hold_bars(own, log)
         elif songs:
             split += [(part, "valid" if part.song in held else "train") for part in own]
             log(f"{name}: {len(songs & held):,} of {len(songs):,} songs held out for validation")
@@ -71,12 +71,12 @@ def _versions_joined(parts: list[TablePart], log: Log) -> list[TablePart]:
     return [replace(part, song=song) for part, song in zip(parts, songs, strict=True)]
 
 
-def _held_songs(parts: list[TablePart], valid_share: float) -> set[str]:
+def _held_songs(parts: list[TablePart]) -> set[str]:
     """The songs to hold out: by their names, and so that each instrument has songs on either side where it can."""
     songs = [{part.song for part in parts if part.instrument == name} for name in INSTRUMENT_NAMES]
     fraction = {part.song: fraction_of(part.song) for part in parts}
     only = Counter(song for own in songs if len(own) == 1 for song in own)
-    held = {song for song in fraction if fraction[song] < valid_share}
+    held = {song for song in fraction if fraction[song] < VALID_SHARE}
     for own in songs:
         if len(own) > 1 and not own & held:
             held.add(min(own, key=lambda song: (only[song], fraction[song])))
@@ -85,11 +85,11 @@ def _held_songs(parts: list[TablePart], valid_share: float) -> set[str]:
     return held
 
 
-def _hold_bars(parts: list[TablePart], valid_share: float, log: Log) -> list[tuple[TablePart, str]]:
+def _hold_bars(parts: list[TablePart], log: Log) -> list[tuple[TablePart, str]]:
     """Hold the last bars of an instrument's only song out: of its longest part, as many as make a phrase at least."""
     longest = max(parts, key=lambda part: len(part.notes))
     notes = longest.notes
-    wanted = round(valid_share * sum(len(part.notes) for part in parts))
+    wanted = round(VALID_SHARE * sum(len(part.notes) for part in parts))
     edges = np.flatnonzero(np.diff(notes.bar) != 0) + 1
     edges = edges[(edges >= SHORTEST_PHRASE) & (edges <= len(notes) - SHORTEST_PHRASE)]
     if len(edges):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from prepared_folders import contents, midi_folder
-from toys import columns, stored_parts
+from toys import column_of, columns, stored_parts
 
 import duvhuman
 from duvhuman.errors import DuvhumanError
@@ -83,7 +83,7 @@ def test_every_note_of_every_shard_comes_back(tmp_path: Path, monkeypatch: pytes
     tables = [pq.read_table(file) for file in files]
     for name, stored, unit in (("onset_beats", "onset", 480), ("velocity", "velocity", 1), ("pitch", "pitch", 1)):
         read = np.concatenate([table[name].to_numpy() for table in tables])
-        np.testing.assert_array_equal(read, data.column(stored) / unit)
+        np.testing.assert_array_equal(read, column_of(data, stored) / unit)
     part = np.concatenate([table["part"].to_numpy() for table in tables])
     np.testing.assert_array_equal(part, np.repeat(np.arange(40), [row.stop - row.start for row in data.parts]))
     songs = [song for table in tables for song in table["song"].to_pylist()]

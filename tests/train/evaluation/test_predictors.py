@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from builders import GUITAR, part, random_score, score, song
-from toys import columns, pair, performance, tiny_network, toy_performance, write_data
+from toys import column_of, columns, pair, performance, tiny_network, toy_performance, write_data
 
 import duvhuman
 from duvhuman.humanize.decode import velocity_bin
@@ -60,7 +60,7 @@ def test_the_jitter_row_is_noise_of_sd_10() -> None:
 def test_parts_are_flattened_in_their_middle_and_written_up_to_the_next_onset(tmp_path: Path) -> None:
     data = write_data(tmp_path, [({"split": "valid"}, toy_performance(0))])
     (one,) = flat_pairs(data, data.parts, max_notes=100)
-    assert one.played.velocity.tolist() == data.column("velocity")[70:170].tolist()
+    assert one.played.velocity.tolist() == column_of(data, "velocity")[70:170].tolist()
     assert one.score.nominal_beats.tolist() == [0.5] * 100
     assert one.articulation[:-1].tolist() == [-1.0] * 99
 
@@ -73,7 +73,7 @@ def test_recordings_that_were_written_down_are_shown_as_scores(tmp_path: Path) -
     beats[:240] = 1.5 + np.arange(240) / 2
     data.write_added({"written_beats": beats, "written_bar_beats": np.where(np.isfinite(beats), 3.0, np.nan)})
     (one,) = flat_pairs(data, data.parts, max_notes=100, as_scores=True)  # nobody wrote the others down
-    assert one.played.velocity.tolist() == data.column("velocity")[70:170].tolist()
+    assert one.played.velocity.tolist() == column_of(data, "velocity")[70:170].tolist()
     np.testing.assert_allclose(np.diff(one.score.onset_beats), 0.5)
     np.testing.assert_allclose(one.score.beat_in_bar, beats[70:170] % 3.0)
     assert one.score.grid_known.all()

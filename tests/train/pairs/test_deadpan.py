@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import random_score, score
-from toys import performance
+from toys import performance, seeded_draws
 
 from duvhuman.humanize.score import SHORTEST_BEATS, Score, gap_to_next_onset
 from duvhuman.train.pairs import deadpan as module
 from duvhuman.train.pairs.deadpan import Pair, deadpan, gap_to_next_in_voice, pair_as_written, write_lengths
-from duvhuman.train.pairs.draws import Draws
 from duvhuman.train.pairs.performance import Performance
 
 SEEDS = range(12)
@@ -43,7 +42,7 @@ def keep_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def flat(what: Performance, seed: int) -> Pair:
-    return deadpan(what, Draws.seeded(seed, int(what.score.segment[-1]) + 1))
+    return deadpan(what, seeded_draws(seed, int(what.score.segment[-1]) + 1))
 
 
 # How long a note is written.
@@ -202,7 +201,7 @@ def test_without_a_grid_seconds_stay_what_they_were(seed: int) -> None:
 @pytest.mark.parametrize(("given", "octaves"), [({}, 0.3), ({"tempo_octaves": 1.0}, 1.0), ({"tempo_octaves": 0}, 0)])
 def test_half_of_the_phrases_with_a_beat_get_another_tempo(given: dict[str, float], octaves: float) -> None:
     before = eighths(segments=1000)
-    after = deadpan(before, Draws.seeded(0, 1000), **given).score
+    after = deadpan(before, seeded_draws(0, 1000), **given).score
     change = np.log2(after.tempo_bpm[::24] / before.score.tempo_bpm[::24])
     assert np.mean(change == 0) == pytest.approx(0.5 if octaves else 1.0, abs=0.04)
     assert (change.min(), change.max()) == (pytest.approx(-octaves, abs=0.01), pytest.approx(octaves, abs=0.01))

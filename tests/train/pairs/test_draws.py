@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from toys import seeded_draws
 
 from duvhuman.train.pairs.draws import Draws, phrase_keys
 
@@ -28,14 +29,14 @@ def test_a_phrase_draws_the_same_in_any_company() -> None:
 
 
 def test_every_call_draws_anew() -> None:
-    draws = Draws.seeded(1, 1000)
+    draws = seeded_draws(1, 1000)
     one, other = draws.random(), draws.random()
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.1
     assert abs(np.corrcoef(one[:-1], one[1:])[0, 1]) < 0.1
 
 
 def test_draws_are_spread_evenly_within_their_limits() -> None:
-    draws = Draws.seeded(3, 20_000)
+    draws = seeded_draws(3, 20_000)
     assert np.histogram(draws.random(), 10, (0, 1))[0] == pytest.approx(np.full(10, 2000), rel=0.1)
     uniform = draws.uniform(-2.0, 6.0)
     assert -2.0 <= uniform.min() < uniform.max() < 6.0

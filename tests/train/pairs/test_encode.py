@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from builders import score
-from toys import numbered, performance, same_batch, write_data
+from toys import numbered, performance, same_batch, seeded_draws, write_data
 
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
 from duvhuman.humanize.score import Hints
@@ -125,7 +125,7 @@ def wide_and_narrow(spread: float) -> Performance:
 
 @pytest.mark.parametrize("spread", [6.0, 14.0, 30.0])
 def test_every_player_is_given_ranges_from_the_same_distribution(spread: float) -> None:
-    after = with_random_range(wide_and_narrow(spread), Draws.seeded(0, 1000))
+    after = with_random_range(wide_and_narrow(spread), seeded_draws(0, 1000))
     low, high = np.log2(RANGES)
     octaves = np.log2(after.range)
     assert low <= octaves.min() < octaves.max() <= high
@@ -135,14 +135,14 @@ def test_every_player_is_given_ranges_from_the_same_distribution(spread: float) 
 
 
 def test_a_part_that_is_nearly_flat_is_not_blown_up() -> None:
-    after = with_random_range(wide_and_narrow(1.0), Draws.seeded(0, 1000))
+    after = with_random_range(wide_and_narrow(1.0), seeded_draws(0, 1000))
     assert after.range.max() <= RANGES[1] / 4
     assert np.array_equal(np.sign(after.velocity - 64), np.tile([-1, 1], 1000))
 
 
 def test_rescaled_velocities_stay_midi_velocities() -> None:
     loud = replace(wide_and_narrow(6.0), level=np.full(2000, 120.0))
-    after = with_random_range(replace(loud, velocity=loud.velocity + 56), Draws.seeded(0, 1000))
+    after = with_random_range(replace(loud, velocity=loud.velocity + 56), seeded_draws(0, 1000))
     assert set(after.velocity[1::2]) == {127.0}
     assert after.velocity.min() >= 120 - RANGES[1]
     assert np.array_equal(after.velocity, np.round(after.velocity))
@@ -157,7 +157,7 @@ def two_phrases() -> Performance:
 
 
 def test_hints_are_those_of_the_part_that_the_phrase_is_from() -> None:
-    hints = random_hints(two_phrases(), Draws.seeded(0, 2), ALL_HINTS)
+    hints = random_hints(two_phrases(), seeded_draws(0, 2), ALL_HINTS)
     assert hints.level.tolist() == [66.0] * 4 + [52.0] * 2
     assert hints.range.tolist() == [12.0] * 4 + [3.0] * 2
     # Within two beats: means 60, 70, 70, 73.3 and 52; less the level -6, 4, 4, 7.3 and 0, in steps of 4.
@@ -166,14 +166,14 @@ def test_hints_are_those_of_the_part_that_the_phrase_is_from() -> None:
 
 
 def test_hints_may_be_withheld() -> None:
-    hints = random_hints(two_phrases(), Draws.seeded(0, 2), NO_HINTS)
+    hints = random_hints(two_phrases(), seeded_draws(0, 2), NO_HINTS)
     assert all(np.isnan(values).all() for values in (hints.level, hints.range, hints.swell, hints.accent))
 
 
 def test_each_hint_is_given_to_a_whole_phrase_or_not_at_all_and_as_often_as_its_chance() -> None:
     segments = np.repeat(np.arange(1000), 2)
     played = performance(score(np.tile([0.0, 1.0], 1000), segment=segments))
-    hints = random_hints(played, Draws.seeded(0, 1000))
+    hints = random_hints(played, seeded_draws(0, 1000))
     for name, column in (("level", hints.level), ("range", hints.range), ("contour", hints.swell)):
         given = np.isfinite(column).reshape(1000, 2)
         assert (given[:, 0] == given[:, 1]).all()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import score
-from toys import performance
+from toys import performance, seeded_draws
 
 from duvhuman.rhythm.grid import has_grid
 from duvhuman.train.pairs import straighten as module
@@ -49,7 +49,7 @@ def free_performance() -> Performance:
 def straightened() -> list[tuple[str, Performance, Performance]]:
     """For each phrase what became of it, "free", "even" or "written", and it before and after."""
     before = free_performance()
-    after = straighten(before, Straightening.drawn(Draws.seeded(1, FREE_PHRASES)))
+    after = straighten(before, Straightening.drawn(seeded_draws(1, FREE_PHRASES)))
     result = []
     for number in range(FREE_PHRASES):
         rows = before.score.segment == number
@@ -131,7 +131,7 @@ def test_what_becomes_of_a_phrase_does_not_depend_on_those_beside_it() -> None:
 def test_what_has_a_beat_is_not_straightened() -> None:
     line = free_performance().score
     before = performance(line.replace(grid_known=np.full(len(line), True)))
-    after = straighten(before, Straightening.drawn(Draws.seeded(0, FREE_PHRASES)))
+    after = straighten(before, Straightening.drawn(seeded_draws(0, FREE_PHRASES)))
     assert np.array_equal(after.score.onset_beats, before.score.onset_beats)
 
 
@@ -154,7 +154,7 @@ def recording() -> Performance:
 def shown(monkeypatch: pytest.MonkeyPatch, **chances: float) -> Performance:
     for name, value in ({"STRAIGHTENED": 1.0, "WRITTEN_DOWN": 1.0, "HALVED": 0.0, "DOUBLED": 0.0} | chances).items():
         monkeypatch.setattr(module, name, value)
-    return straighten(recording(), Straightening.drawn(Draws.seeded(0, 2)))
+    return straighten(recording(), Straightening.drawn(seeded_draws(0, 2)))
 
 
 @pytest.mark.parametrize(("chances", "factor"), [({}, 1.0), ({"HALVED": 1.0}, 0.5), ({"DOUBLED": 1.0}, 2.0)])
@@ -186,7 +186,7 @@ def test_a_score_may_name_another_tempo_and_nothing_else_changes(monkeypatch: py
 
 def test_other_tempos_are_up_to_an_octave_away_and_as_frequent_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "OTHER_TEMPO", 0.5)
-    pace = np.log2(Straightening.drawn(Draws.seeded(0, 4000)).pace)
+    pace = np.log2(Straightening.drawn(seeded_draws(0, 4000)).pace)
     assert np.mean(pace == 0) == pytest.approx(0.5, abs=0.03)
     assert (pace.min(), pace.max()) == (pytest.approx(-1, abs=0.01), pytest.approx(1, abs=0.01))
 
@@ -211,7 +211,7 @@ def test_what_was_not_written_down_is_straightened_as_ever(monkeypatch: pytest.M
     known = recording()
     unknown = replace(known, written_beats=np.full(16, NAN), written_bar_beats=np.full(16, NAN))
     mixed = replace(known, written_beats=np.where(known.score.segment == 1, NAN, known.written_beats))
-    alone, beside = (straighten(one, Straightening.drawn(Draws.seeded(3, 2))) for one in (unknown, mixed))
+    alone, beside = (straighten(one, Straightening.drawn(seeded_draws(3, 2))) for one in (unknown, mixed))
     for name in ("onset_beats", "tempo_bpm", "beat_in_bar", "bar_beats"):
         np.testing.assert_allclose(getattr(beside.score, name)[8:], getattr(alone.score, name)[8:])
     np.testing.assert_allclose(beside.duration_beats[8:], alone.duration_beats[8:])
@@ -231,7 +231,7 @@ def test_what_is_shown_does_not_follow_from_velocities_or_lengths(
     one = shown(monkeypatch, WRITTEN_DOWN=chance)
     before = recording()
     other = replace(before, velocity=128 - before.velocity, duration_beats=3 * before.duration_beats)
-    again = straighten(other, Straightening.drawn(Draws.seeded(0, 2)))
+    again = straighten(other, Straightening.drawn(seeded_draws(0, 2)))
     assert not np.array_equal(one.duration_beats, again.duration_beats)
     for name, values in vars(one.score).items():
         assert np.array_equal(values, getattr(again.score, name), equal_nan=name == "nominal_beats"), name

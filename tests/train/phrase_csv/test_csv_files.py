@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from csv_songs import COLUMNS, Part, Read, sizes, song, tellings, text_of
+from toys import column_of
 
 from duvhuman.errors import DataError, DuvhumanError, FileError
 from duvhuman.train.data.storage import COLUMNS as STORED
@@ -47,14 +48,14 @@ def test_a_bad_velocity_or_duration_moves_no_other_note(read_part: Part) -> None
 @pytest.mark.parametrize("line", ["60,64,1,0,0,8", "60,64,1,0,0,8,guitar,1", '60,64,1,0,0,"8,guitar', "rubbish"])
 def test_a_row_with_too_few_or_too_many_fields_is_bad(read: Read, log: list[str], line: str) -> None:
     data = read(text_of([*song(seed=1), *song(seed=2)]) + line + "\n")
-    assert data.column("pitch").shape == (128,)
+    assert column_of(data, "pitch").shape == (128,)
     assert any("line 130" in text and "fields instead of 7" in text for text in log)
 
 
 def test_a_quote_that_is_not_closed_swallows_no_other_row(read: Read) -> None:
     lines = text_of([*song(seed=1, mood="calm"), *song(seed=2, mood="calm")]).splitlines()
     lines[3] = lines[3].replace("calm", '"calm')
-    assert read("\n".join(lines)).column("pitch").shape == (128,)
+    assert column_of(read("\n".join(lines)), "pitch").shape == (128,)
 
 
 def test_a_row_without_an_instrument_is_bad(read: Read, log: list[str]) -> None:
@@ -82,7 +83,7 @@ def test_a_file_with_more_than_a_tenth_of_its_rows_bad_is_refused(read: Read) ->
     with pytest.raises(DataError, match=r"songs.csv: 9 of 80 rows are bad, .*line 2: pitch is '\?'"):
         read(rows)
     rows[0] |= {"pitch": 60}
-    assert read(rows).column("pitch").shape == (72,)
+    assert column_of(read(rows), "pitch").shape == (72,)
 
 
 def test_velocities_between_0_and_1_are_refused_with_the_reason(read: Read) -> None:
@@ -126,13 +127,13 @@ def test_the_same_notes_are_read_from_a_file_with(read: Read, log: list[str], sh
     data = read(SHAPES[shape])
     plain = read(PLAIN)
     for name in ("onset", "pitch", "velocity", "duration"):
-        assert np.array_equal(data.column(name), plain.column(name)), name
+        assert np.array_equal(column_of(data, name), column_of(plain, name)), name
     assert not any(line.startswith("warning") for line in log)
 
 
 def test_no_boundary_column_is_needed(read: Read) -> None:
     lines = [line.split(",") for line in text_of(PLAIN).split()]
-    assert read("\n".join(",".join([*cells[:4], *cells[5:]]) for cells in lines)).column("pitch").shape == (128,)
+    assert column_of(read("\n".join(",".join([*cells[:4], *cells[5:]]) for cells in lines)), "pitch").shape == (128,)
 
 
 HOSTILE: dict[str, tuple[str | bytes, str]] = {
@@ -166,7 +167,7 @@ def test_an_error_says_what_is_wrong_with(read: Read, name: str) -> None:
 def test_a_field_of_a_megabyte_costs_its_row_alone(read: Read) -> None:
     lines = text_of(PLAIN).splitlines()
     lines[9] = lines[9].replace("guitar", '"' + "x" * 1_000_000 + '"')
-    assert read("\n".join(lines)).column("pitch").shape == (127,)
+    assert column_of(read("\n".join(lines)), "pitch").shape == (127,)
 
 
 def test_a_folder_is_no_file(tmp_path: Path, log: list[str]) -> None:
@@ -249,4 +250,4 @@ def test_the_same_file_gives_the_same_data(read: Read) -> None:
     one, other = read(PLAIN), read(PLAIN)
     assert one.parts == other.parts
     for name in STORED:
-        assert np.array_equal(one.column(name), other.column(name)), name
+        assert np.array_equal(column_of(one, name), column_of(other, name)), name

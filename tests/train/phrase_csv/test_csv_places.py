@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from csv_songs import Part, Read, Row, song, tellings, text_of
+from toys import column_of
 
 from duvhuman.errors import DataError, DuvhumanWarning
 from duvhuman.train.data.storage import TEMPO_UNIT
@@ -82,8 +83,8 @@ def test_ordinals_may_count_the_notes_of_all_instruments_in_a_bar(read: Read) ->
     ]  # fmt: skip
     data = read(rows, song(seed=9), song(seed=8, instrument="bass"), names=("a.csv", "valid.csv", "test.csv"))
     guitar, bass = (data.select(split="train", instrument=name)[0] for name in ("guitar", "bass"))
-    assert data.column("beat_in_bar")[guitar.start : guitar.start + 4].tolist() == [0, 480, 960, 1440]
-    assert data.column("beat_in_bar")[bass.start : bass.start + 4].tolist() == [240, 720, 1200, 1680]
+    assert column_of(data, "beat_in_bar")[guitar.start : guitar.start + 4].tolist() == [0, 480, 960, 1440]
+    assert column_of(data, "beat_in_bar")[bass.start : bass.start + 4].tolist() == [240, 720, 1200, 1680]
 
 
 def test_ordinals_with_gaps_are_ordinals_still(read_part: Part) -> None:
@@ -133,8 +134,8 @@ def test_a_song_whose_ticks_reach_past_four_beats_has_longer_bars(read: Read, lo
     five = [row | {"pos": row["pos"] + 480 * (row["pos"] >= 960)} for row in song(8)]
     data = read([*five, *song(seed=1)], song(seed=2), names=("a.csv", "valid.csv"))
     one, other = data.select(split="train")
-    assert {int(data.column("bar_beats")[part.start]) for part in (one, other)} == {2400, 1920}
-    assert data.column("onset")[one.start + 8] == 5 * 480
+    assert {int(column_of(data, "bar_beats")[part.start]) for part in (one, other)} == {2400, 1920}
+    assert column_of(data, "onset")[one.start + 8] == 5 * 480
     assert "bars of 4 or 5 beats" in tellings(log, "a.csv")
 
 
@@ -185,7 +186,8 @@ def test_a_song_too_short_to_tell_has_the_metre_of_the_others(read: Read) -> Non
     three = with_onsets(song(12, per_bar=6, ordinals=True), [place / 2 for place in range(72)])
     short = with_onsets(song(2, per_bar=24, ordinals=True, seed=1), [place / 8 for place in range(48)])
     data = read([*three, *short], song(seed=2), names=("a.csv", "valid.csv"))
-    assert [set(data.column("bar_beats")[row.start : row.stop]) for row in data.select(split="train")] == [{1440}] * 2
+    bars = column_of(data, "bar_beats")
+    assert [set(bars[row.start : row.stop]) for row in data.select(split="train")] == [{1440}] * 2
 
 
 def test_onsets_may_be_ticks_from_the_beginning_of_the_song(read_part: Part, log: list[str]) -> None:
@@ -224,7 +226,7 @@ def test_a_song_with_an_onset_missing_keeps_to_bar_and_pos(read: Read, log: list
     data = read([*whole, *holed], song(seed=2), names=("a.csv", "valid.csv"))
     one, other = data.select(split="train")
     assert (one.grid, other.grid) == (True, False)
-    assert data.column("onset")[[one.start + 1, other.start + 1]].tolist() == [288, 240]
+    assert column_of(data, "onset")[[one.start + 1, other.start + 1]].tolist() == [288, 240]
     assert "1 songs without it throughout keep to bar and pos" in tellings(log, "a.csv")
 
 
@@ -277,4 +279,4 @@ def test_velocity_and_duration_reach_no_input(
 def test_the_predecessors_own_targets_and_labels_are_ignored(read: Read, name: str) -> None:
     data = [read(song(16, **{name: value})) for value in (0, 7, "?")]
     for column in ("onset", "pitch", "velocity", "duration", "wanted", "beat_in_bar"):
-        assert all(np.array_equal(one.column(column), data[0].column(column)) for one in data)
+        assert all(np.array_equal(column_of(one, column), column_of(data[0], column)) for one in data)

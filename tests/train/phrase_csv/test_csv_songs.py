@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from csv_songs import Read, sizes, song, tellings, text_of
+from toys import column_of
 
-from duvhuman.errors import DataError, OptionError
+from duvhuman.errors import DataError
 from duvhuman.train.data.parts import fraction_of
-from duvhuman.train.phrase_csv import read_phrase_csv
+from duvhuman.train.phrase_csv import read_phrase_csv, splits
 
 # Songs and parts.
 
@@ -64,7 +65,7 @@ def test_parts_are_of_one_instrument_by_any_of_its_names(read: Read, log: list[s
 def test_rows_of_unknown_instruments_are_left_out_and_are_not_bad(read: Read, log: list[str]) -> None:
     drums = song(24, seed=5, instrument="drums", velocity=0)
     data = read([*song(seed=1), *song(seed=2), *drums])
-    assert data.column("pitch").shape == (128,)
+    assert column_of(data, "pitch").shape == (128,)
     assert "192 rows of an unknown instrument left out ('drums')" in tellings(log, "songs.csv")
     assert not any("bad" in line or line.startswith("warning") for line in log)
 
@@ -128,28 +129,33 @@ def test_without_such_a_name_or_with_no_other_songs_are_held_out(
     assert "guitar: 1 of 2 songs held out for validation" in log
 
 
-def test_songs_are_held_out_by_their_names(read: Read, log: list[str]) -> None:
-    data = read([row for seed in range(40) for row in song(4, seed=seed, song_id=f"s{seed}")], valid_share=0.2)
+def test_songs_are_held_out_by_their_names(read: Read, log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "VALID_SHARE", 0.2)
+    data = read([row for seed in range(40) for row in song(4, seed=seed, song_id=f"s{seed}")])
     expected = {f"song_id s{seed}" for seed in range(40) if fraction_of(f"song_id s{seed}") < 0.2}
     assert {row.song for row in data.select(split="valid")} == expected
     assert f"guitar: {len(expected)} of 40 songs held out for validation" in log
 
 
 @pytest.mark.parametrize("share", [0, 0.06, 0.999])
-def test_each_instrument_has_a_song_on_either_side(read: Read, share: float) -> None:
+def test_each_instrument_has_a_song_on_either_side(read: Read, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "VALID_SHARE", share)
     rows = [
         row for number in range(3) for name in ("guitar", "keys")
         for row in song(seed=number, instrument=name, pitch=40 + number, song_id=f"{name}{number}")
     ]  # fmt: skip
-    data = read(rows, valid_share=share)
+    data = read(rows)
     for name in ("guitar", "keys"):
         assert {row.split for row in data.parts if row.instrument == name} == {"train", "valid"}
 
 
-def test_a_song_is_not_held_out_where_it_is_all_that_another_instrument_has(read: Read) -> None:
+def test_a_song_is_not_held_out_where_it_is_all_that_another_instrument_has(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "VALID_SHARE", 0)
     low, high = sorted((f"s{number}" for number in range(9)), key=lambda name: fraction_of(f"song_id {name}"))[::8]
     both = [row for name in ("guitar", "bass") for row in song(12, seed=1, instrument=name, song_id=low)]
-    data = read([*both, *song(seed=2, song_id=high)], valid_share=0)
+    data = read([*both, *song(seed=2, song_id=high)])
     assert [row.song for row in data.select(split="valid", instrument="guitar")] == [f"song_id {high}"]
     assert {row.split for row in data.parts if row.instrument == "bass"} == {"train", "valid"}
 
@@ -198,12 +204,13 @@ def test_of_a_single_song_the_last_bars_are_held_out(read: Read, log: list[str])
     assert (sizes(data, "train"), sizes(data, "valid")) == ([128], [32])
     (train,), (valid,) = data.select(split="train"), data.select(split="valid")
     assert (train.song, valid.song) == ("songs/1 (first bars)", "songs/1 (last bars)")
-    assert data.column("velocity")[valid.start : valid.stop].tolist() == [row["velocity"] for row in song(20)[128:]]
+    assert column_of(data, "velocity")[valid.start : valid.stop].tolist() == [row["velocity"] for row in song(20)[128:]]
     assert "guitar: only one song; its last 32 notes are held out for validation" in log
 
 
-def test_of_a_long_single_song_the_share_asked_for_is_held_out(read: Read) -> None:
-    assert sizes(read(song(100), valid_share=0.1), "valid") == [80]
+def test_of_a_long_single_song_the_share_is_held_out(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "VALID_SHARE", 0.1)
+    assert sizes(read(song(100)), "valid") == [80]
 
 
 def test_a_single_song_too_short_to_be_cut_is_trained_on_whole(read: Read, log: list[str]) -> None:
@@ -227,9 +234,3 @@ def test_songs_that_share_bars_stand_on_one_side_however_they_were_played(read: 
     one, other, _ = data.parts
     assert one.split == other.split
     assert "3 songs count as 2, as some share 6 bars or more" in log
-
-
-@pytest.mark.parametrize("share", [-0.1, 1, float("nan")])
-def test_a_share_out_of_range_is_refused(read: Read, share: float) -> None:
-    with pytest.raises(OptionError, match="valid_share"):
-        read(song(), valid_share=share)
