@@ -133,6 +133,11 @@ class ModelConfig:
         """Whether `velocity_gain` alone tells how far velocities go: a take does, and so does a model in training."""
         return self.spread_share == 0
 
+    def without_gains(self, instrument: str, n_layers: int) -> ModelConfig:
+        """A network like this one, with so many layers, before anything is measured of it."""
+        kept = {name: getattr(self, name) for name in (*SHAPE, "feature_names", "duration_edges")}
+        return ModelConfig(instrument, **kept | {"n_layers": n_layers})
+
     def to_dict(self) -> dict[str, Any]:
         """A dictionary that ``json.dump`` takes."""
         return asdict(self)

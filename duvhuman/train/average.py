@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from duvhuman.errors import FileError, ModelError, OptionError
-from duvhuman.models.config import SHAPE, ModelConfig
 from duvhuman.models.files import has_model
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.record import AVERAGE, EARLIER, TRUNK, earlier_stages, write_record
@@ -38,7 +37,7 @@ def average(models: Sequence[Path], out: Path) -> None:
     if has_model(out):
         raise OptionError(f"{out} holds a model already; write elsewhere with --out")
     networks = [PhraseTransformer.from_pretrained(folder) for folder in models]
-    shapes = [_as_trunk(network.config) for network in networks]
+    shapes = [network.config.without_gains(TRUNK, network.config.n_layers) for network in networks]
     for folder, shape in zip(models, shapes, strict=True):
         if shape != shapes[0]:
             raise ModelError(f"{folder}: another shape, features or articulation bins than {models[0]}")
@@ -64,10 +63,3 @@ def _history(models: Sequence[Path]) -> list[dict[str, Any]]:
         for tag, low, high, own_low, own_high in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
             stages += told[low:high] + ([] if tag == "equal" else own[own_low:own_high])
     return stages
-
-
-def _as_trunk(config: ModelConfig) -> ModelConfig:
-    """The same network as a trunk, which has no gains."""
-    return ModelConfig(
-        TRUNK, **{name: getattr(config, name) for name in (*SHAPE, "feature_names", "duration_edges")}
-    )

@@ -129,8 +129,8 @@ def train_trunk(run: Run, shallow: TrainConfig | None, config: TrainConfig, star
         network = _network(run, TRUNK, config, TRUNK, start)
         if _begins(run, TRUNK):
             _forget_stage(run, TRUNK)
-            if given is not None:
-                _remember(run, {EARLIER: earlier_stages(given)})
+            if given is not None and run.around.world.is_main:
+                write_record(run.folder, read_record(run.folder) | {EARLIER: earlier_stages(given)})
         _fit(run, TRUNK, network, config, "all", save=run.folder)
 
 
@@ -206,14 +206,11 @@ def _network(
                 f"{start}: has {deeper} layers, and n_layers={config.n_layers} would cut it; "
                 f"--set {stage}.n_layers={deeper}"
             )
-    shape = config if before is None else before.config
-    wanted = ModelConfig(
-        instrument=instrument, d_model=shape.d_model, n_heads=shape.n_heads, n_layers=config.n_layers,
-        d_ff=shape.d_ff, max_len=shape.max_len, feature_names=feature_names(),
+    shape = before.config if before is not None else ModelConfig(
+        d_model=config.d_model, n_heads=config.n_heads, d_ff=config.d_ff, max_len=config.max_len,
+        feature_names=feature_names(),
     )  # fmt: skip
-    if before is not None:
-        wanted = replace(wanted, duration_edges=before.config.duration_edges)
-    network = PhraseTransformer(wanted)
+    network = PhraseTransformer(shape.without_gains(instrument, config.n_layers))
     network.set_dropout(config.dropout, config.channel_dropout)
     if before is not None:
         network.load_state_dict(grown(before.state_dict(), config.n_layers))
@@ -307,12 +304,6 @@ def _history(start: Path | None) -> dict[str, Any]:
     if "base" in history and start is not None:
         return {EARLIER: earlier_stages(start)}
     return {name: entry for name, entry in history.items() if name in (EARLIER, "shallow", TRUNK)}
-
-
-def _remember(run: Run, entries: Mapping[str, Any]) -> None:
-    """Add to the record of the run's folder."""
-    if run.around.world.is_main:
-        write_record(run.folder, read_record(run.folder) | dict(entries))
 
 
 def _device_name(around: Surroundings) -> str:
