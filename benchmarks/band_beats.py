@@ -27,18 +27,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from common import SHIPPED, add_data_options, network_of, print_heading
+from common import SHIPPED, add_data_options, add_instruments, difference, network_of, print_heading, print_row
 from plain_errors import run
 
 from duvhuman.humanize.score import FloatArray, IntArray, Score, on_beats
-from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.midi.notes import Part
 from duvhuman.rhythm.band import FEWEST_NOTES, FEWEST_PARTS, chords_of, find_beats, has_drums, is_band
 from duvhuman.rhythm.style import Style
 from duvhuman.train.company.parts import parts_of
 from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts
+from duvhuman.train.evaluation.metrics import mean_over_parts
 from duvhuman.train.evaluation.predictors import flat_pair, model_predictor, score_pairs
 from duvhuman.train.evaluation.report import sample_parts
 from duvhuman.train.pairs.deadpan import Pair
@@ -76,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the MIDI files of a pack that prepare read")
-    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    add_instruments(parser)
     parser.add_argument("--count", type=Path, metavar="FILE", help="count on training songs, write this, and end")
     parser.add_argument("--tracks", type=int, metavar="N", help="hear the part and N - 1 others, and drums (all)")
     parser.add_argument("--no-drums", action="store_true", help="hear no drums")
@@ -90,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_heading(*HEADINGS)
     parts: list[Hidden] = []
     everything: list[list[dict[str, float]]] = [[] for _ in WRITTEN]
-    for instrument in [get_instrument(name).name for name in options.instruments]:
+    for instrument in options.instruments:
         rows = [
             row for row in data.select(split="valid", instrument=instrument, played_only=True)
             if row.grid and (options.folder / row.source).is_file()
@@ -120,11 +119,9 @@ def table(name: str, parts: Sequence[Hidden], metrics: Sequence[Sequence[dict[st
     for written, each in zip(WRITTEN, metrics, strict=True):
         cells = [name, str(len(parts)), f"{beats:.2f}", f"{bars:.2f}", written]
         for metric in ("vel_r", "art_mae"):
-            gains = [a[metric] - b[metric] for a, b in zip(each, metrics[1], strict=True)]
-            low, high = bootstrap_interval([gain for gain in gains if np.isfinite(gain)])
-            difference = "-" if each is metrics[1] else f"{np.nanmean(gains):+.3f} ({low:+.3f} to {high:+.3f})"
-            cells += [f"{mean_over_parts(each)[metric]:.3f}", difference]
-        print(f"| {' | '.join(cells)} |", flush=True)
+            gains = (a[metric] - b[metric] for a, b in zip(each, metrics[1], strict=True))
+            cells += [f"{mean_over_parts(each)[metric]:.3f}", "-" if each is metrics[1] else difference(gains)]
+        print_row(*cells)
 
 
 def hidden(

@@ -1,4 +1,4 @@
-"""What several benchmarks share: their options, the headings of their tables, and the models that names stand for.
+"""What several benchmarks share: their options, the rows of their tables, and the models that names stand for.
 
 Conventions
 -----------
@@ -9,11 +9,17 @@ after it leaves its adapter out.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
+from duvhuman.errors import OptionError
+from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.models import store
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
+from duvhuman.train.evaluation.metrics import bootstrap_interval
 
 SHIPPED, WITHOUT_ADAPTER = "shipped", ":base"
 
@@ -35,9 +41,34 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=SHIPPED, help="a folder, or shipped (the default); with :base, no adapter")
 
 
+def add_instruments(parser: argparse.ArgumentParser, name: str = "instruments") -> None:
+    """Which instruments are played, by their names or aliases; all four if none is named."""
+
+    def known(text: str) -> str:
+        try:
+            return get_instrument(text).name
+        except OptionError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    parser.add_argument(name, nargs="+" if name.startswith("-") else "*", type=known, default=list(INSTRUMENTS))
+
+
 def print_heading(*names: str) -> None:
     """Begin a table in Markdown."""
-    print("| " + " | ".join(names) + " |", "|" + "---|" * len(names), sep="\n", flush=True)
+    print_row(*names)
+    print("|" + "---|" * len(names), flush=True)
+
+
+def print_row(*cells: object) -> None:
+    """Go on with it."""
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def difference(values: Iterable[float]) -> str:
+    """The mean of differences with its 95 % bootstrap interval; NaN is left out."""
+    known = [value for value in values if np.isfinite(value)]
+    low, high = bootstrap_interval(known)
+    return f"{np.mean(known):+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def folders_of(name: str, instrument: str) -> tuple[Path, Path | None]:

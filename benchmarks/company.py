@@ -20,17 +20,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from common import SHIPPED, add_data_options, network_of, print_heading
+from common import SHIPPED, add_data_options, add_instruments, difference, network_of, print_heading, print_row
 from plain_errors import run
 
 from duvhuman.humanize.company import company
 from duvhuman.humanize.perform import perform
 from duvhuman.humanize.score import FloatArray
-from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.company.parts import NO_BANDS, Case, cases
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts, velocity_metrics
+from duvhuman.train.evaluation.metrics import mean_over_parts, velocity_metrics
 from duvhuman.train.evaluation.predictors import written_flat
 from duvhuman.train.evaluation.report import sample_parts
 
@@ -41,15 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the MIDI files of a pack that prepare read")
-    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    add_instruments(parser)
     parser.add_argument("--no-doubles", action="store_true", help="do not hear parts that double the one played")
     add_data_options(parser, max_parts=120, max_notes=512)
     options = parser.parse_args(arguments)
     data = PhraseData(options.data)
-    instruments = [get_instrument(name).name for name in options.instruments]
     print_heading(*HEADINGS)
     everything: list[tuple[dict[str, float], dict[str, float]]] = []
-    for instrument in instruments:
+    for instrument in options.instruments:
         rows = [
             row for row in data.select(split="valid", instrument=instrument) if (options.folder / row.source).is_file()
         ]
@@ -62,24 +60,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         ]
         if judged:
-            print(line(instrument, judged), flush=True)
+            print_row(*line(instrument, judged))
             everything += judged
     if not everything:
         raise SystemExit(f"{options.folder}: {NO_BANDS}")
-    print(line("all", everything), flush=True)
+    print_row(*line("all", everything))
 
 
-def line(name: str, judged: Sequence[tuple[dict[str, float], dict[str, float]]]) -> str:
-    """The row of the table for some parts, each played alone and in company."""
+def line(name: str, judged: Sequence[tuple[dict[str, float], dict[str, float]]]) -> list[str]:
+    """The cells of the table for some parts, each played alone and in company."""
     alone, together = (mean_over_parts([both[k] for both in judged]) for k in (0, 1))
-    gains = [both[1]["vel_r"] - both[0]["vel_r"] for both in judged]
-    low, high = bootstrap_interval(gains)
-    cells = [
-        name, str(len(judged)), f"{alone['vel_r']:.3f}", f"{together['vel_r']:.3f}",
-        f"{np.mean(gains):+.3f} ({low:+.3f} to {high:+.3f})", f"{alone['vel_sd_ratio']:.2f}",
-        f"{together['vel_sd_ratio']:.2f}",
+    gains = (both[1]["vel_r"] - both[0]["vel_r"] for both in judged)
+    return [
+        name, str(len(judged)), f"{alone['vel_r']:.3f}", f"{together['vel_r']:.3f}", difference(gains),
+        f"{alone['vel_sd_ratio']:.2f}", f"{together['vel_sd_ratio']:.2f}",
     ]  # fmt: skip
-    return f"| {' | '.join(cells)} |"
 
 
 def heard(case: Case) -> FloatArray:

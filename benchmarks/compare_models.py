@@ -23,13 +23,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-import numpy as np
-from common import add_data_options, network_of, print_heading
+from common import add_data_options, add_instruments, difference, network_of, print_heading, print_row
 from plain_errors import run
 
-from duvhuman.instruments import INSTRUMENTS
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluation.metrics import bootstrap_interval, mean_over_parts
+from duvhuman.train.evaluation.metrics import mean_over_parts
 from duvhuman.train.evaluation.predictors import flat_pairs, flat_predictor, model_predictor, score_pairs
 from duvhuman.train.evaluation.report import FLAT, RIDGE, ridge_floor, sample_parts
 
@@ -41,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="MODEL", help="a folder, or shipped; with :base, no adapter")
     add_data_options(parser, max_parts=60, max_notes=1024)
-    parser.add_argument("--instruments", nargs="+", default=list(INSTRUMENTS), choices=list(INSTRUMENTS))
+    add_instruments(parser, "--instruments")
     parser.add_argument("--played-only", action="store_true", help="only parts played by hand, which adapters are for")
     parser.add_argument(
         "--floors", metavar="DIR", help="what prepare wrote: also show flat input, and the ridge floor fitted to that"
@@ -61,25 +59,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if floors is not None:
             for name, floor in ((FLAT, flat_predictor), (RIDGE, ridge_floor(floors, instrument))):
                 rows = score_pairs(pairs, floor)
-                print(line(instrument, name, rows, rows), flush=True)
+                print_row(*line(instrument, name, rows, rows))
         first: list[dict[str, float]] = []
         for name in options.models:
             rows = score_pairs(pairs, model_predictor(network_of(name, instrument)))
             first = first or rows
-            print(line(instrument, name, rows, first), flush=True)
+            print_row(*line(instrument, name, rows, first))
 
 
-def line(instrument: str, name: str, rows: Sequence[dict[str, float]], first: Sequence[dict[str, float]]) -> str:
-    """The row of the table for one model."""
+def line(instrument: str, name: str, rows: Sequence[dict[str, float]], first: Sequence[dict[str, float]]) -> list[str]:
+    """The cells of the table for one model."""
     cells = [instrument, name, str(len(rows))]
     for key in ("vel_r", "vel_sd_ratio", "art_mae"):
         cells.append(f"{mean_over_parts(rows)[key]:.3f}")
         if key != "vel_sd_ratio":
-            difference = [row[key] - other[key] for row, other in zip(rows, first, strict=True)]
-            difference = [value for value in difference if np.isfinite(value)]  # of articulation: what is known
-            low, high = bootstrap_interval(difference)
-            cells.append("-" if rows is first else f"{np.mean(difference):+.3f} ({low:+.3f} to {high:+.3f})")
-    return f"| {' | '.join(cells)} |"
+            gains = (row[key] - other[key] for row, other in zip(rows, first, strict=True))
+            cells.append("-" if rows is first else difference(gains))
+    return cells
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from common import add_data_options, add_model_option, network_of
+from common import add_data_options, add_instruments, add_model_option, network_of
 from plain_errors import run
 
 from duvhuman.humanize.decode import (
@@ -34,7 +34,6 @@ from duvhuman.humanize.decode import (
 )
 from duvhuman.humanize.score import FloatArray
 from duvhuman.humanize.windows import Distribution
-from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.config import ModelConfig
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import mean_over_parts
@@ -75,7 +74,7 @@ class Said:
 def main() -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    add_instruments(parser)
     add_model_option(parser)
     add_data_options(parser, max_parts=60)
     options = parser.parse_args()

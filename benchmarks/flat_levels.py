@@ -19,11 +19,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from common import add_data_options, add_model_option, network_of, print_heading
+from common import add_data_options, add_instruments, add_model_option, network_of, print_heading, print_row
 from plain_errors import run
 
 from duvhuman.humanize.score import FloatArray
-from duvhuman.instruments import INSTRUMENTS
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import mean_over_parts
 from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs, written_flat
@@ -36,7 +35,7 @@ LEVELS = (48, 64, 80, 96, 112, 127)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    add_instruments(parser)
     add_model_option(parser)
     parser.add_argument(
         "--typical-level", type=float, metavar="L", help="in place of the model's; 0: as written; -1: as it expects"
@@ -57,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             writing = [written_flat, *(written_at(level) for level in LEVELS)]
             found = [mean_over_parts(score_pairs(pairs, predict, written)) for written in writing]
             for name, label in (("vel_r", "velocity r"), ("vel_sd_ratio", "SD ratio"), ("art_mae", "articulation MAE")):
-                cells = [instrument, pack, str(len(pairs)), label, *(f"{metrics[name]:.3f}" for metrics in found)]
-                print(f"| {' | '.join(cells)} |", flush=True)
+                print_row(instrument, pack, len(pairs), label, *(f"{metrics[name]:.3f}" for metrics in found))
 
 
 def written_at(level: int) -> Callable[[Pair], FloatArray]:

@@ -28,19 +28,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import SHIPPED, add_data_options, folders_of, print_heading
+from common import SHIPPED, add_data_options, add_instruments, difference, folders_of, print_heading, print_row
 from plain_errors import run
 
 from duvhuman.humanize.company import LEAST_SD, TAKE_SHARE, company, varies
 from duvhuman.humanize.perform import perform
 from duvhuman.humanize.score import BoolArray, FloatArray, gap_to_next_onset
-from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
 from duvhuman.train.company.parts import band_of
 from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluation.metrics import articulation_metrics, bootstrap_interval, velocity_metrics
+from duvhuman.train.evaluation.metrics import articulation_metrics, velocity_metrics
 from duvhuman.train.evaluation.predictors import written_flat
 from duvhuman.train.evaluation.report import sample_parts
 from duvhuman.train.pairs.bars import bar_contents, bars_of
@@ -73,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_data_options(parser, max_parts=60, max_notes=2048, of="instrument")
-    parser.add_argument("--instruments", nargs="+", default=list(INSTRUMENTS), choices=list(INSTRUMENTS))
+    add_instruments(parser, "--instruments")
     parser.add_argument("--split", default="valid", choices=["valid", "train"], help="which parts (valid)")
     parser.add_argument("--hear", nargs="+", type=Path, default=[], metavar="DIR", help="hear others in files here")
     parser.add_argument("--threads", type=int, help="torch's threads; by default as many as it chooses")
@@ -89,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows.append(measure(case, instrument))
             if len(rows) == options.max_parts:
                 break
-        print(line(instrument, rows), flush=True)
+        print_row(*line(instrument, rows))
 
 
 def cases(
@@ -159,10 +158,10 @@ def judged(case: Case, network: PhraseTransformer, louder: FloatArray | None) ->
     )
 
 
-def line(instrument: str, rows: Sequence[dict[str, float]]) -> str:
-    """The row of the table for one instrument."""
+def line(instrument: str, rows: Sequence[dict[str, float]]) -> list[str]:
+    """The cells of the table for one instrument."""
     if not rows:
-        return f"| {instrument} | 0 |"
+        return [instrument, "0"]
     mean = {key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]}
     seconds = [row["seconds"] for row in rows]
     cells = [
@@ -175,14 +174,12 @@ def line(instrument: str, rows: Sequence[dict[str, float]]) -> str:
     if "vel_r in company" in mean:
         cells += [f"{mean['vel_r in company']:.3f}", gain(rows, "after", "in company"),
                   f"{mean['vel_sd_ratio in company']:.2f}"]  # fmt: skip
-    return "| " + " | ".join(cells) + " |"
+    return cells
 
 
 def gain(rows: Sequence[dict[str, float]], one: str, other: str) -> str:
     """By how much velocity r of the other way lies above that of the one, with its interval."""
-    gains = [row[f"vel_r {other}"] - row[f"vel_r {one}"] for row in rows]
-    low, high = bootstrap_interval(gains)
-    return f"{np.mean(gains):+.3f} ({low:+.3f} to {high:+.3f})"
+    return difference(row[f"vel_r {other}"] - row[f"vel_r {one}"] for row in rows)
 
 
 if __name__ == "__main__":

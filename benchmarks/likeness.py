@@ -21,10 +21,11 @@ import argparse
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
-from common import SHIPPED, add_data_options, network_of
+from common import SHIPPED, add_data_options, add_instruments, network_of, print_heading, print_row
 from like_a_take import Case, cases
 from plain_errors import run
 from torch import Tensor, nn
@@ -34,7 +35,6 @@ from duvhuman.humanize.decode import decode_articulation, decode_velocity
 from duvhuman.humanize.features import compute_features, feature_names
 from duvhuman.humanize.perform import listen
 from duvhuman.humanize.score import Hints, gap_to_next_onset
-from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.memory import BELIEVED, RIDGE, SMALLEST_SCALE, alike
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
@@ -43,6 +43,7 @@ from duvhuman.train.pairs.encode import RANGES
 from duvhuman.train.personal.likeness import FAMILIES, IMPORTANCE, family_of, remembered
 
 BATCH, LEARNING_RATE = 24, 0.08
+MEMORIES = ("velocity r: no memory", "ships", "learnt", "articulation MAE: no memory", "ships", "learnt")
 VELOCITY, ARTICULATION = 0, 1
 NAMES = [feature_names()[column] for column in remembered(feature_names()).tolist()]
 FAMILY = torch.tensor([list(FAMILIES).index(family_of(name)) for name in NAMES])
@@ -107,7 +108,7 @@ class Likeness(nn.Module):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    add_instruments(parser)
     add_data_options(parser, max_parts=400, max_notes=768, of="instrument")
     parser.add_argument("--epochs", type=int, default=4, help="passes through the training parts (4)")
     options = parser.parse_args(arguments)
@@ -120,17 +121,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         counts = f"{len(judged[instrument])} validation parts, {len(training)} training parts up to now"
         print(f"{instrument}: {counts}", flush=True)
     learnt = [learn(Likeness(which), training, options.epochs) for which in (VELOCITY, ARTICULATION)]
-    print("\n| family | velocity: ships | learnt | articulation: ships | learnt |", "|---|---|---|---|---|", sep="\n")
+    print()
+    print_heading("family", "velocity: ships", "learnt", "articulation: ships", "learnt")
     for number, family in enumerate(FAMILIES):
-        cells = (f"{IMPORTANCE[family][one.which]:g} | {one.importance[number].exp():.3g}" for one in learnt)
-        print(f"| {family} | {' | '.join(cells)} |")
-    print(f"| RIDGE | {' | '.join(f'{RIDGE:g} | {one.ridge.exp():.3g}' for one in learnt)} |")
-    print(f"| BELIEVED | {' | '.join(f'{BELIEVED[one.which]:g} | {one.believed.exp():.3g}' for one in learnt)} |")
-    headings = "velocity r: no memory | ships | learnt | articulation MAE: no memory | ships | learnt"
-    print(f"\n| validation | parts | {headings} |", "|---|" + "---|" * 7, sep="\n")
+        pairs = ((f"{IMPORTANCE[family][one.which]:g}", f"{one.importance[number].exp():.3g}") for one in learnt)
+        print_row(family, *chain.from_iterable(pairs))
+    print_row("RIDGE", *chain.from_iterable((f"{RIDGE:g}", f"{one.ridge.exp():.3g}") for one in learnt))
+    believed = ((f"{BELIEVED[one.which]:g}", f"{one.believed.exp():.3g}") for one in learnt)
+    print_row("BELIEVED", *chain.from_iterable(believed))
+    print()
+    print_heading("validation", "parts", *MEMORIES)
     for instrument, parts in judged.items():
-        row = " | ".join(f"{value:.3f}" for one in learnt for value in figures(one, parts))
-        print(f"| {instrument} | {len(parts)} | {row} |", flush=True)
+        print_row(instrument, len(parts), *(f"{value:.3f}" for one in learnt for value in figures(one, parts)))
 
 
 def heard(data: PhraseData, instrument: str, split: str, max_parts: int, max_notes: int) -> Iterator[Heard]:

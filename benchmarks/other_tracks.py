@@ -20,19 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from common import add_data_options
+from common import add_data_options, add_instruments, difference
 from numpy.typing import NDArray
 from plain_errors import run
 from tree_floor import trees
 
 from duvhuman.humanize.features import compute_features
 from duvhuman.humanize.score import FloatArray, Hints
-from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.midi.notes import Part
 from duvhuman.train.company.parts import parts_of
 from duvhuman.train.data.storage import PartRow
 from duvhuman.train.dataset import PhraseData
-from duvhuman.train.evaluation.metrics import bootstrap_interval, correlation
+from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.evaluation.predictors import flat_pair
 from duvhuman.train.evaluation.report import sample_parts
 
@@ -72,22 +71,21 @@ def main() -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the MIDI files of a pack that prepare read")
-    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    add_instruments(parser)
     add_data_options(parser, max_parts=2000, max_notes=1024)
     options = parser.parse_args()
     data = PhraseData(options.data)
-    for instrument in [get_instrument(name).name for name in options.instruments]:
+    for instrument in options.instruments:
         train, valid = (
             gather(data, options.folder, instrument, split, options.max_parts, options.max_notes)
             for split in ("train", "valid")
         )
         print(f"{instrument}: {len(train)} parts to fit, {len(valid)} held out", flush=True)
         alone, together = (fitted_r(train, valid, with_others=with_others) for with_others in (False, True))
-        low, high = bootstrap_interval((together - alone).tolist())
         print(
             f"  velocity r: the part alone {alone.mean():.3f}, with the other tracks {together.mean():.3f}", flush=True
         )
-        print(f"  difference {np.mean(together - alone):+.3f} ({low:+.3f} to {high:+.3f})", flush=True)
+        print(f"  difference {difference(together - alone)}", flush=True)
 
 
 def fitted_r(train: Sequence[PartNotes], valid: Sequence[PartNotes], *, with_others: bool) -> FloatArray:

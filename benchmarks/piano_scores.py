@@ -30,6 +30,7 @@ from typing import Any
 
 import mido
 import numpy as np
+from common import print_heading, print_row
 from plain_errors import run
 
 import duvhuman
@@ -102,16 +103,16 @@ def main() -> None:
     if options.bpm:
         pieces = [replace(piece, bpm=options.bpm) for piece in pieces]
     print(f"{len(pieces)} pieces, {sum(len(piece.performances) for piece in pieces)} performances")
-    print(f"| | {' | '.join(HEADINGS)} |", "|" + "---|" * (1 + len(HEADINGS)), sep="\n")
-    print(row(FLAT, [judged(piece, as_written(piece)) for piece in pieces]))
+    print_heading("", *HEADINGS)
+    print_row(*row(FLAT, [judged(piece, as_written(piece)) for piece in pieces]))
     if options.data:
         ridge = ridge_floor(PhraseData(options.data), "keys")
-        print(row(RIDGE, [judged(piece, by_ridge(piece, ridge)) for piece in pieces]), flush=True)
+        print_row(*row(RIDGE, [judged(piece, by_ridge(piece, ridge)) for piece in pieces]))
     for model in [None, *options.models]:
         player = duvhuman.load("keys", model=model or BUNDLED)
-        print(row(model or "duvhuman", [judged(piece, humanized(piece, player)) for piece in pieces]), flush=True)
+        print_row(*row(model or "duvhuman", [judged(piece, humanized(piece, player)) for piece in pieces]))
     if several := [piece for piece in pieces if len(piece.performances) > 1]:
-        print(row(OTHER, [by_another(piece) for piece in several]))
+        print_row(*row(OTHER, [by_another(piece) for piece in several]))
 
 
 def piece_of(paths: Sequence[Path]) -> Piece:
@@ -265,19 +266,18 @@ def compared(human: Played, said: Played) -> dict[str, float]:
     return velocity_metrics(*velocity) | articulation_metrics(*articulation)
 
 
-def row(name: str, pieces: Sequence[dict[str, float]]) -> str:
-    """A row of the table."""
+def row(name: str, pieces: Sequence[dict[str, float]]) -> tuple[str, ...]:
+    """The cells of a row of the table."""
     mean = mean_over_parts(pieces)
 
     def interval(key: str) -> str:
         low, high = bootstrap_interval([piece[key] for piece in pieces])
         return f"{mean[key]:.3f} ({low:.3f} to {high:.3f})"
 
-    cells = (
+    return (
         name, interval("vel_r"), f"{mean['vel_mae_centred']:.2f}", f"{mean['vel_sd_ratio']:.2f}",
         f"{mean['vel_js']:.3f}", f"{mean['art_r']:.3f}", interval("art_mae"),
     )  # fmt: skip
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

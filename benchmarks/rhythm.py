@@ -19,6 +19,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from common import print_heading, print_row
 from piano_scores import TICKS_PER_BEAT, read_match, tick_of
 from plain_errors import run
 
@@ -44,13 +45,13 @@ def main() -> None:
         raise SystemExit(f"no match files below {', '.join(map(str, options.folders))}")
     table, parts = count_cues(PhraseData(options.data), "keys")
     print(f"{len(paths)} performances; cues counted on {parts} parts")
-    print(f"| | {' | '.join(HEADINGS)} |", "|" + "---|" * (1 + len(HEADINGS)), sep="\n")
+    print_heading("", *HEADINGS)
     figures = []
     for path in paths:
         metre, written_in, *row = judged(path, table)
         figures.append(row)
-        print(f"| {path.stem} | {metre} | {written_in} | {' | '.join(f'{value:.2f}' for value in row)} |")
-    print(f"| mean | | | {' | '.join(f'{value:.3f}' for value in np.mean(figures, axis=0))} |")
+        print_row(path.stem, metre, written_in, *(f"{value:.2f}" for value in row))
+    print_row("mean", "", "", *(f"{value:.3f}" for value in np.mean(figures, axis=0)))
 
 
 def judged(path: Path, table: CueTable) -> tuple[str, str, float, float, float, float]:

@@ -20,14 +20,13 @@ from collections.abc import Callable, Sequence
 from unittest.mock import patch
 
 import numpy as np
-from common import add_data_options, add_model_option, network_of, print_heading
+from common import add_data_options, add_instruments, add_model_option, network_of, print_heading, print_row
 from plain_errors import run
 
 from duvhuman.humanize import perform as performing
 from duvhuman.humanize.loop import Loop, looped
 from duvhuman.humanize.perform import perform
 from duvhuman.humanize.score import CHORD_BEATS, FloatArray, Score
-from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import correlation
@@ -42,7 +41,7 @@ COLUMNS = ("velocity r", "articulation", "of the last", "first", "last")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    add_instruments(parser)
     add_model_option(parser)
     add_data_options(parser, max_parts=60)
     parser.add_argument("--notes", type=int, nargs="+", default=[16, 32], help="lengths of excerpts (16 32)")
@@ -74,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                             found.setdefault((notes, name), []).append(said)
             for (notes, name), rows in found.items():
                 cells = [f"{value:.3f}" for value in np.nanmean(rows, axis=0)]
-                print(f"| {' | '.join([instrument, pack, str(notes), str(len(rows)), name, *cells])} |", flush=True)
+                print_row(instrument, pack, notes, len(rows), name, *cells)
 
 
 def as_it_is(score: Score) -> Loop:

@@ -18,13 +18,12 @@ import argparse
 from collections.abc import Sequence
 
 import numpy as np
-from common import add_data_options, add_model_option, network_of, print_heading
+from common import add_data_options, add_instruments, add_model_option, network_of, print_heading, print_row
 from plain_errors import run
 
 from duvhuman.errors import DataError
 from duvhuman.humanize.perform import Played, perform
 from duvhuman.humanize.score import Score
-from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pairs
@@ -39,7 +38,7 @@ COLUMNS = ("loops", "range", "apart", "end", "parts", "other velocities, %", "at
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    add_instruments(parser)
     add_model_option(parser)
     add_data_options(parser, max_parts=60, max_notes=768)
     parser.add_argument("--times", type=int, default=16, help="how often a loop is played (16)")
@@ -62,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cells = [str(len(loops)), f"{within:.1f}", f"{apart:.1f} ({worst[1]:.0f})", f"{end:.1f} ({worst[2]:.0f})"]
         velocities, most, lengths = edits.T
         cells += [str(len(edits)), f"{velocities.mean():.1f}", f"{most.max():.0f}", f"{lengths.mean():.1f}"]
-        print(f"| {' | '.join([instrument, *cells])} |", flush=True)
+        print_row(instrument, *cells)
 
 
 def flat(network: PhraseTransformer, score: Score) -> Played:

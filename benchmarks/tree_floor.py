@@ -22,14 +22,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from common import add_data_options
+from common import add_data_options, add_instruments
 from numpy.typing import NDArray
 from plain_errors import run
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from duvhuman.humanize.features import compute_features
 from duvhuman.humanize.score import FloatArray, Hints
-from duvhuman.instruments import INSTRUMENTS
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import bootstrap_interval, correlation
 from duvhuman.train.evaluation.predictors import flat_pair
@@ -62,7 +61,7 @@ class Notes:
 def main() -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    add_instruments(parser)
     add_data_options(parser, max_parts=800, max_notes=1024, of="pack, to fit to")
     options = parser.parse_args()
     data = PhraseData(options.data)

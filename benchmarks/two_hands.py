@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from common import SHIPPED, network_of, print_heading
+from common import SHIPPED, difference, network_of, print_heading, print_row
 from plain_errors import run
 
 from duvhuman.errors import MidiError
@@ -37,7 +37,7 @@ from duvhuman.midi.smf import parse_smf
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.data.parts import not_alive
 from duvhuman.train.data.read_midi import find_files
-from duvhuman.train.evaluation.metrics import bootstrap_interval, correlation
+from duvhuman.train.evaluation.metrics import correlation
 
 KEYS = INSTRUMENTS["keys"]
 MOST_NOTES, FEWEST_NOTES = 1024, 16
@@ -67,10 +67,8 @@ def main() -> None:
         for kind, files in found.items():
             for measure, values in zip(MEASURES, np.array(files).transpose(1, 2, 0), strict=True):
                 apart, together = values
-                low, high = bootstrap_interval((together - apart).tolist())
-                gain = f"{np.mean(together - apart):+.3f} ({low:+.3f} to {high:+.3f})"
-                cells = [folder.name, kind, str(len(files)), measure, f"{apart.mean():.3f}", f"{together.mean():.3f}"]
-                print(f"| {' | '.join([*cells, gain])} |", flush=True)
+                figures = f"{apart.mean():.3f}", f"{together.mean():.3f}", difference(together - apart)
+                print_row(folder.name, kind, len(files), measure, *figures)
 
 
 def ensembles_of(data: bytes) -> Iterator[tuple[str, list[NoteTable]]]:

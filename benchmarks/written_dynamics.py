@@ -22,13 +22,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
-from common import add_data_options, add_model_option, network_of, print_heading
+from common import add_data_options, add_instruments, add_model_option, network_of, print_heading, print_row
 from plain_errors import run
 
 from duvhuman.humanize.decode import decode_velocity
 from duvhuman.humanize.perform import listen, perform
 from duvhuman.humanize.score import FloatArray, chord_starts, neighbours, separate_segments, window_mean
-from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import mean_over_parts, velocity_metrics
@@ -47,7 +46,7 @@ LEAST_ACCENT = 4.0
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    add_instruments(parser)
     add_model_option(parser)
     add_data_options(parser, max_parts=60, max_notes=512)
     parser.add_argument("--beats", type=float, nargs="*", default=[8.0, 32.0], help="how long passages are (8 32)")
@@ -68,13 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 marked = [(pair, marks) for pair in pairs if (marks := write(pair)) is not None]
                 if not marked:
                     continue
-                cells = [instrument, pack, name, str(len(marked))]
+                cells = []
                 for play in PLAYING.values():
                     metrics = mean_over_parts([
                         velocity_metrics(pair.played.velocity, play(network, pair, marks)) for pair, marks in marked
                     ])  # fmt: skip
                     cells.append(f"{metrics['vel_r']:.3f}, {metrics['vel_sd_ratio']:.2f}")
-                print(f"| {' | '.join(cells)} |", flush=True)
+                print_row(instrument, pack, name, len(marked), *cells)
 
 
 def ways_to_write(beats: Sequence[float], shares: Sequence[float]) -> dict[str, Callable[[Pair], FloatArray | None]]:

@@ -21,12 +21,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from common import add_data_options, add_model_option, network_of, print_heading
+from common import add_data_options, add_instruments, add_model_option, network_of, print_heading, print_row
 from compare_models import HEADINGS, line
 from plain_errors import run
 
 from duvhuman.humanize.score import Score
-from duvhuman.instruments import INSTRUMENTS, get_instrument
+from duvhuman.instruments import get_instrument
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs
 from duvhuman.train.evaluation.report import sample_parts
@@ -42,7 +42,7 @@ LOWEST, HIGHEST = 12, 115
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("instruments", nargs="*", default=list(INSTRUMENTS))
+    add_instruments(parser)
     add_model_option(parser)
     add_data_options(parser, max_parts=60, max_notes=512)
     options = parser.parse_args(arguments)
@@ -56,12 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not pairs:
             raise SystemExit(f"{options.data}: no part of {name} with a beat to play")
         plain = score_pairs(pairs, predict)
-        print(line(name, AS_IT_IS, plain, plain), flush=True)
+        print_row(*line(name, AS_IT_IS, plain, plain))
         ways = {label: [replace(pair, score=way(pair.score)) for pair in pairs] for label, way in WAYS.items()}
         ways |= {f"on {places}": [quantised(pair, steps) for pair in pairs] for places, steps in STEPS.items()}
         ways["of the usual program"] = [replace(pair, score=of_program(pair.score, program)) for pair in pairs]
         for label, rewritten in ways.items():
-            print(line(name, label, score_pairs(rewritten, predict), plain), flush=True)
+            print_row(*line(name, label, score_pairs(rewritten, predict), plain))
 
 
 def at_tempo(score: Score, times: float) -> Score:

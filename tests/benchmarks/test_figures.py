@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -40,9 +41,29 @@ def test_differences_are_those_of_the_model_to_the_first_one(functions: Function
     first = [{"vel_r": r, "vel_sd_ratio": 1.0, "art_mae": 0.5} for r in (0.1, 0.3)]
     second = [{"vel_r": r + 0.2, "vel_sd_ratio": 0.8, "art_mae": mae} for r, mae in ((0.1, 0.4), (0.3, math.nan))]
     line = functions("compare_models")["line"]
-    assert line("bass", "one", first, first) == "| bass | one | 2 | 0.200 | - | 1.000 | 0.500 | - |"
+    assert line("bass", "one", first, first) == ["bass", "one", "2", "0.200", "-", "1.000", "0.500", "-"]
     gain, less = "+0.200 (+0.200 to +0.200)", "-0.100 (-0.100 to -0.100)"
-    assert line("bass", "other", second, first) == f"| bass | other | 2 | 0.400 | {gain} | 0.800 | 0.400 | {less} |"
+    assert line("bass", "other", second, first) == ["bass", "other", "2", "0.400", gain, "0.800", "0.400", less]
+
+
+def test_a_row_of_a_table_and_a_difference_with_its_interval(
+    functions: Functions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = functions("common")
+    common["print_row"]("bass", 2, common["difference"]([0.25, math.nan, 0.25]))
+    assert capsys.readouterr().out == "| bass | 2 | +0.250 (+0.250 to +0.250) |\n"
+
+
+def test_instruments_are_named_as_users_name_them(functions: Functions, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("instruments", "--instruments"):
+        parser = argparse.ArgumentParser()
+        functions("common")["add_instruments"](parser, name)
+        option = [name] if name.startswith("-") else []
+        assert parser.parse_args([]).instruments == ["guitar", "bass", "keys", "strings"]
+        assert parser.parse_args([*option, "piano", "bass"]).instruments == ["keys", "bass"]
+        with pytest.raises(SystemExit):
+            parser.parse_args([*option, "guitr"])
+        assert "Did you mean 'guitar'?" in capsys.readouterr().err
 
 
 def test_velocities_are_stretched_about_their_neighbours(functions: Functions) -> None:
@@ -293,7 +314,7 @@ def test_what_begins_on_the_other_tracks(functions: Functions) -> None:
 def test_gains_are_those_of_company_over_none(functions: Functions) -> None:
     alone, together = {"vel_r": 0.25, "vel_sd_ratio": 0.5}, {"vel_r": 0.5, "vel_sd_ratio": 1.0}
     printed = functions("company")["line"]("bass", [(alone, together)] * 2)
-    assert printed == "| bass | 2 | 0.250 | 0.500 | +0.250 (+0.250 to +0.250) | 0.50 | 1.00 |"
+    assert printed == ["bass", "2", "0.250", "0.500", "+0.250 (+0.250 to +0.250)", "0.50", "1.00"]
 
 
 def test_a_loop_is_two_bars_of_the_middle_over_and_over(functions: Functions) -> None:
