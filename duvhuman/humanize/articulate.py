@@ -17,6 +17,7 @@ from duvhuman.humanize.score import (
     FloatArray,
     IntArray,
     Score,
+    chord_numbers,
     chord_starts,
     gap_to_later_same_pitch,
     gap_to_next_onset,
@@ -185,7 +186,7 @@ def own_gap(score: Score, hand: IntArray | None = None) -> FloatArray:
 
 def next_spread(score: Score) -> FloatArray:
     """(N,) beats from the first to the last onset of the chord after a note's own; of the last chord, its own."""
-    chord = np.cumsum(chord_starts(score)) - 1
+    chord = chord_numbers(score)
     first = np.flatnonzero(chord_starts(score))
     spread = np.minimum(np.maximum.reduceat(score.onset_beats, first) - score.onset_beats[first], LONGEST_STRUM)
     after: FloatArray = spread[np.minimum(chord + 1, chord[-1])]

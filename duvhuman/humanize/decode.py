@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duvhuman.humanize.keyed import mix, normal, normal_cdf
-from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_starts
+from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_numbers
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import VELOCITY_BIN_EDGES, VELOCITY_BIN_WIDTH, ModelConfig
 
@@ -217,7 +217,7 @@ def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
 
     The notes of a chord share most of their draw, and neighbouring chords some of it.
     """
-    chord = np.cumsum(chord_starts(score)) - 1
+    chord = chord_numbers(score)
     units = np.round(score.beat_in_bar * 12) % np.maximum(np.round(score.bar_beats * 12), 1)  # early downbeats, too
     place = np.where(score.grid_known, units, 0).astype(np.int64)
     note_key = mix(score.pitch.astype(np.uint64) * np.uint64(1024) + place.astype(np.uint64))

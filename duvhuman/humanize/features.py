@@ -150,8 +150,8 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
     columns["grid_known"] = grid
     columns["tempo"] = np.clip(np.log2(score.tempo_bpm / 120), -2, 2) * grid
     bar_phase = score.beat_in_bar / score.bar_beats
-    for name, phase, harmonics in (("bar", bar_phase, (1, 2, 3, 4)), ("beat", score.beat_in_bar, (1, 2, 3, 4))):
-        for k in harmonics:
+    for name, phase in (("bar", bar_phase), ("beat", score.beat_in_bar)):
+        for k in (1, 2, 3, 4):
             columns[f"{name}_sin{k}"] = np.sin(2 * np.pi * k * phase) * grid
             columns[f"{name}_cos{k}"] = np.cos(2 * np.pi * k * phase) * grid
     columns["bar_beats"] = (score.bar_beats / 4 - 1) * grid

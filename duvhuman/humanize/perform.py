@@ -34,7 +34,7 @@ from duvhuman.humanize.score import (
     Hints,
     IntArray,
     Score,
-    chord_starts,
+    chord_numbers,
     contour,
     is_flat,
     longest_written,
@@ -108,7 +108,7 @@ def tells_accents(score: Score, velocity: FloatArray, hand: IntArray | None = No
     hand : (N,) which hand plays a note; each hand is compared with itself.
     """
     hand = np.zeros(len(velocity), dtype=np.int64) if hand is None else hand
-    number = np.cumsum(chord_starts(score)) - 1
+    number = chord_numbers(score)
     chords, chord = np.unique(hand * len(score) + number, return_inverse=True)  # hand after hand, each in time
     loud = np.bincount(chord, velocity) / np.bincount(chord)
     step = np.where(np.diff(chords // len(score)) == 0, np.diff(loud), 0.0)

@@ -118,9 +118,8 @@ class PlayedFile:
     def prediction(self) -> Prediction:
         """The predictions of the played parts as one, in onset, then pitch order."""
         report = self.report()
-        tables = [_prediction_of(part, part.how, report) for part in self.parts if part.how is not None]
-        if not tables:
-            return Prediction.empty(report)
+        tables = [Prediction.empty(report)]
+        tables += [_prediction_of(part, part.how, report) for part in self.parts if part.how is not None]
         names = [field.name for field in fields(Prediction) if field.name not in ("seed", "report")]
         whole = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
         order = np.lexsort((whole["pitch"], whole["onset_ticks"]))

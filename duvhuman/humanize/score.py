@@ -128,8 +128,6 @@ def contour(
     accent : (N,) -1, 0 or 1: whether the note lies 8 or more under or over the swell.
     """
     values = np.asarray(velocity, dtype=np.float64)
-    if not len(values):
-        return values, values
     low, high = neighbours(separate_segments(onset_beats, segment), SWELL_BEATS)
     local = window_mean(values, low, high)
     swell = SWELL_STEP * np.round((local - level) / SWELL_STEP)
@@ -166,6 +164,11 @@ def chord_starts(score: Score) -> BoolArray:
     gap = np.diff(score.onset_beats)
     apart = (gap * 60.0 / score.tempo_bpm[1:] > CHORD_SECONDS) & (gap > CHORD_BEATS)
     return np.append(True, apart | (np.diff(score.segment) != 0))
+
+
+def chord_numbers(score: Score) -> IntArray:
+    """(N,) the number of each note's chord, from 0."""
+    return np.cumsum(chord_starts(score)) - 1
 
 
 def concatenated_ranges(low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:

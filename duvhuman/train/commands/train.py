@@ -199,7 +199,6 @@ def _checked_job(
 
 
 def _open(paths: tuple[str, ...], log: Callable[[str], None], *, resume: bool) -> PhraseData:
-
     try:
         return open_data(paths, log)
     except (DataError, FileError) as error:

@@ -20,27 +20,32 @@ from duvhuman import __version__
 from duvhuman.errors import DuvhumanError
 from duvhuman.train.data.storage import TEMPO_UNIT, TICKS_PER_BEAT, Columns, PartRow, read_dataset
 
-UNITS = {
-    "song": "name of the song; its versions share one",
-    "part": "number of the part in the data set",
-    "source": "path of the file below its pack",
-    "pack": "name of the folder given to prepare",
-    "instrument": "guitar, bass, keys, strings or other",
-    "split": "train or valid",
-    "onset_beats": "beats since the first note of the part",
-    "duration_beats": "beats",
-    "pitch": "MIDI note number, 0..127",
-    "velocity": "1..127",
-    "program": "General MIDI program, 0..127; 128 unknown",
-    "tempo_bpm": "beats per minute at the onset",
-    "beat_in_bar": "beats since the bar began",
-    "bar_beats": "length of the bar in beats",
-    "grid": "whether beats and bars mean anything in this part",
-    "played": "whether the part was played by hand",
-    "extra": "whether it has few dynamics or is of another instrument, and only helps to learn what players share",
-    "wanted": "false in a bar that repeats for the third time or more",
-    "released": "false where the pedal and not the key ends the note",
+NOTE_COLUMNS = {
+    "song": ("text", "name of the song; its versions share one"),
+    "part": ("int32", "number of the part in the data set"),
+    "source": ("text", "path of the file below its pack"),
+    "pack": ("text", "name of the folder given to prepare"),
+    "instrument": ("text", "guitar, bass, keys, strings or other"),
+    "split": ("text", "train or valid"),
+    "onset_beats": ("float64", "beats since the first note of the part"),
+    "duration_beats": ("float32", "beats"),
+    "pitch": ("uint8", "MIDI note number, 0..127"),
+    "velocity": ("uint8", "1..127"),
+    "program": ("uint8", "General MIDI program, 0..127; 128 unknown"),
+    "tempo_bpm": ("float32", "beats per minute at the onset"),
+    "beat_in_bar": ("float32", "beats since the bar began"),
+    "bar_beats": ("float32", "length of the bar in beats"),
+    "grid": ("bool", "whether beats and bars mean anything in this part"),
+    "played": ("bool", "whether the part was played by hand"),
+    "extra": (
+        "bool",
+        "whether it has few dynamics or is of another instrument, and only helps to learn what players share",
+    ),
+    "wanted": ("bool", "false in a bar that repeats for the third time or more"),
+    "released": ("bool", "false where the pedal and not the key ends the note"),
 }
+"""Column -> its type, and what it is. Text is stored as a dictionary."""
+UNITS = {name: meaning for name, (_, meaning) in NOTE_COLUMNS.items()}
 """Column -> what it is."""
 ROW_GROUP_NOTES = 500_000
 """At least so many notes, whole parts, make a row group."""
@@ -96,12 +101,7 @@ def _schema() -> Any:
     import pyarrow as pa
 
     text = pa.dictionary(pa.int32(), pa.string())
-    kinds = {
-        "song": text, "part": pa.int32(), "source": text, "pack": text, "instrument": text, "split": text,
-        "onset_beats": pa.float64(), "duration_beats": pa.float32(), "pitch": pa.uint8(), "velocity": pa.uint8(),
-        "program": pa.uint8(), "tempo_bpm": pa.float32(), "beat_in_bar": pa.float32(), "bar_beats": pa.float32(),
-        "grid": pa.bool_(), "played": pa.bool_(), "extra": pa.bool_(), "wanted": pa.bool_(), "released": pa.bool_(),
-    }  # fmt: skip
+    kinds = {name: text if kind == "text" else pa.type_for_alias(kind) for name, (kind, _) in NOTE_COLUMNS.items()}
     return pa.schema(kinds, metadata={"duvhuman": __version__, "units": json.dumps(UNITS)})
 
 
@@ -111,25 +111,24 @@ def _table(schema: Any, rows: Sequence[PartRow], parts: range, columns: Columns)
 
     sizes = [rows[part].stop - rows[part].start for part in parts]
 
-    def text(name: str) -> Any:
-        values, place = np.unique([getattr(rows[part], name) for part in parts], return_inverse=True)
+    def of_part(name: str) -> Any:
+        told = [getattr(rows[part], name) for part in parts]
+        if NOTE_COLUMNS[name][0] != "text":
+            return np.repeat(told, sizes)
+        values, place = np.unique(told, return_inverse=True)
         return pa.DictionaryArray.from_arrays(np.repeat(place, sizes).astype(np.int32), pa.array(values.tolist()))
 
-    def flag(name: str) -> Any:
-        return np.repeat([getattr(rows[part], name) for part in parts], sizes)
-
-    def beats(name: str, kind: type) -> NDArray[np.generic]:
-        return (np.asarray(columns[name], dtype=np.float64) / TICKS_PER_BEAT).astype(kind)
+    def beats(name: str, stored: str) -> NDArray[np.generic]:
+        return (np.asarray(columns[stored], dtype=np.float64) / TICKS_PER_BEAT).astype(NOTE_COLUMNS[name][0])
 
     values = {
-        **{name: text(name) for name in ("song", "source", "pack", "instrument", "split")},
-        **{name: flag(name) for name in ("grid", "played", "extra")},
+        **{name: of_part(name) for name in NOTE_COLUMNS if name in PartRow.__dataclass_fields__},
         **{name: columns[name] for name in ("pitch", "velocity", "program", "wanted", "released")},
         "part": np.repeat(np.array(parts, dtype=np.int32), sizes),
-        "onset_beats": beats("onset", np.float64),
-        "duration_beats": beats("duration", np.float32),
+        "onset_beats": beats("onset_beats", "onset"),
+        "duration_beats": beats("duration_beats", "duration"),
         "tempo_bpm": np.asarray(columns["tempo"], dtype=np.float32) * np.float32(TEMPO_UNIT),
-        "beat_in_bar": beats("beat_in_bar", np.float32),
-        "bar_beats": beats("bar_beats", np.float32),
+        "beat_in_bar": beats("beat_in_bar", "beat_in_bar"),
+        "bar_beats": beats("bar_beats", "bar_beats"),
     }
     return pa.table([pa.array(values[name]) for name in schema.names], schema=schema)

@@ -18,6 +18,7 @@ from duvhuman.files import write_whole
 from duvhuman.humanize.decode import duration_bin, velocity_bin
 from duvhuman.humanize.score import FloatArray, IntArray
 from duvhuman.models.config import ModelConfig
+from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.evaluation.report import FLAT, Evaluation, shipped_row
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def calibration(probabilities: FloatArray, happened: IntArray) -> tuple[FloatArr
 def _draw_parts(axes: list[Axes], report: Evaluation, _config: ModelConfig) -> str:
     """Velocity over time: parts from the best to the worst played, evenly spaced."""
     ours = report.performances[shipped_row(report.table)]
-    r = [np.corrcoef(p.played.velocity, o.velocity)[0, 1] for p, o in zip(report.pairs, ours, strict=True)]
-    order = np.argsort(-np.nan_to_num(r))
+    r = [correlation(p.played.velocity, o.velocity) for p, o in zip(report.pairs, ours, strict=True)]
+    order = np.argsort(-np.array(r))
     shown = order[np.linspace(0, len(order) - 1, len(axes)).round().astype(int)]
     for axis, index in zip(axes, shown, strict=True):
         pair, played = report.pairs[index], ours[index]

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from duvhuman.humanize.score import FloatArray, Score, chord_starts
+from duvhuman.humanize.score import FloatArray, Score, chord_numbers
 from duvhuman.train.data.storage import TICKS_PER_BEAT
 from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.evaluation.predictors import Rendition
@@ -84,7 +84,7 @@ def phrase_statistics(score: Score, velocity: FloatArray, articulation: FloatArr
     """(K,) what a classifier is told of a phrase: spreads, shapes, steps, repetitions, and what they go along with."""
     articulation = np.minimum(articulation, ARTICULATION_CAP)
     pitch = score.pitch.astype(np.float64)
-    chord = np.cumsum(chord_starts(score)) - 1
+    chord = chord_numbers(score)
     size = np.bincount(chord)
     chord_mean = np.bincount(chord, velocity) / size
     inside = velocity - chord_mean[chord]

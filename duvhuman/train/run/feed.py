@@ -42,8 +42,6 @@ COMPACT = {
     "taught": torch.float16,
 }  # fmt: skip
 """The types of a `Batch` that holds a whole version of the data and stays on the device."""
-
-
 BatchArrays = list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]
 """A `Batch` as arrays, which pass from process to process."""
 
@@ -233,24 +231,23 @@ class Feed:
     def _encoded_in_pool(self, version: int) -> list[BatchArrays]:
         """A version, encoded by other processes, which go on with the versions after it; DataError if one died."""
         try:
-            return self._from_pool(version)
+            if self._pool is None:
+                # Workers use one thread each; "spawn", since CUDA does not survive a fork.
+                job = _EncodeJob(self._data, self._parts, self._config, self._max_len)
+                self._pool = ProcessPoolExecutor(self._jobs, get_context("spawn"), _begin_worker, (job,))
+                for later in range(min(self._config.versions, self._config.epochs)):
+                    number = (version + later) % self._config.versions
+                    pieces = _pieces(self._phrases(number))
+                    with no_interrupt():  # a process that is started here must not be interrupted before `begin_worker`
+                        self._encoded[number] = [
+                            self._pool.submit(_encode_in_worker, number, piece) for piece in pieces
+                        ]
+            encoded = [future.result() for future in self._encoded.pop(version)]
         except BrokenProcessPool:
             raise DataError(
                 "a process that encodes phrases was killed, perhaps for want of memory; free some and go on with "
                 "--resume, or begin anew with --set versions=0"
             ) from None
-
-    def _from_pool(self, version: int) -> list[BatchArrays]:
-        if self._pool is None:
-            # Workers use one thread each; "spawn", since CUDA does not survive a fork.
-            job = _EncodeJob(self._data, self._parts, self._config, self._max_len)
-            self._pool = ProcessPoolExecutor(self._jobs, get_context("spawn"), _begin_worker, (job,))
-            for later in range(min(self._config.versions, self._config.epochs)):
-                number = (version + later) % self._config.versions
-                pieces = _pieces(self._phrases(number))
-                with no_interrupt():  # a process that is started here must not be interrupted before `begin_worker`
-                    self._encoded[number] = [self._pool.submit(_encode_in_worker, number, piece) for piece in pieces]
-        encoded = [future.result() for future in self._encoded.pop(version)]
         if not self._encoded:
             self.close()
         return encoded

@@ -188,15 +188,6 @@ def test_precision_is_what_was_asked_for() -> None:
     assert choose_precision("auto", CPU) in ("bf16", "float32")
 
 
-@pytest.mark.parametrize("name", ["fp16", "", "BF16"])
-def test_an_unknown_precision_is_refused(name: str) -> None:
-    with pytest.raises(OptionError, match=f"precision must be one of auto, bf16, float32, not '{name}'"):
-        choose_precision(name, CPU)
-
-
-
-
-
 def test_bf16_on_a_cpu_leaves_the_settings_of_attention_as_they_were(data: PhraseData) -> None:
     def settings() -> list[bool]:
         cuda = torch.backends.cuda
