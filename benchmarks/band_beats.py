@@ -193,8 +193,7 @@ def seconds_of(parts: Sequence[Part]) -> Callable[[FloatArray], FloatArray]:
 
     def clock(at: FloatArray) -> FloatArray:
         last = np.maximum(np.searchsorted(beats, at, "right") - 1, 0)
-        after: FloatArray = np.interp(at, beats, seconds) + np.maximum(at - beats[-1], 0.0) * 60 / bpm[last]
-        return after
+        return np.interp(at, beats, seconds) + np.maximum(at - beats[-1], 0.0) * 60 / bpm[last]
 
     return clock
 

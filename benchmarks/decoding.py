@@ -174,8 +174,7 @@ def liveliness(all_said: Said, expected: Sequence[FloatArray]) -> None:
 def stretch(values: FloatArray, gain: float, reach: int) -> FloatArray:
     """Velocities stretched about the mean of the notes within `reach`."""
     middle = local_mean(values, reach)
-    stretched: FloatArray = np.clip(middle + gain * (values - middle), 1, 127)
-    return stretched
+    return np.clip(middle + gain * (values - middle), 1, 127)
 
 
 def variations(all_said: Said) -> None:

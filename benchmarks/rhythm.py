@@ -87,8 +87,7 @@ def judged(path: Path, table: CueTable) -> tuple[str, str, float, float, float, 
 
 def on(beats: FloatArray, every: float) -> BoolArray:
     """(C,) whether chords stand on a multiple of so many beats."""
-    hit: BoolArray = np.abs(beats / every - np.round(beats / every)) < 0.02
-    return hit
+    return np.abs(beats / every - np.round(beats / every)) < 0.02
 
 
 def f_measure(truth: BoolArray, said: BoolArray) -> float:

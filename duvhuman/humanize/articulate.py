@@ -189,8 +189,7 @@ def next_spread(score: Score) -> FloatArray:
     chord = chord_numbers(score)
     first = np.flatnonzero(chord_starts(score))
     spread = np.minimum(np.maximum.reduceat(score.onset_beats, first) - score.onset_beats[first], LONGEST_STRUM)
-    after: FloatArray = spread[np.minimum(chord + 1, chord[-1])]
-    return after
+    return spread[np.minimum(chord + 1, chord[-1])]
 
 
 def _two_hands(hand: IntArray | None, notes: int) -> IntArray:

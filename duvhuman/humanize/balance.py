@@ -29,8 +29,7 @@ HAND_SHARE = 0.25
 
 def hands_of(notes: NoteTable) -> IntArray:
     """The number of each note's hand, from 0."""
-    hand: IntArray = np.unique(notes.track * 16 + notes.channel, return_inverse=True)[1]
-    return hand
+    return np.unique(notes.track * 16 + notes.channel, return_inverse=True)[1]
 
 
 def written_balance(velocity: FloatArray, hand: IntArray) -> FloatArray:
@@ -44,8 +43,7 @@ def balanced(velocity: FloatArray, hand: IntArray | None, lift: FloatArray | Non
     """Played velocities moved so that the mean of each hand lies `lift` above that of all; as they are if it is 0."""
     if hand is None or lift is None or not lift.any():
         return velocity
-    moved: FloatArray = velocity - group_means(velocity, hand) + velocity.mean() + lift
-    return moved
+    return velocity - group_means(velocity, hand) + velocity.mean() + lift
 
 
 def with_room(velocity: FloatArray, hand: IntArray | None = None) -> FloatArray:
@@ -56,5 +54,4 @@ def with_room(velocity: FloatArray, hand: IntArray | None = None) -> FloatArray:
     room = 127 - loud.max()
     faint = soft[usual < FAINT]  # else what is soft is a ghost note beside others
     by = np.floor(min(room, 0.0)) or np.ceil(np.clip(SOFTEST - faint.min(initial=SOFTEST), 0.0, room))
-    played: FloatArray = np.clip(velocity + by, 1.0, 127.0)
-    return played
+    return np.clip(velocity + by, 1.0, 127.0)

@@ -122,5 +122,4 @@ def _around(onset: FloatArray, loud: FloatArray, seconds: FloatArray, reach: flo
     total = np.append(0.0, np.cumsum(loud[order]))
     first = np.searchsorted(onset[order], seconds - reach)
     last = np.searchsorted(onset[order], seconds + reach, "right")
-    mean: FloatArray = np.where(last > first, (total[last] - total[first]) / np.maximum(last - first, 1), np.nan)
-    return mean
+    return np.where(last > first, (total[last] - total[first]) / np.maximum(last - first, 1), np.nan)

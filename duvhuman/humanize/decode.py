@@ -145,15 +145,13 @@ def stretched(
     varies, spreads = local_mean((expected - middle) ** 2), local_mean(spread**2)
     factor = (1 + spreads / np.maximum(varies, LEAST_VARIANCE)) ** (spread_share / 2)
     swell = local_mean(expected, SWELL_NOTES) - (expected.mean() if level is None else level)
-    wide: FloatArray = middle + gain * factor * (expected - middle) + (swell_gain - 1) * swell
-    return wide
+    return middle + gain * factor * (expected - middle) + (swell_gain - 1) * swell
 
 
 def in_company(velocity: FloatArray, company: FloatArray) -> FloatArray:
     """(N,) velocities of a part played alone, louder by `company` (N,) times their SD nearby; that SD stays."""
     middle, sd = local_mean(velocity), local_sd(velocity)
-    together: FloatArray = middle + (velocity - middle + sd * company) / np.sqrt(1 + local_mean(company**2))
-    return together
+    return middle + (velocity - middle + sd * company) / np.sqrt(1 + local_mean(company**2))
 
 
 def not_too_far(velocity: FloatArray, expected: FloatArray) -> FloatArray:
@@ -170,8 +168,7 @@ def not_too_far(velocity: FloatArray, expected: FloatArray) -> FloatArray:
 
 def keep_detail(expected: FloatArray, detail: float) -> FloatArray:
     """(N,) expected velocities with a share `detail` (0..1) of what sets each apart from the notes around it."""
-    kept: FloatArray = expected - (1 - detail) * (expected - local_mean(expected, DETAIL_NOTES))
-    return kept
+    return expected - (1 - detail) * (expected - local_mean(expected, DETAIL_NOTES))
 
 
 def local_mean(values: FloatArray, reach: int = STRETCH_NOTES) -> FloatArray:
@@ -179,20 +176,17 @@ def local_mean(values: FloatArray, reach: int = STRETCH_NOTES) -> FloatArray:
     kernel = np.concatenate([np.arange(1, reach + 1), np.arange(reach - 1, 0, -1)]).astype(np.float64)
     total = np.convolve(values, kernel)[reach - 1 : reach - 1 + len(values)]
     weight = np.convolve(np.ones(len(values)), kernel)[reach - 1 : reach - 1 + len(values)]
-    mean: FloatArray = total / weight
-    return mean
+    return total / weight
 
 
 def local_sd(values: FloatArray) -> FloatArray:
     """The SD of `values` about their `local_mean`, of the notes that make up that mean."""
-    sd: FloatArray = np.sqrt(local_mean((values - local_mean(values)) ** 2))
-    return sd
+    return np.sqrt(local_mean((values - local_mean(values)) ** 2))
 
 
 def livelier(values: FloatArray, sd: FloatArray) -> FloatArray:
     """(N,) how far values are to be stretched to vary by `sd` (N,) around each note; `MOST_LIVELY` at most."""
-    factor: FloatArray = sd / np.maximum(local_sd(values), np.maximum(sd / MOST_LIVELY, 1e-6))
-    return factor
+    return sd / np.maximum(local_sd(values), np.maximum(sd / MOST_LIVELY, 1e-6))
 
 
 def inverse_cdf(probabilities: FloatArray, edges: FloatArray, uniform: FloatArray) -> FloatArray:
@@ -203,8 +197,7 @@ def inverse_cdf(probabilities: FloatArray, edges: FloatArray, uniform: FloatArra
     rows = np.arange(len(uniform))
     below = np.where(chosen > 0, cdf[rows, chosen - 1], 0.0)
     inside = np.clip((uniform - below) / np.maximum(cdf[rows, chosen] - below, 1e-12), 0.0, 1.0)
-    drawn: FloatArray = edges[chosen] + inside * (edges[chosen + 1] - edges[chosen])
-    return drawn
+    return edges[chosen] + inside * (edges[chosen + 1] - edges[chosen])
 
 
 def no_tails(uniform: FloatArray) -> FloatArray:

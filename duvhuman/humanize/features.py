@@ -173,13 +173,11 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
 
 def _log_time(value: FloatArray) -> FloatArray:
     """log2 of a time in beats or seconds, between 1/64 and 16, scaled to -1.5..1."""
-    scaled: FloatArray = np.log2(np.clip(value, 1 / 64, 16.0)) / 4
-    return scaled
+    return np.log2(np.clip(value, 1 / 64, 16.0)) / 4
 
 
 def _interval(semitones: NDArray[np.generic]) -> FloatArray:
-    scaled: FloatArray = np.clip(np.asarray(semitones, dtype=np.float64), -24, 24) / 12
-    return scaled
+    return np.clip(np.asarray(semitones, dtype=np.float64), -24, 24) / 12
 
 
 def _voice(

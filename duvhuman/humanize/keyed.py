@@ -32,14 +32,12 @@ def unit(key: KeyArray) -> FloatArray:
 
 def normal(key: KeyArray) -> FloatArray:
     """Keys as draws of a standard normal (Box and Muller 1958)."""
-    drawn: FloatArray = np.sqrt(-2 * np.log(unit(key))) * np.cos(2 * np.pi * unit(mix(key)))
-    return drawn
+    return np.sqrt(-2 * np.log(unit(key))) * np.cos(2 * np.pi * unit(mix(key)))
 
 
 def normal_cdf(x: FloatArray) -> FloatArray:
     """The normal distribution function by a logistic approximation (Page 1977; error under 2e-4)."""
-    cdf: FloatArray = 1.0 / (1.0 + np.exp(-(1.5957691216 * x + 0.07056 * x**3)))
-    return cdf
+    return 1.0 / (1.0 + np.exp(-(1.5957691216 * x + 0.07056 * x**3)))
 
 
 def seed_of_player(seed: int, number: int) -> int:

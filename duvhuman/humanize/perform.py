@@ -94,8 +94,7 @@ def tells_dynamics(velocity: FloatArray) -> bool:
 
 def stands_out(velocity: FloatArray) -> BoolArray:
     """(N,) whether a note is written louder or softer than most of the part."""
-    apart: BoolArray = np.abs(velocity - np.median(velocity)) > ALIKE
-    return apart
+    return np.abs(velocity - np.median(velocity)) > ALIKE
 
 
 def tells_accents(score: Score, velocity: FloatArray, hand: IntArray | None = None) -> bool:

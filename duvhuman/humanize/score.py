@@ -103,8 +103,7 @@ class Hints:
 def group_means(values: FloatArray, group: IntArray) -> FloatArray:
     """(N,) the mean of `values` (N,) over all that are in the same `group` (N,)."""
     index = np.unique(group, return_inverse=True)[1]
-    means: FloatArray = (np.bincount(index, values) / np.bincount(index))[index]
-    return means
+    return (np.bincount(index, values) / np.bincount(index))[index]
 
 
 def is_flat(velocity: FloatArray) -> bool:
@@ -155,8 +154,7 @@ def separate_segments(time: FloatArray, segment: IntArray) -> FloatArray:
     last = np.append(first[1:], len(time)) - 1
     shift = np.concatenate([[0.0], np.cumsum((time[last] - time[first])[:-1] + 1e4)])
     number = np.cumsum(starts) - 1
-    moved: FloatArray = time - time[first][number] + shift[number]
-    return moved
+    return time - time[first][number] + shift[number]
 
 
 def chord_starts(score: Score) -> BoolArray:
@@ -186,8 +184,7 @@ def neighbours(time: FloatArray, width: float) -> tuple[IntArray, IntArray]:
 def window_mean(values: FloatArray, low: IntArray, high: IntArray) -> FloatArray:
     """The mean of ``values[low:high]`` for every note."""
     total = np.concatenate([[0.0], np.cumsum(values)])
-    mean: FloatArray = (total[high] - total[low]) / (high - low)
-    return mean
+    return (total[high] - total[low]) / (high - low)
 
 
 def gap_to_next_onset(score: Score) -> FloatArray:
@@ -196,8 +193,7 @@ def gap_to_next_onset(score: Score) -> FloatArray:
     following = np.searchsorted(time, time + SHORTEST_BEATS - 1e-6)
     inside = np.minimum(following, len(time) - 1)
     exists = (following < len(time)) & (score.segment[inside] == score.segment)
-    gap: FloatArray = np.where(exists, time[inside] - time, np.nan)
-    return gap
+    return np.where(exists, time[inside] - time, np.nan)
 
 
 def longest_written(score: Score) -> FloatArray:

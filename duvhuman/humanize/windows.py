@@ -52,16 +52,14 @@ class Distribution:
     @property
     def expected_velocity(self) -> FloatArray:
         """(N,) the mean of the velocity bins, MIDI, not clipped."""
-        expected: FloatArray = self.velocity_probabilities @ np.array(VELOCITY_BIN_CENTRES) + self.louder_by
-        return expected
+        return self.velocity_probabilities @ np.array(VELOCITY_BIN_CENTRES) + self.louder_by
 
     @property
     def spread(self) -> FloatArray:
         """(N,) SD of the velocity bins, MIDI."""
         centres = np.array(VELOCITY_BIN_CENTRES)
         mean = self.velocity_probabilities @ centres
-        spread: FloatArray = np.sqrt(np.maximum(self.velocity_probabilities @ centres**2 - mean**2, 0.0))
-        return spread
+        return np.sqrt(np.maximum(self.velocity_probabilities @ centres**2 - mean**2, 0.0))
 
     def louder(self, velocities: float | FloatArray) -> Distribution:
         """The same, louder by so many MIDI velocities (softer if negative), one number or (N,)."""
@@ -180,5 +178,4 @@ def window_features(score: Score, hints: Hints, starts: IntArray, width: int) ->
 
 def _window_weight(width: int) -> FloatArray:
     """(width,) how much each note of a window counts: a triangle."""
-    weight: FloatArray = np.minimum(np.arange(1, width + 1), np.arange(width, 0, -1)).astype(np.float64)
-    return weight
+    return np.minimum(np.arange(1, width + 1), np.arange(width, 0, -1)).astype(np.float64)

@@ -129,8 +129,7 @@ def _latest_ticks(track: Track, pairing: Pairing) -> list[int]:
     stray_key = (track.statuses[pairing.stray] & 0x0F) * 128 + track.first_data(pairing.stray)
     strays = np.sort(stray_key * events + pairing.stray)
     next_stray = _ticks_behind(pairing.key * events + pairing.on, strays, events, track.ticks)
-    latest: list[int] = np.minimum(next_on, next_stray).tolist()
-    return latest
+    return np.minimum(next_on, next_stray).tolist()
 
 
 def _ticks_behind(codes: IntArray, bounds: IntArray, base: int, ticks: IntArray | None = None) -> IntArray:

@@ -163,8 +163,7 @@ class Timeline:
 
     def tempo_bpm(self, ticks: IntArray) -> FloatArray:
         """(N,) quarter notes per minute in force at these ticks."""
-        tempo: FloatArray = 60.0 / self.seconds_per_beat[_row_at(self.tempo_ticks, ticks)]
-        return tempo
+        return 60.0 / self.seconds_per_beat[_row_at(self.tempo_ticks, ticks)]
 
     def bars(self, ticks: IntArray) -> tuple[IntArray, FloatArray, FloatArray]:
         """(N,) bar number, quarter notes since the bar began, and the bar's length in quarter notes."""

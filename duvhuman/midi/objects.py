@@ -93,8 +93,7 @@ def score_bytes(score: Any) -> bytes:
             ends = [(pedal.time + pedal.duration, 0) for pedal in track.pedals]
             for time, value in sorted(ends + [(pedal.time, 127) for pedal in track.pedals]):
                 track.controls.append(symusic.ControlChange(time, SUSTAIN, value))
-    data: bytes = ticks.dumps_midi()
-    return data
+    return ticks.dumps_midi()
 
 
 def played_score(score: Any, before: SmfFile, after: SmfFile, name: str) -> Any:

@@ -72,8 +72,7 @@ class CompanyNetwork(nn.Module):
         total = (heeded * others).sum(dim=1)
         mean = total / (heeded.sum(dim=1) + NOBODY)
         said = torch.cat([mean, total / USUAL_PARTS, plays.expand(len(heard), -1)], dim=1)
-        louder: Tensor = SDS_PER_UNIT * self.together(said)[:, 0]
-        return louder
+        return SDS_PER_UNIT * self.together(said)[:, 0]
 
 
 @lru_cache(maxsize=1)

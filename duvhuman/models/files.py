@@ -111,12 +111,11 @@ def read_tensors(path: Path, advice: str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        return load_file(path)
     except FileNotFoundError:
         raise ModelError(f"{path.parent}: no {path.name} there; {advice}") from None
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: cannot be read ({error}); {advice}") from None
-    return tensors
 
 
 def read_about(path: Path) -> dict[str, str]:

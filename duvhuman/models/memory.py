@@ -148,8 +148,7 @@ def attach(network: PhraseTransformer, memory: Memory) -> None:
 
 
 def _correct(network: nn.Module, arguments: tuple[Tensor, ...], out: PhraseOutput) -> PhraseOutput:
-    corrected: PhraseOutput = network.get_submodule("memory")(arguments[2], out)
-    return corrected
+    return network.get_submodule("memory")(arguments[2], out)
 
 
 def alike(one: Tensor, other: Tensor, importance: Tensor) -> Tensor:

@@ -83,8 +83,7 @@ class Attention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=attention_mask, dropout_p=dropout)
         y = y.transpose(1, 2).reshape(x.shape)  # (B, T, d)
-        out: Tensor = self.out_proj(y)
-        return out
+        return self.out_proj(y)
 
 
 class Block(nn.Module):
@@ -103,12 +102,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor, attention_mask: Tensor | None) -> Tensor:
         """One layer: `x` (B, T, d) in and out, `attention_mask` as in `Attention`."""
         x = x + self._dropped(self.attention(self.attention_norm(x), attention_mask))
-        y: Tensor = x + self._dropped(self.ff_out(F.gelu(self.ff_in(self.ff_norm(x)))))
-        return y
+        return x + self._dropped(self.ff_out(F.gelu(self.ff_in(self.ff_norm(x)))))
 
     def _dropped(self, x: Tensor) -> Tensor:
-        dropped: Tensor = self.channel_dropout(self.dropout(x))
-        return dropped
+        return self.channel_dropout(self.dropout(x))
 
 
 class PhraseTransformer(nn.Module):

@@ -142,8 +142,7 @@ class Trees:
             node *= 2
             node += right
             node, spare = self._children.take(node, out=spare, mode="clip"), node
-        said: NDArray[np.float32] = self._value.take(node).sum(axis=1)
-        return said
+        return self._value.take(node).sum(axis=1)
 
 
 def read_trees(path: Path, feature_names: tuple[str, ...]) -> Trees:

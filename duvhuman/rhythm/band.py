@@ -172,8 +172,7 @@ def _straightened(seconds: FloatArray, beats: FloatArray) -> tuple[FloatArray, F
 
     def mean(values: FloatArray) -> FloatArray:
         total = np.append(0.0, np.cumsum(values))
-        means: FloatArray = (total[high] - total[low]) / count
-        return means
+        return (total[high] - total[low]) / count
 
     x, y = seconds - seconds.mean(), beats - beats.mean()
     around, level = mean(x), mean(y)

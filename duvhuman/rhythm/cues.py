@@ -55,5 +55,4 @@ def _around(values: FloatArray, seconds: FloatArray) -> FloatArray:
     times = np.pad(seconds, NEIGHBOURS, constant_values=np.nan)
     width = 2 * NEIGHBOURS + 1
     near = np.abs(sliding_window_view(times, width) - seconds[:, None]) <= NEARBY_SECONDS
-    around: FloatArray = np.where(near, sliding_window_view(padded, width), np.nan)
-    return around
+    return np.where(near, sliding_window_view(padded, width), np.nan)

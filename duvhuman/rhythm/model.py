@@ -162,8 +162,7 @@ def _gap_fits(gap: float, metre: Metre, bpm: FloatArray, timing: Timing) -> NDAr
     played = np.log2(gap * bpm / 60 * UNITS).astype(np.float32)[None]
     off = (played - metre.log_units) ** 2 * np.float32(-0.5 / variance)  # (2 * bar, K)
     fit = np.maximum(off[: metre.bar], off[metre.bar :] + np.float32(EXTRA_BAR))
-    floored: NDArray[np.float32] = np.maximum(fit, np.float32(WORST_GAP))
-    return floored
+    return np.maximum(fit, np.float32(WORST_GAP))
 
 
 def _ornament(gap: float) -> float:

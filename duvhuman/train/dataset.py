@@ -150,8 +150,7 @@ class PhraseData:
         phrases = phrases[(high - low >= SHORTEST_PHRASE) & (self._wanted_notes(phrases) >= FEWEST_WANTED)]
         shard = np.searchsorted(self._shards.bounds, phrases[:, 0], "right")
         order_of_shards = rng.permutation(len(self._shards.bounds) + 1)
-        drawn: IntArray = phrases[np.lexsort((rng.random(len(phrases)), order_of_shards[shard]))]
-        return drawn
+        return phrases[np.lexsort((rng.random(len(phrases)), order_of_shards[shard]))]
 
     def _wanted_notes(self, phrases: IntArray) -> IntArray:
         """(P,) how many notes of each phrase count in the loss."""

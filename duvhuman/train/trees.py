@@ -136,8 +136,7 @@ def features_when_played(score: Score) -> NDArray[np.float32]:
     features = window_features(loop.score, Hints.none(len(loop.score)), starts, width)
     note = np.arange(len(loop.score))[loop.own]
     window = np.abs(note[:, None] - (starts + width // 2)).argmin(axis=1)
-    shown: NDArray[np.float32] = features[window, note - starts[window]]
-    return shown
+    return features[window, note - starts[window]]
 
 
 def check_lightgbm() -> None:

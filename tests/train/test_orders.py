@@ -36,8 +36,7 @@ def resume(run: Path, *more: str, name: str = "guitar") -> int:
 
 
 def kept(folder: Path, file: str = "run.json") -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((folder / file).read_text(encoding="utf-8"))
-    return values
+    return json.loads((folder / file).read_text(encoding="utf-8"))
 
 
 def interrupted(arguments: Callable[[], int], *, after_epochs: int = 1) -> None:

@@ -173,5 +173,4 @@ def _error(
     present = torch.from_numpy((rng.random(heard.shape[1]) >= PARTS_LEFT_OUT).astype(np.float32)) if thinned else None
     louder = network(heard, example.instrument, present)
     said = tells * (torch.from_numpy(example.alone.astype(np.float32)) + louder)
-    error: torch.Tensor = ((said - said.mean() - torch.from_numpy(example.played.astype(np.float32))) ** 2).mean()
-    return error
+    return ((said - said.mean() - torch.from_numpy(example.played.astype(np.float32))) ** 2).mean()

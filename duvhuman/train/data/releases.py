@@ -54,8 +54,7 @@ def keys_released(smf: SmfFile, notes: NoteTable) -> BoolArray:
         return every
     index = np.arange(len(notes))
     low, high = np.maximum(index - PASSAGE_NOTES, 0), np.minimum(index + PASSAGE_NOTES + 1, len(notes))
-    own: BoolArray = ~held & (window_mean(held.astype(np.float64), low, high) <= MOST_HELD)
-    return own
+    return ~held & (window_mean(held.astype(np.float64), low, high) <= MOST_HELD)
 
 
 def pedal_spans(smf: SmfFile, channels: IntArray) -> tuple[FloatArray, FloatArray]:

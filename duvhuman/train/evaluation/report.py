@@ -72,8 +72,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """The figures, as ``json.dump`` takes them; what was not measured is null."""
         figures = {name: value for name, value in vars(self).items() if name not in ("pairs", "performances")}
-        result: dict[str, Any] = _without_nan(figures)
-        return result
+        return _without_nan(figures)
 
 
 def evaluate_instrument(

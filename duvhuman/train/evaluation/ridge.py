@@ -63,5 +63,4 @@ def ridge_features(score: Score) -> FloatArray:
         np.log(np.maximum(score.nominal_beats, 1e-3)), pitch - nearby, np.abs(beat) < 1e-3,
     )  # fmt: skip
     x = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
-    centred: FloatArray = x - x.mean(axis=0)
-    return centred
+    return x - x.mean(axis=0)

@@ -76,8 +76,7 @@ def two_sample_auc(pairs: Sequence[Pair], predicted: Sequence[Rendition], songs:
 def _in_ticks(score: Score, articulation: FloatArray) -> FloatArray:
     """`articulation` of notes that last whole ticks, one at least."""
     ticks = np.maximum(np.round(score.nominal_beats * 2.0**articulation * TICKS_PER_BEAT), 1.0)
-    rounded: FloatArray = np.log2(ticks / TICKS_PER_BEAT / score.nominal_beats)
-    return rounded
+    return np.log2(ticks / TICKS_PER_BEAT / score.nominal_beats)
 
 
 def phrase_statistics(score: Score, velocity: FloatArray, articulation: FloatArray) -> NDArray[np.float64]:

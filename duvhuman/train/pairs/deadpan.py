@@ -152,8 +152,7 @@ def _articulation(played: Performance, nominal_beats: FloatArray) -> FloatArray:
 
 def _place_in_segment(segment: IntArray) -> FloatArray:
     first, last = segment_bounds(segment)
-    place: FloatArray = (np.arange(len(segment)) - first) / np.maximum(last - first, 1)
-    return place
+    return (np.arange(len(segment)) - first) / np.maximum(last - first, 1)
 
 
 def _drop_notes(played: Performance, draws: Draws) -> Performance:

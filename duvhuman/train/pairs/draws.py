@@ -48,13 +48,11 @@ class Draws:
 
     def uniform(self, low: float, high: float) -> FloatArray:
         """(S,) numbers from `low` to `high`."""
-        drawn: FloatArray = low + (high - low) * self.random()
-        return drawn
+        return low + (high - low) * self.random()
 
     def chance(self, probability: float) -> BoolArray:
         """(S,) True with this probability."""
-        drawn: BoolArray = self.random() < probability
-        return drawn
+        return self.random() < probability
 
     def integers(self, low: int, high: int) -> IntArray:
         """(S,) whole numbers from `low` to below `high`."""

@@ -126,5 +126,4 @@ def phrase_ends(played: Performance) -> NDArray[np.bool_]:
     time = separate_segments(score.onset_beats, score.segment)
     silence = np.append(time[1:], np.inf) - np.maximum.accumulate(time + played.duration_beats)
     last = np.append(np.diff(score.segment) != 0, True)
-    ends: NDArray[np.bool_] = (silence >= BOUNDARY_REST_BEATS) & ~last
-    return ends
+    return (silence >= BOUNDARY_REST_BEATS) & ~last

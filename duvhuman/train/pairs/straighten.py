@@ -157,8 +157,7 @@ def _smoothed(log_gap: FloatArray, segment: IntArray, within: BoolArray) -> Floa
         alike = np.exp(-(((log_gap[other] - log_gap) / STRAIGHTEN_OCTAVES) ** 2))
         alike *= within[other] & (segment[other] == segment) & (other == index + step)
         total, weight = total + alike * log_gap[other], weight + alike
-    smoothed: FloatArray = total / np.maximum(weight, 1e-9)
-    return smoothed
+    return total / np.maximum(weight, 1e-9)
 
 
 def _note_values(gap_beats: FloatArray, within: BoolArray) -> FloatArray:
@@ -175,5 +174,4 @@ def _note_values(gap_beats: FloatArray, within: BoolArray) -> FloatArray:
     ornaments = np.concatenate([[0.0], np.cumsum(value * short)])[:-1]  # before each gap
     at_last_long = np.maximum.accumulate(np.where(short, 0.0, ornaments + value * short))
     before = ornaments - np.concatenate([[0.0], at_last_long[:-1]])  # since the last long gap
-    on_grid: FloatArray = value + np.where(short, 0.0, np.round(before / SIXTEENTH) * SIXTEENTH - before)
-    return on_grid
+    return value + np.where(short, 0.0, np.round(before / SIXTEENTH) * SIXTEENTH - before)

@@ -396,5 +396,4 @@ def _joined(parts: Sequence[Performance]) -> Performance:
 
 
 def _centred(values: FloatArray, group: IntArray) -> FloatArray:
-    centred: FloatArray = values - group_means(values, group)
-    return centred
+    return values - group_means(values, group)

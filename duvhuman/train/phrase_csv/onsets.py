@@ -121,5 +121,4 @@ def _span(values: FloatArray, take: IntArray) -> FloatArray:
     low, high = np.full(take.max() + 1, np.inf), np.full(take.max() + 1, -np.inf)
     np.minimum.at(low, take, values)
     np.maximum.at(high, take, values)
-    span: FloatArray = high - low
-    return span
+    return high - low

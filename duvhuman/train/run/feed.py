@@ -159,8 +159,7 @@ class Feed:
     def _widths(self, phrases: IntArray) -> IntArray:
         """(P,) to how many notes each phrase is padded at least."""
         lengths = phrases[:, 1] - phrases[:, 0]
-        widths: IntArray = np.minimum(-(-lengths // WIDTH_STEP) * WIDTH_STEP, self._max_len)
-        return widths
+        return np.minimum(-(-lengths // WIDTH_STEP) * WIDTH_STEP, self._max_len)
 
     def batches(self, plan: Plan, epoch: int, first: int) -> Iterator[Batch]:
         """The rank's share of the plan's batches from number `first` on, on the device."""

@@ -83,8 +83,7 @@ class Muon(Optimizer):
         state = self.state[matrix]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(matrix)
-        update: Tensor = gradient.lerp(state["momentum_buffer"].lerp_(gradient, 1 - momentum), momentum)
-        return update
+        return gradient.lerp(state["momentum_buffer"].lerp_(gradient, 1 - momentum), momentum)
 
 
 def _orthogonal(matrices: Tensor) -> Tensor:
