@@ -241,7 +241,10 @@ def _write(
 
 
 def _named(packs: Sequence[Pack]) -> list[Pack]:
-    """The packs with a name each: their folder's, and as many folders above it as it takes to tell them apart."""
+    """The packs with a name each: their folder's, and where one before has that, as many folders above it as it takes.
+
+    So a folder that is added behind the others renames none of them, which would move songs to the other side.
+    """
     for pack in packs:
         if not pack.folder.is_dir():
             wrong = "a file, not a folder" if pack.folder.exists() else "no such folder"
@@ -250,10 +253,12 @@ def _named(packs: Sequence[Pack]) -> list[Pack]:
     for folder, times in Counter(folders).items():
         if times > 1:
             raise OptionError(f"{folder}: given {times} times")
-    depth = 1
-    while len(names := ["/".join(folder.parts[-depth:]) for folder in folders]) > len(set(names)):
-        depth += 1
-    return [replace(pack, name=pack.name or name) for pack, name in zip(packs, names, strict=True)]
+    names = [pack.name for pack in packs]
+    for number, folder in enumerate(folders):
+        if not names[number]:
+            longer = ("/".join(folder.parts[-depth:]) for depth in range(1, len(folder.parts) + 1))
+            names[number] = next(name for name in longer if name not in names)
+    return [replace(pack, name=name) for pack, name in zip(packs, names, strict=True)]
 
 
 def _groups(files: dict[Pack, list[str]]) -> Iterator[FileGroup]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from builders import BASS, GUITAR, PIANO, Note, part, song
-from packs import free, lively, prepared
+from packs import free, lively, prepared, write
 from toys import column_of
 
 from duvhuman.train.dataset import PhraseData
+from duvhuman.train.prepare import Pack, prepare
 
 # Repeated bars.
 
@@ -137,6 +138,19 @@ def test_the_split_follows_from_names_alone(tmp_path: Path) -> None:
     )
     assert set(splits(once).values()) == {"train", "valid"}
     assert splits(once).items() <= splits(again).items()
+
+
+def test_a_folder_of_the_same_name_moves_no_song_of_those_before_it(tmp_path: Path) -> None:
+    packs = []
+    for number, above in enumerate(("one", "two", "three")):
+        files = {f"song {i}.mid": song(part(lively(seed=100 * number + i))) for i in range(16)}
+        packs.append(Pack(write(tmp_path / above / "pack", files)))
+    sides = []
+    for count in (1, 2, 3):
+        prepare(packs[:count], tmp_path / "out", valid_share=0.3, force=True)
+        sides.append({row.song: row.split for row in PhraseData(tmp_path / "out").parts})
+    assert sides[0].items() <= sides[1].items() <= sides[2].items()
+    assert {name.rpartition("/")[0] for name in sides[2]} == {"pack", "two/pack", "three/pack"}
 
 
 def test_a_larger_share_holds_out_the_same_songs_and_more(tmp_path: Path) -> None:
