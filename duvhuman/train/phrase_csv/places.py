@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from duvhuman.errors import DataError, warn
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
+from duvhuman.train.data.parts import SHORTEST_PHRASE
 from duvhuman.train.data.storage import TICKS_PER_BEAT
-from duvhuman.train.phrase_csv.rows import Table
+from duvhuman.train.phrase_csv.rows import SORT_THEM, Table
 
 USUAL_BAR_BEATS, USUAL_TEMPO_BPM = 4, 120.0
 FEWEST_BAR_BEATS = 3
@@ -24,6 +25,8 @@ FEWEST_BAR_BEATS = 3
 SIXTEENTH = TICKS_PER_BEAT // 4
 ORDINAL_SHARE = 0.8
 """Ordinals rise by 1 from note to note; rows may be missing, and strummed ticks do so now and then."""
+MOST_TAKES = 4
+"""A named song may hold several takes; more of an instrument, on average, are looked at by `check_order`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,32 @@ def find_takes(table: Table) -> IntArray:
     take = np.empty(len(bar), dtype=np.int64)
     take[order] = falls - falls[np.searchsorted(group, group)]
     return numbered(run, take)
+
+
+def check_order(table: Table, take: IntArray) -> None:
+    """Refuse songs whose rows were shuffled or sorted by something else than bars, which makes many takes of each.
+
+    Such takes are shorter than a phrase, or it is a column of the notes that rises, or falls, from take to take.
+
+    Raises
+    ------
+    DataError
+        If the rows of named songs do not stand in the order of the music.
+    """
+    rows = np.flatnonzero(np.array([bool(song) for song in table.song], dtype=np.bool_) & (table.instrument >= 0))
+    group = numbered(table.run[rows], table.instrument[rows])
+    takes, songs = len(np.unique(numbered(group, take[rows]))), len(np.unique(group))
+    if takes <= MOST_TAKES * songs:
+        return
+    rows = rows[np.argsort(group, kind="stable")]
+    within = np.diff(np.sort(group)) == 0
+    steps = [np.diff(table.numbers[name][rows])[within] for name in ("pitch", "velocity", "duration", "pos")]
+    is_sorted = any((one > 0).any() != (one < 0).any() for one in steps)
+    if is_sorted or len(rows) < SHORTEST_PHRASE * takes:
+        raise DataError(
+            f"{table.path}: the rows of a song do not stand in the order of the music (their bar numbers fall "
+            f"{takes - songs:,} times in {songs:,} songs); {SORT_THEM}"
+        )
 
 
 def _falls(values: FloatArray) -> BoolArray:

@@ -27,6 +27,7 @@ MOST_BAD_SHARE = 0.1
 NAMED_LINES = 10
 FEWEST_TOGETHER = 4
 """Songs that change after fewer rows than this, on average, tell that rows are not in the order of the music."""
+SORT_THEM = "sort them by song_id, file, bar and pos"
 Log = Callable[[str], None]
 
 
@@ -86,7 +87,7 @@ def read_table(path: Path, *, label: str, log: Log) -> Table:
     changes = [before != after for before, after in itertools.pairwise(songs)]
     runs = sum(changes) + 1
     if songs and runs > 2 * len(set(songs)) and len(songs) < FEWEST_TOGETHER * runs:
-        raise DataError(f"{path}: the rows of a song do not stand together; sort them by song_id, file, bar and pos")
+        raise DataError(f"{path}: the rows of a song do not stand together; {SORT_THEM}")
     return Table(
         path, label, size,
         numbers={name: values[placed] for name, values in numbers.items()},

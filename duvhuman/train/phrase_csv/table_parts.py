@@ -18,7 +18,7 @@ from duvhuman.train.data.parts import SHORTEST_PHRASE, PerformedNotes, RawPart, 
 from duvhuman.train.data.storage import TICKS_PER_BEAT
 from duvhuman.train.phrase_csv.columns import MOST_BEATS
 from duvhuman.train.phrase_csv.onsets import place_by_onset
-from duvhuman.train.phrase_csv.places import Places, find_takes, numbered, place_by_pos, read_pos
+from duvhuman.train.phrase_csv.places import Places, check_order, find_takes, numbered, place_by_pos, read_pos
 from duvhuman.train.phrase_csv.rows import INSTRUMENT_NAMES, Table
 
 
@@ -63,8 +63,14 @@ def parts_of_table(
     seen : the contents of parts that were read before; those of this table are added.
     valid : whether the file is named as validation data.
     one_song : whether the song's name is the same in all files, and so tells nothing.
+
+    Raises
+    ------
+    DataError
+        If the rows do not stand in the order of the music, or their places cannot be told.
     """
     take = find_takes(table)
+    check_order(table, take)
     ordinal_in, pos_meaning = read_pos(table, take)
     places, fewest = place_by_pos(table, take, ordinal_in)
     places, onset_meaning = place_by_onset(table, take, places, fewest, ordinals=ordinal_in is not None)

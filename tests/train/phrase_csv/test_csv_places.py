@@ -124,6 +124,22 @@ def test_rows_that_do_not_stand_in_the_order_of_the_music_are_refused(read: Read
     assert len(read(rows).parts) == 6
 
 
+@pytest.mark.parametrize("by", ["pitch", "velocity", "pos", "-pitch", ""])
+def test_songs_sorted_by_something_else_or_shuffled_are_refused(read: Read, by: str) -> None:
+    rows = [row for seed in range(3) for row in song(200, seed=seed, song_id=f"n{seed}")]
+    lot = np.random.default_rng(0).permutation(len(rows)).tolist()
+    key = lot if not by else [(-1 if by.startswith("-") else 1) * row[by.lstrip("-")] for row in rows]
+    order = sorted(range(len(rows)), key=lambda index: (rows[index]["song_id"], key[index]))
+    assert sum(row.stop - row.start for row in read(rows).parts) == len(rows)
+    with pytest.raises(DataError, match="not stand in the order of the music .* sort them by song_id, file, bar and p"):
+        read([rows[index] for index in order])
+
+
+def test_a_song_may_have_been_played_many_times(read: Read) -> None:
+    rows = [row for name in "ab" for take in range(8) for row in song(seed=take + 10 * ord(name), song_id=name)]
+    assert len(read(rows).parts) == 16
+
+
 def test_chords_on_downbeats_alone_are_ticks(read_part: Part) -> None:
     row, columns = read_part([row | {"pitch": pitch} for row in song(12, per_bar=1) for pitch in (52, 60, 64)])
     assert row.grid
