@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from duvhuman.humanize.score import FloatArray
+from duvhuman.humanize.score import FloatArray, Score
 from duvhuman.models.config import EXPECTED_LEVEL, LARGEST_GAIN, ModelConfig
 from duvhuman.models.files import ADAPTER_FOLDER, CONFIG_FILE
 from duvhuman.models.personal import write_personal
@@ -25,6 +25,7 @@ from duvhuman.models.player import read_player
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.predictors import (
     PAIR_NOTES,
+    Rendition,
     flat_pairs,
     model_predictor,
     score_pairs,
@@ -64,31 +65,42 @@ GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
 """The gains of a model's config, and the velocities that are written where each is used."""
 
 
-def calibrate_base(folder: Path, data: PhraseData, instrument: str, device: torch.device) -> ModelConfig:
-    """Write into the config of the model in `folder` how it is decoded; that config. Errors as `read_player`."""
-    config = calibrated(read_player(folder).to(device), data, instrument).config
+def calibrate_base(
+    folder: Path, data: PhraseData, instrument: str, device: torch.device, *, stop: Callable[[], bool] = lambda: False
+) -> ModelConfig:
+    """Write into the config of the model in `folder` how it is decoded; that config. Errors as `read_player`.
+
+    Parameters
+    ----------
+    stop : whether somebody wants this to end; it then raises KeyboardInterrupt, and nothing is written.
+    """
+    config = calibrated(read_player(folder).to(device), data, instrument, stop).config
     write_config(config, folder / CONFIG_FILE)
     return config
 
 
-def calibrate_adapter(folder: Path, data: PhraseData, instrument: str, device: torch.device) -> ModelConfig:
+def calibrate_adapter(
+    folder: Path, data: PhraseData, instrument: str, device: torch.device, *, stop: Callable[[], bool] = lambda: False
+) -> ModelConfig:
     """Write beside the adapter of the model in `folder` with which gains it is decoded; the config with it.
 
-    With it velocities may vary more than without, or less. Errors as `read_player`.
+    With it velocities may vary more than without, or less. Parameters and errors as `calibrate_base`.
     """
     adapter = folder / ADAPTER_FOLDER
-    config = calibrated(read_player(folder, adapter).to(device), data, instrument).config
+    config = calibrated(read_player(folder, adapter).to(device), data, instrument, stop).config
     write_personal(adapter, {"config": {name: getattr(config, name) for name in (*GAINS, "spread_share")}})
     return config
 
 
-def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) -> PhraseTransformer:
+def calibrated(
+    network: PhraseTransformer, data: PhraseData, instrument: str, stop: Callable[[], bool] = lambda: False
+) -> PhraseTransformer:
     """`network` with the range and the velocity gains of its instrument's players, measured on training parts, and with
     what `DECODING` says of it.
 
     The gains are chosen so that the velocity SD of parts played through the inference path, once flat and once with the
     player's own dynamics written, is on average `WANTED_SD_RATIO` of the players'; they stay 1 if the middle of no part
-    has dynamics.
+    has dynamics. `stop` is asked before each part is played.
     """
     parts = data.select(split="train", instrument=instrument)
     rng = np.random.default_rng(7)
@@ -98,12 +110,19 @@ def calibrated(network: PhraseTransformer, data: PhraseData, instrument: str) ->
         network.config, typical_range=float(np.median([part.range for part in parts])), spread_share=SPREAD_SHARE,
         **DECODING.get(instrument, {}),
     )  # fmt: skip
+    predict = model_predictor(network)
+
+    def play(score: Score, velocity: FloatArray) -> Rendition:
+        if stop():
+            raise KeyboardInterrupt
+        return predict(score, velocity)
+
     wanted = WANTED_SD_RATIO.get(instrument, 1.0)
     for name, written in GAINS.items():
         gain = 1.0
         for _ in range(3 if pairs else 0):  # clipping at 1 and 127 makes the ratio a little less than proportional
             network.config = _with_gain(network.config, name, gain)
-            rows = score_pairs(pairs, model_predictor(network), written)
+            rows = score_pairs(pairs, play, written)
             ratio = float(np.mean([row["vel_sd_ratio"] for row in rows]))
             gain = round(min(gain * wanted / max(ratio, 1e-3), LARGEST_GAIN), 3)
         network.config = _with_gain(network.config, name, gain)

@@ -164,7 +164,8 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
         save_best=lambda: save_adapter(model, run.folder / ADAPTER_FOLDER, f"duvhuman/{instrument}"),
     )  # fmt: skip
     if run.around.world.is_main:
-        calibrate_adapter(run.folder, run.data, instrument, run.around.device)
+        run.around.log("lora: measuring its gains")
+        calibrate_adapter(run.folder, run.data, instrument, run.around.device, stop=run.around.stop)
     _record(run, "lora", config, task, result)
 
 
@@ -229,7 +230,8 @@ def _fit(
     )  # fmt: skip
     if stage == "base" and run.around.world.is_main:
         write_config(replace(read_config(save), trees_share=TREES_SHARE[instrument]), save / CONFIG_FILE)
-        calibrate_base(save, run.data, instrument, run.around.device)
+        run.around.log("base: measuring its gains")
+        calibrate_base(save, run.data, instrument, run.around.device, stop=run.around.stop)
     _record(run, stage, config, task, result)
 
 

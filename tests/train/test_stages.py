@@ -246,6 +246,32 @@ def test_resuming_goes_on_with_a_stage_that_was_interrupted(data: PhraseData, tm
     assert [row["epoch"] for row in History(tmp_path / "a").rows()] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("asked", [1, 8])
+def test_a_run_that_is_ended_while_gains_are_measured_goes_on_with_that(
+    asked: int, trained: Trained, tmp_path: Path
+) -> None:
+    """Whether it is asked for at once, or between the passes: nothing is lost."""
+    said: list[str] = []
+    guitar = tmp_path / "guitar"
+
+    def stop() -> bool:
+        said.append("asked")
+        return said[-asked - 1 :] == [f"{stage}: measuring its gains", *["asked"] * asked]
+
+    run = Run(trained.data, Surroundings(guitar, CPU, log=said.append, stop=stop))
+    for stage, go in (
+        ("base", lambda run: train_base(run, "guitar", BASE, trained.trunk)),
+        ("lora", lambda run: train_lora(run, "guitar", LORA)),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            go(run)
+        assert stage not in read_record(guitar)
+        go(run_in(trained.data, guitar, resume=True))
+        assert stage in read_record(guitar)
+    for name in ("model.safetensors", "config.json", "adapter/adapter_model.safetensors", "adapter/duvhuman.json"):
+        assert (guitar / name).read_bytes() == (trained.guitar / name).read_bytes()
+
+
 def test_a_taught_stage_goes_on_with_its_own_teachers_only(data: PhraseData, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for seed, folder in enumerate((first, second)):
