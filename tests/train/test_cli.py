@@ -65,7 +65,8 @@ def test_from_midi_to_a_model_that_plays(
 
     found = tmp_path / "found"
     model = str(runs / "guitar")
-    assert main(["evaluate", "guitar", "--data", data, "--model", model, "--out", str(found), "--cards"]) == 0
+    judged = ["--data", data, "--model", model, "--max-parts", "60"]
+    assert main(["evaluate", "guitar", *judged, "--out", str(found), "--cards"]) == 0
     out = capsys.readouterr().out
     rows = json.loads((found / "report.json").read_text(encoding="utf-8"))["guitar"]["table"]
     assert list(rows)[:5] == ["flat", "jitter", "ridge floor", "base", "base and adapter"]
@@ -76,6 +77,8 @@ def test_from_midi_to_a_model_that_plays(
     card = (runs / "guitar" / "README.md").read_text(encoding="utf-8")
     assert f"Velocity r {rows['base and adapter']['vel_r']:.2f}" in card
     assert "Data from elsewhere: midi." in card
+    assert "`python -m duvhuman.train evaluate guitar --data data --model guitar --max-parts 60`" in card
+    assert str(tmp_path) not in card
 
 
 def test_one_stage_alone_and_then_the_other(tmp_path: Path, config: str, prepared: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from duvhuman.train.dataset import PhraseData
 
 ALL = "all"
+DATA, MAX_PARTS = "prepared", 120
 REPORT_FILE = "report.json"
 
 
@@ -27,9 +29,9 @@ def run(arguments: list[str]) -> None:
         "floor and the players' own repetitions. Writes report.json and plots.",
     )
     parser.add_argument("instruments", nargs="+", help=f"{', '.join(INSTRUMENTS)}, or {ALL}")
-    add_data_option(parser, default=["prepared"])
+    add_data_option(parser, default=[DATA])
     parser.add_argument("--model", metavar="DIR", help="a model, or a folder of models (default: the bundled ones)")
-    parser.add_argument("--max-parts", type=int, default=120, help="at most so many parts of each pack (120)")
+    parser.add_argument("--max-parts", type=int, default=MAX_PARTS, help="at most so many parts of each pack (120)")
     parser.add_argument("--out", metavar="DIR", default="evaluation", help=f"for {REPORT_FILE} and plots (evaluation)")
     parser.add_argument("--cards", action="store_true", help="rewrite the model card beside each model")
     args = parser.parse_args(arguments)
@@ -60,8 +62,27 @@ def run(arguments: list[str]) -> None:
         else:
             print("no plots: they need matplotlib (pip install 'duvhuman[train]')")
         if args.cards:
-            write_card(folder, report, packs)
+            write_card(folder, report, packs, _options(args, folder))
     print(format_summary(reports), f"{out / REPORT_FILE} holds all figures", sep="\n\n")
+
+
+def _options(args: argparse.Namespace, folder: Path) -> list[str]:
+    """The options that led to the figures of the model in `folder`, as its card tells them to anybody: without the
+    folders of this machine that absolute paths name.
+    """
+    from duvhuman.models.store import BUNDLED
+
+    data = [_told_path(path) for path in args.data]
+    bundled = folder.resolve().is_relative_to(BUNDLED.resolve())
+    return [
+        *(["--data", *data] if data != [DATA] else []),
+        *(["--model", _told_path(args.model)] if args.model and not bundled else []),
+        *(["--max-parts", str(args.max_parts)] if args.max_parts != MAX_PARTS else []),
+    ]
+
+
+def _told_path(path: str) -> str:
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def _models(names: Sequence[str], model: str | None) -> dict[str, tuple[Path, Path | None]]:

@@ -9,7 +9,8 @@ source and licence their owner knows alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +50,14 @@ STAGE_NAMES = {
 }
 
 
-def write_card(folder: Path, report: Evaluation, judged_by: Collection[str]) -> None:
+def write_card(folder: Path, report: Evaluation, judged_by: Collection[str], options: Sequence[str] = ()) -> None:
     """Write ``README.md`` into the model's folder from its record and its evaluation.
 
     Parameters
     ----------
     judged_by : the packs of the data, of all instruments. A stage whose record does not name its packs is taken to have
         heard these.
+    options : of the command that evaluated the model; cards are shown to others, and so are these.
 
     Raises
     ------
@@ -87,7 +89,7 @@ def write_card(folder: Path, report: Evaluation, judged_by: Collection[str]) -> 
         (
             f"On {report.parts} validation parts of songs that were not trained on, "
             "flattened to one velocity and written up to the next onset; mean over parts. Command: "
-            f"`python -m duvhuman.train evaluate {instrument}`."
+            f"`python -m duvhuman.train evaluate {shlex.join([instrument, *options])}`."
         ), "",
         format_report(report), "",
         "## Trained", "",

@@ -81,6 +81,13 @@ def test_every_row_of_the_evaluation_is_shown(folder: Path) -> None:
     assert "On 57 validation parts" in text
 
 
+def test_the_command_is_the_one_that_gave_the_figures(folder: Path) -> None:
+    assert "Command: `python -m duvhuman.train evaluate bass`.\n" in card(folder)
+    write_card(folder, report(), OURS, ["--data", "my takes.csv", "--max-parts", "9"])
+    told = "Command: `python -m duvhuman.train evaluate bass --data 'my takes.csv' --max-parts 9`.\n"
+    assert told in (folder / "README.md").read_text(encoding="utf-8")
+
+
 def test_every_stage_of_the_record_is_shown_in_the_order_of_training(folder: Path) -> None:
     text = card(folder)
     trunk = "| trunk (all instruments) | 1,234,567 | 3 (2) | 16 | 0.0003 (adamw) | 7 | 12 | 2 CPU threads |"
