@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -28,9 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             module.run(arguments)
+        print(end="", flush=True)
     except OptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
+    except BrokenPipeError:  # the reader of our output has left, as in `... evaluate guitar | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it shuts down
+        return FAILED
     except (DuvhumanError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -326,6 +327,24 @@ def test_a_report_that_cannot_be_written_does_not_cost_the_numbers(
     assert "report.json: the report cannot be written there" in said.err
     assert "| base | " in said.out
     assert "base and adapter" not in said.out
+
+
+def test_a_reader_that_leaves_costs_no_file(tmp_path: Path, prepared: str) -> None:
+    tiny_network(std=0.2).save_pretrained(tmp_path / "guitar")
+    given = ["--data", prepared, "--model", str(tmp_path / "guitar"), "--out", str(tmp_path / "found"), "--cards"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "duvhuman.train", "evaluate", "guitar", *given],
+            stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=120,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "guitar" in json.loads((tmp_path / "found" / "report.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "found" / "guitar_velocity.png").is_file()
+    assert (tmp_path / "guitar" / "README.md").is_file()
 
 
 def test_usage_errors_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,15 +54,17 @@ def run(arguments: list[str]) -> None:
         if adapter is not None:
             models[ADAPTER] = read_player(folder, adapter)
         report = evaluate_instrument(data, name, models, max_parts=args.max_parts, log=print)
-        print(format_report(report), end="\n\n", flush=True)
         reports.append(report)
-        _write(out / REPORT_FILE, json.dumps({one.instrument: one.to_dict() for one in reports}, indent=1) + "\n")
-        if can_draw():
-            draw_evaluation(report, models[BASE].config, out)
-        else:
+        try:
+            _write(out / REPORT_FILE, json.dumps({one.instrument: one.to_dict() for one in reports}, indent=1) + "\n")
+            if can_draw():
+                draw_evaluation(report, models[BASE].config, out)
+            if args.cards:
+                write_card(folder, report, packs, _options(args, folder))
+        finally:  # files first: nobody may be listening any more; but what cannot be written is told still
+            print(format_report(report), end="\n\n", flush=True)
+        if not can_draw():
             print("no plots: they need matplotlib (pip install 'duvhuman[train]')")
-        if args.cards:
-            write_card(folder, report, packs, _options(args, folder))
     print(format_summary(reports), f"{out / REPORT_FILE} holds all figures", sep="\n\n")
 
 
