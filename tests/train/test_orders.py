@@ -79,13 +79,19 @@ def test_all_go_on_as_the_first_call_told_them(
     assert f"--resume {tmp_path / 'runs'}\n" in capsys.readouterr().err
     guitar, bass = kept(tmp_path / "runs" / "guitar"), kept(tmp_path / "runs" / "bass")
     assert bass == guitar | {"instrument": "bass"}
-    assert resume(tmp_path / "runs", name="all") == 1
+    assert resume(tmp_path / "runs", name="all") == 0
     said = capsys.readouterr()
-    assert f"{tmp_path / 'runs' / 'keys' / 'run.json'}: no run to resume there" in said.err
+    for name in ("keys", "strings"):
+        assert f"{name}: no run to resume in {tmp_path / 'runs'}\n" in said.out
     assert f"bass: base from {tmp_path / 'mine'}" in said.out
     record = kept(tmp_path / "runs" / "bass", "training.json")
     assert list(record) == ["base"]
     assert (record["base"]["config"]["lr"], record["base"]["config"]["seed"]) == (0.004, 5)
+
+
+def test_a_folder_without_any_run_has_none_to_resume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert resume(tmp_path, name="all") == 1
+    assert f"error: no run to resume in {tmp_path}; " in capsys.readouterr().err
 
 
 def test_an_instrument_whose_run_was_to_be_replaced_is_not_taken_for_finished(train: Train, tmp_path: Path) -> None:
@@ -93,7 +99,7 @@ def test_an_instrument_whose_run_was_to_be_replaced_is_not_taken_for_finished(tr
     before = (tmp_path / "runs" / "bass" / "model.safetensors").read_bytes()
     interrupted(lambda: train("all", "--stage", "base", "--force", "--seed", "6"))
     assert kept(tmp_path / "runs" / "bass", "training.json") == {}
-    assert resume(tmp_path / "runs", name="all") == 1
+    assert resume(tmp_path / "runs", name="all") == 0
     assert (tmp_path / "runs" / "bass" / "model.safetensors").read_bytes() != before
     assert kept(tmp_path / "runs" / "bass", "training.json")["base"]["config"]["seed"] == 6
 

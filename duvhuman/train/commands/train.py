@@ -28,7 +28,7 @@ from duvhuman.train.commands.common import add_data_option, choose_device, comma
 from duvhuman.train.commands.orders import new_order, resumed_order, wanted_stages
 from duvhuman.train.config import TrainConfig, packs_named
 from duvhuman.train.record import TRUNK, read_record
-from duvhuman.train.run.order import Order
+from duvhuman.train.run.order import RUN_FILE, Order
 
 if TYPE_CHECKING:
     import torch
@@ -139,19 +139,21 @@ def _train_all(
         if world.is_main:
             print(line, flush=True)
 
+    if args.resume is not None and args.instrument == ALL:
+        names = _begun(Path(args.resume), log)
     opened: dict[tuple[str, ...], PhraseData] = {}
     jobs: list[_Job] = []
-    left_out: list[DataError] = []
+    left_out: dict[str, DataError] = {}
     processes = max(1, (os.cpu_count() or 1) // world.on_this_machine)
     for name in names:
         around = Surroundings(_folder(name, args), device, world, log, sys.stderr, stop, jobs=processes)
         try:
             jobs.append(_checked_job(name, args, around, opened))
         except DataError as error:
-            left_out.append(error)
+            left_out[name] = error
     if not jobs:
-        raise left_out[0]
-    for reason in left_out:
+        raise next(iter(left_out.values()))
+    for reason in left_out.values():
         log(f"left out: {reason}")
     world.from_main([])  # nothing is written before all ranks have read what is there
     for job in jobs:
@@ -166,7 +168,18 @@ def _train_all(
             )
             raise
     if left_out:
-        raise left_out[0]
+        raise DataError(f"left out {', '.join(left_out)}: {next(iter(left_out.values()))}")
+
+
+def _begun(folder: Path, log: Callable[[str], None]) -> list[str]:
+    """The instruments with a run in a folder of runs, for the first call left the others out; DataError if none has."""
+    names = [name for name in INSTRUMENTS if (folder / name / RUN_FILE).exists()]
+    if not names:
+        raise DataError(f"no run to resume in {folder}; name the folder of the runs, or begin without --resume")
+    for name in INSTRUMENTS:
+        if name not in names:
+            log(f"{name}: no run to resume in {folder}")
+    return names
 
 
 def _checked_job(
