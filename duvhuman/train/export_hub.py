@@ -10,6 +10,7 @@ repository, so that ``model="org/name@revision"`` plays them.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,7 +174,7 @@ def _check_model(folder: Path, instrument: str) -> None:
     if not card.strip():
         raise ModelError(
             f"{folder}: no model card ({CARD_FILE}) there; write it with: "
-            f"python -m duvhuman.train evaluate {instrument} --model {folder} --cards"
+            f"python -m duvhuman.train evaluate {instrument} --model {shlex.quote(str(folder))} --cards"
         )
 
 

@@ -89,8 +89,8 @@ def test_no_model_is_written_over(tmp_path: Path) -> None:
 
 def test_the_command_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = [str(model(tmp_path / str(seed), seed)) for seed in (1, 2)]
-    assert main(["average", *folders, "--out", str(tmp_path / "mean")]) == 0
-    assert f"train from it with --init-from {tmp_path / 'mean'}" in capsys.readouterr().out
+    assert main(["average", *folders, "--out", str(tmp_path / "the mean")]) == 0
+    assert f"train from it with --init-from '{tmp_path / 'the mean'}'\n" in capsys.readouterr().out
 
 
 def test_the_command_refuses_what_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,15 +131,16 @@ def test_resuming_needs_no_more_than_the_folder(
 def test_a_run_is_not_written_over_unless_that_is_wished(
     tmp_path: Path, config: str, prepared: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["guitar", "--data", prepared, "--out", str(tmp_path), "--config", config, "--device", "cpu"]
+    run = tmp_path / "my runs" / "guitar"
+    given = ["guitar", "--data", prepared, "--out", str(run.parent), "--config", config, "--device", "cpu"]
     assert main([*given, "--stage", "base"]) == 0
-    before = (tmp_path / "guitar" / "model.safetensors").read_bytes()
+    assert f"play with it: duvhuman humanize IN.mid -i guitar -o OUT.mid --model '{run}'\n" in capsys.readouterr().out
+    before = (run / "model.safetensors").read_bytes()
     assert main([*given, "--seed", "3"]) == 2
-    said = capsys.readouterr().err
-    assert f"{tmp_path / 'guitar'} holds a run already; go on with it by --resume {tmp_path / 'guitar'}" in said
-    assert (tmp_path / "guitar" / "model.safetensors").read_bytes() == before
+    assert f"{run} holds a run already; go on with it by --resume '{run}', write" in capsys.readouterr().err
+    assert (run / "model.safetensors").read_bytes() == before
     assert main([*given, "--stage", "base", "--seed", "3", "--force"]) == 0
-    assert (tmp_path / "guitar" / "model.safetensors").read_bytes() != before
+    assert (run / "model.safetensors").read_bytes() != before
 
 
 @pytest.mark.parametrize(
@@ -194,9 +195,10 @@ def test_an_interrupted_run_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stages, "fit", interrupt)
-    given = ["guitar", "--data", prepared, "--out", str(tmp_path), "--config", config, "--device", "cpu"]
+    runs = tmp_path / "my runs"
+    given = ["guitar", "--data", prepared, "--out", str(runs), "--config", config, "--device", "cpu"]
     assert main(given) == 130
-    assert f"go on with: python -m duvhuman.train guitar --resume {tmp_path / 'guitar'}" in capsys.readouterr().err
+    assert f"go on with: python -m duvhuman.train guitar --resume '{runs / 'guitar'}'\n" in capsys.readouterr().err
 
 
 def test_phrase_tables_are_trained_on_as_they_are(
@@ -233,6 +235,8 @@ def test_phrase_tables_are_trained_on_as_they_are(
         (["guitar", "--set", "epoch=3"], 2, "did you mean 'epochs'"),
         (["guitar", "--set", "epochs=0"], 2, "epochs must be 1 or more"),
         (["guitar", "--set", "max_len=1"], 2, "max_len must be 32 or more, not 1"),
+        (["trunk", "--stage", "lora"], 2, "--stage is for instruments: a trunk has no base and no adapter"),
+        (["trunk", "--resume", "runs/trunk", "--stage", "base"], 2, "--stage is for instruments"),
         (["guitar", "--stage", "lora", "--init-from", "runs/trunk"], 2, "--init-from is for a base"),
         (["guitar", "--set", "fold=6/5"], 2, "fold must look like '2/5'"),
         (["guitar", "--teachers", "runs/trunk"], 2, "nothing listens to the --teachers"),

@@ -83,6 +83,9 @@ def test_an_adapter_on_another_base_names_it_and_warns_beside_others(
     tiny_network(1, std=0.2, instrument="guitar").save_pretrained(tmp_path / "mine")
     assert main(["adapter", "--name", "feel", "--base", "guitar", "--model", "mine", take, "--device", "cpu"]) == 0
     assert "humanize IN.mid -i guitar --model mine --adapter feel/ -o OUT.mid" in capsys.readouterr().out
+    where = ["--out", "my feel", "--device", "cpu"]
+    assert main(["adapter", "--name", "feel", "--base", "guitar", "--model", "mine", take, *where]) == 0
+    assert "humanize IN.mid -i guitar --model mine --adapter 'my feel/' -o OUT.mid" in capsys.readouterr().out
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_player(Path("mine"), Path("feel"))

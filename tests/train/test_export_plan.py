@@ -74,6 +74,14 @@ def other_features(run: Path) -> None:
     (run / "config.json").write_text(json.dumps(config))
 
 
+def test_the_command_that_writes_a_missing_card_can_be_copied(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "my runs")
+    (run / "README.md").unlink()
+    with pytest.raises(ModelError) as refused:
+        plan_export(run)
+    assert f"duvhuman.train evaluate guitar --model '{run}' --cards" in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -93,8 +94,9 @@ def run(arguments: list[str]) -> None:
     if after <= before:
         print("it plays the held-out notes no better than the adapter that comes with the model; more takes may help")
     print(f"{out} written in {fitted.seconds:.0f} s")
-    base = f" --model {args.model}" if args.model else ""
-    print(f"use it: duvhuman humanize IN.mid -i {instrument.name}{base} --adapter {out}{os.sep} -o OUT.mid")
+    base = ["--model", args.model] if args.model else []
+    typed = shlex.join(["-i", instrument.name, *base, "--adapter", f"{out}{os.sep}"])
+    print(f"use it: duvhuman humanize IN.mid {typed} -o OUT.mid")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from duvhuman.train.commands.common import command_parser
@@ -27,4 +28,5 @@ def run(arguments: list[str]) -> None:
     from duvhuman.train.average import average
 
     average(args.models, args.out)
-    print(f"{args.out} holds the mean of {len(args.models)} models; train from it with --init-from {args.out}")
+    typed = shlex.quote(str(args.out))
+    print(f"{args.out} holds the mean of {len(args.models)} models; train from it with --init-from {typed}")

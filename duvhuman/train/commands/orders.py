@@ -8,6 +8,7 @@ Conventions
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +91,7 @@ def _check_free(folder: Path, wanted: Sequence[str], *, force: bool) -> None:
         wanted = (*wanted, stage) if stage not in read_record(folder) else wanted
     if known & set(wanted):
         raise OptionError(
-            f"{folder} holds a run already; go on with it by --resume {folder}, "
+            f"{folder} holds a run already; go on with it by --resume {shlex.quote(str(folder))}, "
             "write elsewhere with --out, or replace it with --force"
         )
 

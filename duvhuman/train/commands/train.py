@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -62,6 +63,8 @@ def run(arguments: list[str]) -> None:
     names = list(INSTRUMENTS) if args.instrument == ALL else [_name(args.instrument)]
     if args.resume is not None and (args.config is not None or args.out is not None or args.force):
         raise OptionError("--resume goes on in the run's folder as configured there: without --config, --out, --force")
+    if names == [TRUNK] and args.stage not in (None, "all"):
+        raise OptionError("--stage is for instruments: a trunk has no base and no adapter; leave --stage out")
     from duvhuman.train.run.distributed import joined_world
     from duvhuman.train.run.malloc import keep_freed_memory
 
@@ -163,9 +166,8 @@ def _train_all(
             _train(job)
         except KeyboardInterrupt:
             again = args.resume or (job.run.folder.parent if args.instrument == ALL else job.run.folder)
-            print(
-                f"interrupted; go on with: python -m duvhuman.train {args.instrument} --resume {again}", file=sys.stderr
-            )
+            command = f"python -m duvhuman.train {args.instrument} --resume {shlex.quote(str(again))}"
+            print(f"interrupted; go on with: {command}", file=sys.stderr)
             raise
     if left_out:
         raise DataError(f"left out {', '.join(left_out)}: {next(iter(left_out.values()))}")
@@ -253,9 +255,10 @@ def _train(job: _Job) -> None:
 
     name, run, stages, start = job.order.instrument, job.run, job.stages, job.order.start
     folder, log = run.folder, run.around.log
+    typed = shlex.quote(str(folder))
     if name == TRUNK:
         train_trunk(run, stages.get("shallow"), stages[TRUNK], start)
-        log(f"{folder} holds the trunk; train an instrument from it with --init-from {folder}")
+        log(f"{folder} holds the trunk; train an instrument from it with --init-from {typed}")
         return
     if "base" in stages:
         log(f"{name}: base from {start or 'random weights'}")
@@ -263,7 +266,7 @@ def _train(job: _Job) -> None:
     if "lora" in stages:
         log(f"{name}: adapter")
         train_lora(run, name, stages["lora"])
-    log(f"{folder} holds the model; play with it: duvhuman humanize IN.mid -i {name} -o OUT.mid --model {folder}")
+    log(f"{folder} holds the model; play with it: duvhuman humanize IN.mid -i {name} -o OUT.mid --model {typed}")
 
 
 @contextmanager
