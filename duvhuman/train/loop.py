@@ -175,7 +175,7 @@ class _Fit:
         parts, trained = len(task.train), sum(p.numel() for p in self.stepper.trained)
         ranks = f" over {self.world.size} processes" if self.world.size > 1 else ""
         self.log(
-            f"{parts} parts, {self.steps_per_epoch} steps an epoch, {config.epochs} epochs, batch {config.batch_size}"
+            f"{parts} parts, {self.steps_per_epoch} steps an epoch, {self.last_epoch} epochs, batch {config.batch_size}"
             f"{ranks}, {self.precision}, {trained:,} parameters trained"
         )
         if self.world.is_main:
@@ -318,7 +318,7 @@ class _Fit:
         self.events.add(self.stage, at.epoch + 1, row)
         if self.line is not None:
             self.line.clear()
-        self.log(_epoch_line(row, self.config.epochs))
+        self.log(_epoch_line(row, self.last_epoch))
 
     def _checkpoint(self) -> None:
         """Write the state, which first waits for the device and looks whether all is well."""

@@ -103,6 +103,8 @@ def test_resuming_says_where_and_refuses_fewer_epochs_than_are_done(data: Phrase
 def test_a_stage_may_stop_before_its_schedule_does(data: PhraseData, whole: Trained, tmp_path: Path) -> None:
     run = train(data, tmp_path, replace(CONFIG, stop_after=2))
     assert [row["val_loss"] for row in run.rows] == [row["val_loss"] for row in whole.rows[:2]]
+    assert " 2 epochs, batch " in run.lines[0]  # one number, the live line's
+    assert [line.partition(":")[0] for line in run.lines if line.startswith("epoch ")] == ["epoch 1/2", "epoch 2/2"]
     assert len(train(data, tmp_path, replace(CONFIG, stop_after=9), resume=True).rows) == 3
 
 

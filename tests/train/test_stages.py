@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from builders import GUITAR, part, riff, song
-from toys import KilledError, columns, same_weights, tiny_network, toy_performance, weights, write_data
+from toys import KilledError, columns, same_weights, tiny_network, toy_data, toy_performance, weights, write_data
 
 import duvhuman
 from duvhuman.errors import DataError, ModelError, OptionError
@@ -321,6 +321,12 @@ def test_an_instrument_without_parts_is_named(data: PhraseData, tmp_path: Path) 
     run = run_in(data, tmp_path)
     with pytest.raises(DataError, match="0 training and 0 validation parts for strings; prepare more data"):
         train_base(run, "strings", BASE, None)
+
+
+def test_where_none_is_held_out_the_share_to_hold_out_is_named(tmp_path: Path) -> None:
+    run = run_in(toy_data(tmp_path / "data", {("guitar", "train"): 2}), tmp_path / "run")
+    with pytest.raises(DataError, match="0 validation parts for guitar; prepare more data, or with a larger --valid"):
+        train_base(run, "guitar", BASE, None)
 
 
 def test_an_adapter_needs_parts_played_by_hand(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 
 from duvhuman.errors import OptionError
+from duvhuman.instruments import INSTRUMENTS
 from duvhuman.live_line import LiveLine, clock_text
 from duvhuman.train.commands.common import command_parser
 
@@ -50,6 +51,11 @@ def run(arguments: list[str]) -> None:
         print(f"  {instrument:10} {notes['train']:>13,} notes to train on {notes['valid']:>11,} held out")
     for reason, count in summary.left_out.items():
         print(f"  left out {count:6} parts: {reason}")
+    for instrument in INSTRUMENTS:
+        notes = summary.kept.get(instrument, {"train": 0, "valid": 0})
+        if notes["train"] and not notes["valid"]:
+            reason = "no part is held out to judge by; prepare more data, or with a larger --valid"
+            print(f"warning: {instrument}: {reason}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -95,7 +95,9 @@ def evaluate_instrument(
     chosen = sample_parts(data.select(split="valid", instrument=instrument), max_parts)
     flattened = [(part, pair) for part in chosen if (pair := flat_pair(data, part)) is not None]
     if not flattened:
-        raise DataError(f"{data.name}: no validation parts for {instrument}; prepare more data")
+        raise DataError(
+            f"{data.name}: no validation parts for {instrument}; prepare more data, or with a larger --valid"
+        )
     parts, pairs = [part for part, _ in flattened], [pair for _, pair in flattened]
     predictors: dict[str, Predictor] = {
         FLAT: flat_predictor, JITTER: jitter_predictor(), RIDGE: ridge_floor(data, instrument),

@@ -55,6 +55,8 @@ def task_of(data: PhraseData, instrument: str, config: TrainConfig, teachers: Te
     """
     train, valid = _parts(data, instrument, config)
     remedy = "take all parts with --set played_only=false" if config.played_only else "prepare more data"
+    if train and not valid and not config.played_only:
+        remedy += ", or with a larger --valid"
     if not train or not valid:
         kind = "parts played by hand" if config.played_only else "parts"
         raise DataError(

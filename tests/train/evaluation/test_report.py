@@ -98,7 +98,10 @@ def test_other_parts_do_not_change_which_are_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("split", "missing"),
-    [("train", "no validation parts for guitar"), ("valid", "no training parts for guitar.* smaller --valid")],
+    [
+        ("train", "no validation parts for guitar.* larger --valid"),
+        ("valid", "no training parts for guitar.* smaller --valid"),
+    ],
 )
 def test_without_parts_of_a_split_there_is_nothing_to_compare(split: str, missing: str, tmp_path: Path) -> None:
     data = write_data(tmp_path, [({"split": split}, toy_performance(0))])
