@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 130 interrupted.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import warnings
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
+            _check_none_empty([command, *arguments])
             module.run(arguments)
         print(end="", flush=True)
     except OptionError as error:
@@ -42,6 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return DONE
+
+
+def _check_none_empty(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are empty, as variables of a shell may be: as paths they would name the current folder."""
+    for before, given in itertools.pairwise(arguments):
+        option, equals, value = given.partition("=")
+        if not given or (option.startswith("--") and equals and not value):
+            where = option or before
+            raise OptionError(f"nothing stands behind {where}; name something there, such as . for this folder")
 
 
 def _show_warning(

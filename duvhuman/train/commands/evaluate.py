@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duvhuman.errors import DataError, FileError, ModelError
+from duvhuman.errors import DataError, FileError, ModelError, OptionError
 from duvhuman.files import write_whole
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.train.commands.common import add_data_option, command_parser, open_data
+from duvhuman.train.record import TRUNK
 
 if TYPE_CHECKING:
     from duvhuman.train.dataset import PhraseData
@@ -35,7 +36,9 @@ def run(arguments: list[str]) -> None:
     parser.add_argument("--out", metavar="DIR", default="evaluation", help=f"for {REPORT_FILE} and plots (evaluation)")
     parser.add_argument("--cards", action="store_true", help="rewrite the model card beside each model")
     args = parser.parse_args(arguments)
-    names = list(INSTRUMENTS) if args.instruments == [ALL] else [get_instrument(n).name for n in args.instruments]
+    if TRUNK in args.instruments:
+        raise OptionError("a trunk is not evaluated; train an instrument from it")
+    names = list(INSTRUMENTS) if ALL in args.instruments else [get_instrument(n).name for n in args.instruments]
     if args.max_parts < 1:
         parser.error(f"--max-parts must be 1 or more, not {args.max_parts}")
     out = _folder(args.out)

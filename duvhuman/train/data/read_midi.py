@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from duvhuman.errors import FileError, MidiError
+from duvhuman.errors import FileError, MidiError, OptionError
 from duvhuman.files import is_midi_name
 from duvhuman.humanize.keyed import KeyArray
 from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
@@ -58,11 +58,14 @@ class Pack:
 
     @classmethod
     def parse(cls, text: str) -> Pack:
-        """Read ``FOLDER`` or ``FOLDER=INSTRUMENT``; OptionError for an unknown instrument."""
+        """Read ``FOLDER`` or ``FOLDER=INSTRUMENT``; OptionError for an empty FOLDER or an unknown instrument."""
+        folder, name = text, None
         if "=" in text and not Path(text).is_dir():
-            folder, name = text.rsplit("=", 1)
-            return cls(Path(folder), get_instrument(name).name)
-        return cls(Path(text))
+            folder, told = text.rsplit("=", 1)
+            name = get_instrument(told).name
+        if not folder:
+            raise OptionError(f"FOLDER is empty in {text!r}; name a folder of MIDI files, such as . for this one")
+        return cls(Path(folder), name)
 
 
 @dataclass(frozen=True)
