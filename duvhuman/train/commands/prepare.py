@@ -30,15 +30,17 @@ def run(arguments: list[str]) -> None:
         raise OptionError(f"--jobs must be at least 1, not {args.jobs}")
     if args.jobs is not None and args.ray is not None:
         raise OptionError("--jobs is for this machine, --ray for a cluster: give one of them")
+    from duvhuman.train.data.engines import terminated_as_interrupted
     from duvhuman.train.prepare import Pack, prepare
 
     line = LiveLine(sys.stderr)
     try:
-        summary = prepare(
-            [Pack.parse(text) for text in args.folders], args.out, valid_share=args.valid,
-            jobs=args.jobs or os.cpu_count() or 1, ray=args.ray, parquet=args.parquet, force=args.force,
-            progress=_Progress(line).show,
-        )  # fmt: skip
+        with terminated_as_interrupted():
+            summary = prepare(
+                [Pack.parse(text) for text in args.folders], args.out, valid_share=args.valid,
+                jobs=args.jobs or os.cpu_count() or 1, ray=args.ray, parquet=args.parquet, force=args.force,
+                progress=_Progress(line).show,
+            )  # fmt: skip
     except KeyboardInterrupt:
         line.clear()
         print(f"interrupted; {args.out} is as it was", file=sys.stderr)

@@ -187,3 +187,22 @@ def no_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
     if came and callable(handler):
         handler(*came[0])
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Take SIGTERM for Ctrl-C until the end, so that what is at work can clean up. (Not off the main thread.)"""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as signal.signal wants it
+        if not callable(signal.getsignal(signal.SIGINT)):  # ignored, as in the background of a shell
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)  # which `no_interrupt` may hold back
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -98,8 +98,11 @@ def command(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("ended_by", ["Ctrl-C", "SIGTERM"])
 @pytest.mark.parametrize("wait", ["the processes start", "files are read"])
-def test_ctrl_c_ends_all_processes_without_tracebacks_and_leaves_nothing(wait: str, tmp_path: Path) -> None:
+def test_it_ends_all_processes_without_tracebacks_and_leaves_nothing(
+    wait: str, ended_by: str, tmp_path: Path
+) -> None:  # fmt: skip
     folder = midi_folder(tmp_path / "pack", 8)
     for number in range(3000):
         (folder / f"again {number:04}.mid").hardlink_to(folder / "0000.mid")
@@ -107,7 +110,10 @@ def test_ctrl_c_ends_all_processes_without_tracebacks_and_leaves_nothing(wait: s
     spooled = tmp_path / "out" / ".prepare" / "spool"
     until(spooled.exists)
     time.sleep(0.05 if wait == "the processes start" else 1.0)
-    os.killpg(running.pid, signal.SIGINT)
+    if ended_by == "Ctrl-C":
+        os.killpg(running.pid, signal.SIGINT)
+    else:
+        running.terminate()
     out, error = running.communicate(timeout=30)
     assert running.returncode == 130
     assert (out, error) == ("", f"interrupted; {tmp_path / 'out'} is as it was\n")
