@@ -24,6 +24,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from duvhuman.instruments import (
+    INSTRUMENTS,
     LEFT_WORDS,
     RIGHT_WORDS,
     instrument_of_program,
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
     from duvhuman.midi.notes import Part
 
 KEYS = "keys"
+KEYBOARD_WORDS = frozenset(INSTRUMENTS[KEYS].track_words)
 TITLES_OF_KEYS = (KEYS, "bass")
-"""What the titles of voices with a keyboard's program may name: a left hand is called "bass", but none "guitar"."""
+"""What the titles of voices that are a keyboard's may name, too: a left hand is called "bass", but none "guitar"."""
 MELODY_WORDS = frozenset(("melody", "melodie", "melodia", "vocal", "vocals", "vox", "voice", "singer", "lead"))
 LONGEST_MELODY_TITLE = 2
 """Words; longer titles, such as "Melody in F", are those of pieces."""
@@ -64,7 +66,8 @@ def players(
         For each player the indices of their voices, ascending; the players in the order of their first voices.
     """
     told = [instrument if chosen is None or set(chosen) & set(voice.tracks) else None for voice in voices]
-    keys = [index for index, voice in enumerate(voices) if _is_keys(voice, told[index])]
+    staves = not any(voice.program >= 0 or KEYBOARD_WORDS.intersection(title_words(voice.name)) for voice in voices)
+    keys = [index for index, voice in enumerate(voices) if _is_keys(voice, told[index], staves=staves)]
     nothing_else = len(keys) == len(voices) and not _goes_with_a_melody(voices)
     hands = keys if nothing_else else _hands(voices, keys)
     groups: dict[tuple[str, object], list[int]] = defaultdict(list)
@@ -83,12 +86,22 @@ def players(
     return [[index for index, number in enumerate(player) if number == first] for first in sorted(set(player))]
 
 
-def _is_keys(voice: Part, instrument: str | None) -> bool:
+def _is_keys(voice: Part, instrument: str | None, *, staves: bool) -> bool:
+    """Whether a voice is a keyboard's.
+
+    Parameters
+    ----------
+    instrument : what it is if its program and title name none.
+    staves : whether no voice of the file has a program or is called a keyboard: one called "bass" is the lower staff,
+        or voice, of what the user says is one.
+    """
     if voice.is_drums:
         return False
     named, own = instrument_of_track_name(voice.name), instrument_of_program(voice.program)
     if voice.program >= 0:
         return own is not None and own.name == KEYS and (named is None or named.name in TITLES_OF_KEYS)
+    if staves and instrument == KEYS and named is not None and named.name in TITLES_OF_KEYS:
+        return True
     return (named.name if named is not None else instrument) == KEYS
 
 

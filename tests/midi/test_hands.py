@@ -73,6 +73,14 @@ def test_a_voice_that_is_called_another_instrument_is_no_hand_whatever_its_progr
     assert players(voice("Piano"), voice(name, channel=1, pitch=LOW)) == found
 
 
+def test_of_staves_without_a_program_one_may_be_called_bass_if_they_are_said_to_be_a_keyboards():
+    for upper in ("Treble", "RH", ""):
+        staves = voice(upper, None), voice("Bass", None, channel=1, pitch=LOW)
+        assert players(*staves, instrument="keys") == TOGETHER
+        assert players(*staves) == APART
+    assert players(voice("Piano", None), voice("Bass", None, channel=1), instrument="keys") == APART
+
+
 @pytest.mark.parametrize("other", [
     voice(sound=VIOLIN, channel=2), voice("Bass", None, channel=2), voice(sound=None, channel=DRUMS),
 ])  # fmt: skip
