@@ -27,6 +27,9 @@ OTHER_WORDS = frozenset((
 """Words in the titles of tracks of other instruments, whatever else the title says: a bass drum, a bass clarinet."""
 VIOLIN_WORDS = ("violin", "violins", "violine", "violinen", "violon", "violons", "violini", "vln", "vlns", "fiddle")
 VIOLA_WORDS = ("viola", "violas", "viole", "bratsche", "bratschen", "vla", "vlas")
+CONTRABASS_WORDS = (
+    "contrabass", "contrabasses", "kontrabass", "contrabbasso", "contrabbassi", "contrebasse", "contrebasses",
+)  # fmt: skip
 CELLO_WORDS = ("cello", "celli", "cellos", "violoncello", "violoncellos", "violoncelli", "vlc", "vcl", "vc")
 AUTO = "auto"
 
@@ -79,9 +82,8 @@ INSTRUMENTS: dict[str, Instrument] = {
             "strings", frozenset((*range(40, 46), *range(48, 52))), 24, 108, 48,
             ("string", "violin", "viola", "cello", "orchestra"),
             (
-                "strings", "string", "strgs", "streicher", "cordes", "archi", "cuerdas", "contrabass",
-                "contrabasses", "kontrabass",
-                *VIOLIN_WORDS, *VIOLA_WORDS, *CELLO_WORDS,
+                "strings", "string", "strgs", "streicher", "cordes", "archi", "cuerdas",
+                *VIOLIN_WORDS, *VIOLA_WORDS, *CELLO_WORDS, *CONTRABASS_WORDS,
             ),
         ),
     )
@@ -187,7 +189,7 @@ def pitch_range(instrument: Instrument, program: int, name: str) -> tuple[int, i
     """The lowest and the highest pitch of a part that is played as `instrument`; key-switches lie beyond.
 
     The lowest is that of its lowest string, where program or title tell one. A title that tells several, such as
-    "Violin & Cello", leaves it at the lowest of these.
+    "Violin & Cello", leaves it at the lowest of these; a "bass" among strings is a double bass.
 
     Parameters
     ----------
@@ -196,7 +198,7 @@ def pitch_range(instrument: Instrument, program: int, name: str) -> tuple[int, i
     """
     if instrument.name != "strings":
         return instrument.low, instrument.high
-    words = [word for word in title_words(name) if _BY_WORD.get(word) is instrument]
+    words = [word for word in title_words(name) if _BY_WORD.get(word) in (instrument, INSTRUMENTS["bass"])]
     told = [LOWEST_OF_WORD.get(word, instrument.low) for word in words if word not in ("string", "strings")]
     return min(told, default=LOWEST_OF_PROGRAM.get(program, instrument.low)), instrument.high
 

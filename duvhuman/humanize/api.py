@@ -41,6 +41,8 @@ from duvhuman.models.store import find_adapter, find_model
 from duvhuman.rhythm.band import Beats, find_beats
 
 PathName = str | os.PathLike[str]
+FEW_KEY_SWITCHES = 0.25
+"""Of a part that holds a larger share of them it is told: they may be music."""
 FORGIVEN = 0.05
 """By so little velocity r may fall on the held-out bars of a take without a word."""
 
@@ -234,6 +236,9 @@ class Humanizer:
             )
             for index, (choice, room) in enumerate(zip(selection.choices, rooms, strict=True))
         ]  # fmt: skip
+        for part in parts:
+            if part.how is not None and (notice := _much_out_of_range(part.choice, options.protect)):
+                tell(notice)
         if all(part.how is None for part in parts):
             reasons = sorted({part.skipped for part in parts}) or ["no notes"]
             tell(f"nothing to play ({'; '.join(reasons)}); it comes back unchanged")
@@ -337,5 +342,25 @@ def _protected(part: Part, instrument: Instrument, protect: Collection[int] | No
     named = np.array([] if protect is None else list(protect), dtype=np.int64)
     if protect is not None and not len(named):
         return np.zeros(len(pitch), dtype=np.bool_)
+    return _out_of_range(part, instrument) | np.isin(pitch, named)
+
+
+def _much_out_of_range(choice: Choice, protect: Collection[int] | None) -> str:
+    """What to say if more than `FEW_KEY_SWITCHES` of the notes of a part are left alone as such, which may be music."""
+    part, instrument, named = choice.part, choice.instrument, set(protect or ())
+    if instrument is None or (protect is not None and not named):
+        return ""
+    out = _out_of_range(part, instrument) & ~np.isin(part.notes.pitch, list(named))
+    if out.mean() <= FEW_KEY_SWITCHES:
+        return ""
     low, high = pitch_range(instrument, part.program, part.name)
-    return (pitch < low) | (pitch > high) | np.isin(pitch, named)
+    return (
+        f"{out.sum()} of {len(out)} notes of {part.name or f'track {part.tracks[0]}'!r} lie outside {low} to {high}, "
+        f"are taken for key-switches of the {instrument.name} and left alone; protect=[] (--protect none) plays them"
+    )
+
+
+def _out_of_range(part: Part, instrument: Instrument) -> BoolArray:
+    """(N,) True for the notes that lie beyond what `instrument` plays."""
+    low, high = pitch_range(instrument, part.program, part.name)
+    return (part.notes.pitch < low) | (part.notes.pitch > high)

@@ -59,7 +59,7 @@ def test_predict_agrees_with_humanize_where_notes_overlap_protected_and_other_on
         notes = [
             (int(o), int(p), 80, int(d))
             for o, p, d in zip(
-                rng.integers(0, 40, 120) * 60, rng.integers(30, 42, 120), rng.integers(0, 600, 120), strict=True
+                rng.integers(0, 40, 120) * 60, rng.integers(31, 43, 120), rng.integers(0, 600, 120), strict=True
             )
         ]
         data = song(part(notes[:60]), part(notes[60:], number=PIANO, channel=1), part(notes[30:80], number=None))
