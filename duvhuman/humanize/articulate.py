@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from duvhuman.humanize.loop import goes_on_after
 from duvhuman.humanize.score import (
     SHORTEST_BEATS,
     BoolArray,
@@ -69,6 +70,7 @@ class _Written:
     short : (N,) whether it is staccato, or much shorter than its gap.
     up_to_next : (N,) whether it is written up to the next onset, or for a bar before a longer gap.
     over_next : (N,) whether it is held over the next onset.
+    under_held : (N,) whether one that is held over the next onset, in the same hand, sounds until it ends, or longer.
     whole_bar : (N,) whether it is a bar before a short rest.
     rest : (N,) how much of a rest stands behind it, from 0, none, to 1.
     """
@@ -79,6 +81,7 @@ class _Written:
     short: BoolArray
     up_to_next: BoolArray
     over_next: BoolArray
+    under_held: BoolArray
     whole_bar: BoolArray
     rest: FloatArray
 
@@ -89,6 +92,7 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
     hand = _two_hands(hand, len(score))
     chord = 2 * np.cumsum(chord_starts(score)) + hand
     slack = SLUR_BEATS + next_spread(score)  # of a strum each string may end where it is struck again
+    over_next = written > gap + slack
     whole_bar = (np.abs(written - bar) <= SLUR_BEATS) & (gap >= bar + REST_BEATS) & (gap <= (1 + REST_BARS) * bar)
     rest = ((gap - written) / np.maximum(gap, SHORTEST_BEATS) - NO_REST) / (WHOLE_REST - NO_REST)
     return _Written(
@@ -97,10 +101,22 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
         last=np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)]),
         short=written < STACCATO_SHARE * learnt,
         up_to_next=(written >= learnt - TICK_BEATS) & (written <= learnt + slack),
-        over_next=written > gap + slack,
+        over_next=over_next,
+        under_held=_under_held(score, over_next, hand),
         whole_bar=whole_bar,
         rest=np.clip(rest, 0.0, 1.0) * ((written <= learnt - REST_BEATS) | whole_bar),
     )
+
+
+def _under_held(score: Score, over_next: BoolArray, hand: IntArray) -> BoolArray:
+    chord, end = np.cumsum(chord_starts(score)), score.onset_beats + score.nominal_beats
+    under = np.zeros(len(score), dtype=np.bool_)
+    for one in (0, 1):
+        rows = np.flatnonzero(hand == one)
+        sounds_until = np.maximum.accumulate(np.where(over_next, end, -np.inf)[rows])
+        with_its_chord = np.searchsorted(chord[rows], chord[rows], "right") - 1
+        under[rows] = sounds_until[with_its_chord] >= end[rows] - TICK_BEATS
+    return under
 
 
 def performed_beats(
@@ -135,7 +151,7 @@ def performed_beats(
     played = np.maximum(played, _least(notes, whole, score, as_in_a_take=as_in_a_take))
     played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
     slurred = notes.over_next & (written < SLUR * notes.gap) & ~notes.last
-    free = notes.up_to_next | (notes.short & (written < HELD_BEATS))
+    free = (notes.up_to_next & ~notes.under_held) | (notes.short & (written < HELD_BEATS))
     played = np.where(slurred, written, np.where(free, played, np.minimum(played, written)))
     played = np.where(notes.whole_bar, np.minimum(played, notes.gap), played)
     touches = notes.up_to_next & (played > notes.gap) & (played < TOUCHES * notes.gap)
@@ -152,7 +168,7 @@ def _least(notes: _Written, whole: FloatArray, score: Score, *, as_in_a_take: bo
     """
     written = score.nominal_beats
     told = np.where(notes.short, 1.0, notes.rest * ~notes.whole_bar).mean() / OFTEN_SHORT
-    meant = np.where(notes.last | notes.over_next, 1.0, min(told, 1.0))
+    meant = np.where(notes.last | notes.over_next | notes.under_held, 1.0, min(told, 1.0))
     no_click = 0.0 if as_in_a_take else np.minimum(LEAST_SECONDS * score.tempo_bpm / 60, LEAST_HELD * whole)
     least = np.where(written >= HELD_BEATS, np.maximum(LEAST_HELD * meant * whole, no_click), 0.0)
     held = np.where(notes.over_next & notes.last, 1.0, notes.rest)
@@ -163,7 +179,8 @@ def _least(notes: _Written, whole: FloatArray, score: Score, *, as_in_a_take: bo
 def own_gap(score: Score, hand: IntArray | None = None) -> FloatArray:
     """(N,) beats to the next onset, of a note's own hand where there are two.
 
-    That of the last chord, which nothing follows, is the gap before it, a bar at most. A lone chord has none: 0.
+    That of the last chord, which nothing follows, is the gap before it, a bar at most, or that of the loop which the
+    part is. A lone chord has none: 0.
 
     Parameters
     ----------
@@ -172,9 +189,11 @@ def own_gap(score: Score, hand: IntArray | None = None) -> FloatArray:
     gap, onset = gap_to_next_onset(score), score.onset_beats
     followed = np.isfinite(gap)
     if followed.any() and not followed.all():
-        begin = onset[~followed].min()
-        before = gap[followed & (onset + gap >= begin - SLUR_BEATS)].max()  # a strum begins with its first string
-        until = begin + np.minimum(before, longest_written(score))
+        until = goes_on_after(score)
+        if until is None:
+            begin = onset[~followed].min()
+            before = gap[followed & (onset + gap >= begin - SLUR_BEATS)].max()  # a strum begins with its first string
+            until = begin + np.minimum(before, longest_written(score))
         gap = np.where(followed, gap, until - onset)
     gap = np.where(np.isfinite(gap), np.maximum(gap, SHORTEST_BEATS), 0.0)
     hand = _two_hands(hand, len(score))

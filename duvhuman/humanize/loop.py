@@ -23,7 +23,8 @@ from duvhuman.humanize.score import CHORD_BEATS, SHORTEST_BEATS, BoolArray, Floa
 PASSAGE_NOTES = 32
 """A passage has at most so many notes."""
 FIGURE_NOTES, LOOP_NOTES = 8, 128
-"""As many notes that stand elsewhere in the part make its beginning or end a loop, which goes on for so many more."""
+"""As many notes that stand elsewhere in the part make its beginning or end a loop, which goes on for so many more. So
+does a part that is nothing but one figure, twice or more."""
 FEWEST_NOTES = 4
 SAME_PLACE_BEATS = 0.05
 HELD = 1.5
@@ -64,6 +65,12 @@ def looped(score: Score) -> Loop:
     return Loop(index, shown, slice(len(before.notes), len(before.notes) + n))
 
 
+def goes_on_after(score: Score) -> float | None:
+    """The beat at which a part that ends as a loop does begins anew; None if it does not."""
+    again = _repeated(score, at_end=True)
+    return None if again is None else float(again.onset_beats[0])
+
+
 class _Passage(NamedTuple):
     """Notes of the part, and when and where in the bar they stand in what is shown."""
 
@@ -76,19 +83,21 @@ class _Passage(NamedTuple):
 def _repeated(score: Score, *, at_end: bool) -> _Passage | None:
     """`LOOP_NOTES` notes by which a part goes on (`at_end`) or would have begun, were it a loop; None if it is none."""
     n = len(score)
-    if n <= FIGURE_NOTES:
+    if n < 2:
         return None
-    figure = np.arange(n - FIGURE_NOTES, n) if at_end else np.arange(FIGURE_NOTES)
-    period = np.arange(1, n - FIGURE_NOTES + 1)
+    figure = np.arange(max(n - FIGURE_NOTES, 1), n)[::-1] if at_end else np.arange(min(FIGURE_NOTES, n - 1))
+    period = np.arange(1, max(n - FIGURE_NOTES, n // 2) + 1)
     away = -period if at_end else period
     moved = score.onset_beats[figure[0] + away] - score.onset_beats[figure[0]]
     alike = np.abs(moved) > CHORD_BEATS
     for note in figure:
-        other = note + away
-        alike &= score.pitch[other] == score.pitch[note]
-        alike &= np.abs(score.onset_beats[other] - score.onset_beats[note] - moved) < SAME_PLACE_BEATS
-        alike &= _stand_at(score, other, score.beat_in_bar[note], score.bar_beats[note])
-        alike &= ~(score.nominal_beats[note] > HELD * score.nominal_beats[other])  # what is unknown may be any length
+        there = (note + away >= 0) & (note + away < n)  # all of the part, if the period is half of it or less
+        other = np.where(there, note + away, note)
+        same = score.pitch[other] == score.pitch[note]
+        same &= np.abs(score.onset_beats[other] - score.onset_beats[note] - moved) < SAME_PLACE_BEATS
+        same &= _stand_at(score, other, score.beat_in_bar[note], score.bar_beats[note])
+        same &= ~(score.nominal_beats[note] > HELD * score.nominal_beats[other])  # what is unknown may be any length
+        alike &= same | ~there
     if not alike.any():
         return None
     notes = int(period[np.argmax(alike)])

@@ -240,3 +240,23 @@ def test_a_take_tells_how_short_notes_before_rests_are() -> None:
     backbeat = performed_beats(part, np.log2(np.full(4, 0.3)), as_in_a_take=True)
     assert backbeat[:3] == pytest.approx([0.6] * 3)
     assert performed_beats(part, np.log2(np.full(4, 0.3)))[:3] == pytest.approx([0.85] * 3)
+
+
+def test_a_voice_that_moves_under_a_held_note_ends_when_it_moves() -> None:
+    rings = np.log2(np.full(6, 1.6))
+    onset, pitch = [0, 0, 1, 2, 3, 4], [72, 65, 64, 65, 64, 72]
+    assert performed_beats(score(onset, pitch, length=[4, 1, 1, 1, 1, 1]), rings)[1:4] == pytest.approx([1, 1, 1])
+    alone = performed_beats(score(onset, pitch, length=[1, 1, 1, 1, 1, 1]), rings)
+    assert alone[1:4] == pytest.approx([1.6, 1.6, 1.6])  # nothing is held, and no note told from another by its length
+
+
+def test_under_a_held_note_a_long_one_is_no_stab() -> None:
+    part = score([0, 0, 2, 4], [72, 65, 64, 72], length=[4, 2, 2, 4])
+    assert performed_beats(part, np.log2(np.full(4, 0.1)))[1:3] == pytest.approx([1, 1])
+
+
+def test_the_last_note_of_a_loop_has_the_gap_that_it_has_in_the_loop() -> None:
+    bar = np.array([0, 0.5, 1.0, 1.5])
+    loop = score(np.concatenate([bar + 4 * number for number in range(4)]), np.tile([40, 43, 45, 47], 4), length=0.5)
+    played = performed_beats(loop, np.log2(np.tile([0.9, 0.9, 0.9, 0.2], 4)))
+    assert played.reshape(4, 4) == pytest.approx(np.tile([0.45, 0.45, 0.45, 0.45], (4, 1)), abs=0.01)

@@ -63,6 +63,20 @@ def test_a_loop_goes_on_before_and_after_as_it_does_in_between(late: float) -> N
         assert passage.pitch.tolist() == np.tile(pitch[:8], 16).tolist()
 
 
+@pytest.mark.parametrize("times", [2, 3, 4])
+def test_a_loop_of_few_notes_goes_on(times: int) -> None:
+    onset = np.concatenate([np.array([0, 3.0]) + 4 * number for number in range(times)])
+    loop = looped(score(onset, np.tile([40, 43], times), length=np.tile([2.0, 0.5], times)))
+    expected = np.concatenate([np.array([0, 3.0]) + 4 * number for number in range(-64, 64 + times)])
+    assert loop.score.onset_beats == pytest.approx(expected)
+    assert loop.score.pitch.tolist() == [40, 43] * (128 + times)
+
+
+def test_a_figure_that_comes_once_and_a_little_of_it_again_is_no_loop() -> None:
+    line = score([0, 1, 2, 3, 4, 5], [40, 43, 45, 47, 40, 43])
+    assert len(looped(line).index) < LOOP_NOTES
+
+
 def test_a_part_that_ends_on_a_held_note_is_no_loop() -> None:
     length = np.full(33, 0.5)
     length[-1] = 4.0
