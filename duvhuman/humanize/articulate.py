@@ -66,7 +66,7 @@ class _Written:
     ----------
     gap : (N,) to the next onset, as `own_gap`.
     chord : (N,) the number of its chord, of two hands each its own.
-    last : (N,) whether it is in the last chord, of two hands each its own.
+    last : (N,) whether it is in the last chord, of two hands each its own; a loop has none.
     short : (N,) whether it is staccato, or much shorter than its gap.
     up_to_next : (N,) whether it is written up to the next onset, or for a bar before a longer gap.
     over_next : (N,) whether it is held over the next onset.
@@ -98,7 +98,7 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
     return _Written(
         gap=gap,
         chord=chord,
-        last=np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)]),
+        last=np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)]) & (goes_on_after(score) is None),
         short=written < STACCATO_SHARE * learnt,
         up_to_next=(written >= learnt - TICK_BEATS) & (written <= learnt + slack),
         over_next=over_next,

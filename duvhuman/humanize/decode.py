@@ -4,8 +4,8 @@ Conventions
 -----------
 Arrays are (N,) over the notes of one part. What is played on a note follows from no more than some 2,000 notes to
 either side (a few means over `STRETCH_NOTES`, of each other), but for means over the part (its level, its share of
-short notes), its last chord, and the next onset of a note's own pitch, wherever that is. Random draws are keyed to what
-is played: an edit elsewhere changes nothing, and equal bars are played alike.
+short notes, its equal bars), its last chord, and the next onset of a note's own pitch, wherever that is. Random draws
+are keyed to what is played: an edit elsewhere changes nothing, and equal bars are played alike.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duvhuman.humanize.keyed import mix, normal, normal_cdf
-from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_numbers
+from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_numbers, group_means
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import VELOCITY_BIN_EDGES, VELOCITY_BIN_WIDTH, ModelConfig
 
@@ -54,7 +54,8 @@ def duration_bin(articulation: FloatArray, config: ModelConfig) -> IntArray:
 
 def decode_velocity(
     said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None,
-    company: FloatArray | None = None, contour_given: bool = False, level: float | None = None,
+    alike: IntArray | None = None, company: FloatArray | None = None, contour_given: bool = False,
+    level: float | None = None,
 ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
     """Velocities and their spread.
 
@@ -67,6 +68,9 @@ def decode_velocity(
     ----------
     variation : 0 is the expected performance, 1 a draw from the predicted bins.
     uniform : (N,) the draws in 0..1, needed if `variation` is not 0.
+    alike : (N,) numbers of notes that are played alike (`duvhuman.humanize.equal_bars`): those of one number have the
+        mean of what they would have, so that no seam with other music, near or far, sets equal bars apart. None: each
+        note for itself.
     company : (N,) by how many SDs notes are louder in company (`duvhuman.humanize.company`); None: played alone.
     contour_given : whether the network was given the contour hint; then the company is not heeded.
     level : where the mean of all lies that is expected, give or take half a velocity, or a draw's `MOST_DRIFT`: it is
@@ -87,6 +91,7 @@ def decode_velocity(
             kept, spread, gain=config.velocity_gain, spread_share=config.spread_share, swell_gain=config.swell_gain,
             level=level,
         )  # fmt: skip
+        velocity = velocity if alike is None else group_means(velocity, alike)
         velocity = velocity if company is None else in_company(velocity, company)
         if not config.gain_is_all:  # else a take tells how far this player goes
             velocity = not_too_far(velocity, kept)
@@ -106,8 +111,9 @@ def decode_velocity(
 
 
 def decode_articulation(
-    said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None
-) -> FloatArray:
+    said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None,
+    alike: IntArray | None = None,
+) -> FloatArray:  # fmt: skip
     """(N,) log2(performed / written duration); parameters as in `decode_velocity`.
 
     The expected articulation lies between the median of the bins, where the error is least on parts like those trained
@@ -116,6 +122,7 @@ def decode_articulation(
     edges = np.array(config.closed_duration_edges)
     median = inverse_cdf(said.duration_probabilities, edges, np.full(len(said.articulation), 0.5))
     articulation = config.median_share * median + (1 - config.median_share) * said.articulation
+    articulation = articulation if alike is None else group_means(articulation, alike)
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.duration_probabilities, edges, no_tails(uniform))
         articulation = (1 - variation) * articulation + variation * drawn

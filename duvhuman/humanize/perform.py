@@ -26,6 +26,7 @@ from duvhuman.humanize.decode import (
     local_mean,
     local_sd,
 )
+from duvhuman.humanize.equal_bars import equal_bars
 from duvhuman.humanize.loop import looped
 from duvhuman.humanize.score import (
     FLAT_SD,
@@ -253,10 +254,11 @@ def perform(
     flat = is_flat(written_velocity) or not keep_dynamics
     contour_given = not flat and by_contour
     said = listen(model, as_shown(score), written_velocity, keep=contour_given)
+    alike = equal_bars(score)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
-        said, model.config, variation=variation, uniform=draws[0], company=company if flat else None,
-        contour_given=contour_given, level=float(written_velocity.mean()),
+        said, model.config, variation=variation, uniform=draws[0], alike=alike,
+        company=company if flat else None, contour_given=contour_given, level=float(written_velocity.mean()),
     )  # fmt: skip
     if keep_dynamics and not by_contour and tells_dynamics(written_velocity):
         least, little = model.config.passage_detail, how_little(written_velocity, velocity)
@@ -275,7 +277,7 @@ def perform(
             kept = kept + little * np.where(apart, beyond, 0)
         velocity = kept
     velocity = with_room(balanced(velocity, hand, lift), hand)
-    articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1])
+    articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1], alike=alike)
     beats = performed_beats(score, articulation, hand, as_in_a_take=model.config.gain_is_all)
     duration = limit_durations(score, beats)
     return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)

@@ -136,7 +136,7 @@ def test_a_bar_before_a_longer_rest_may_be_any_length() -> None:
 
 def test_each_hand_has_slurs_and_a_last_chord_of_its_own() -> None:
     onset, hand = np.repeat(np.arange(8.0), 2), np.tile([0, 1], 8)
-    part = score(onset, np.where(hand == 0, 76, 40), length=np.where(hand == 0, 1.1, 1.0))
+    part = score(onset, np.where(hand == 0, 70 + np.arange(16) // 2, 40), length=np.where(hand == 0, 1.1, 1.0))
     played = performed_beats(part, np.full(16, -1.0), hand)
     assert played[hand == 0] == pytest.approx([1.1] * 7 + [0.935])  # nothing follows the last
     assert played[hand == 1] == pytest.approx([0.5] * 8)
@@ -260,3 +260,5 @@ def test_the_last_note_of_a_loop_has_the_gap_that_it_has_in_the_loop() -> None:
     loop = score(np.concatenate([bar + 4 * number for number in range(4)]), np.tile([40, 43, 45, 47], 4), length=0.5)
     played = performed_beats(loop, np.log2(np.tile([0.9, 0.9, 0.9, 0.2], 4)))
     assert played.reshape(4, 4) == pytest.approx(np.tile([0.45, 0.45, 0.45, 0.45], (4, 1)), abs=0.01)
+    wholes = score(np.arange(0, 16, 4), length=4)
+    assert performed_beats(wholes, np.log2(np.full(4, 0.2))) == pytest.approx([0.8] * 4)

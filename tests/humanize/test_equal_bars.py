@@ -1,0 +1,56 @@
+"""Which notes stand at the same place of bars that are written alike."""
+
+from __future__ import annotations
+
+import numpy as np
+from builders import GUITAR, part, score, song
+
+import duvhuman
+from duvhuman.humanize.equal_bars import equal_bars
+
+BAR = np.array([0.0, 0.5, 1.0, 2.5])
+
+
+def bars(pitches: list[list[int]], **columns: object) -> np.ndarray:
+    """(B, 4) the numbers of the notes of B bars."""
+    onset = np.concatenate([BAR + 4 * number for number in range(len(pitches))])
+    return equal_bars(score(onset, np.concatenate(pitches), **columns)).reshape(-1, 4)
+
+
+def test_notes_at_the_same_place_of_equal_bars_have_a_number_in_common() -> None:
+    riff, other = [40, 43, 45, 40], [40, 43, 45, 47]
+    first, second, third = bars([riff, other, riff])
+    assert first.tolist() == third.tolist()
+    assert len({*first.tolist(), *second.tolist()}) == 8  # not even those that both bars hold
+
+
+def test_equal_notes_that_are_written_shorter_are_others() -> None:
+    length = np.array([0.5, 0.5, 1.5, 1.5] * 2)
+    length[4] = 0.2
+    first, second = bars([[40, 43, 45, 40]] * 2, length=length)
+    assert (first == second).tolist() == [False, True, True, True]
+    length[4] = 0.47  # a gate
+    first, second = bars([[40, 43, 45, 40]] * 2, length=length)
+    assert (first == second).all()
+
+
+def test_an_onset_that_is_played_a_little_late_is_in_its_place() -> None:
+    onset = np.concatenate([BAR, BAR + 4])
+    onset[5] += 0.02
+    first, second = equal_bars(score(onset, np.tile([40, 43, 45, 40], 2))).reshape(2, 4)
+    assert first.tolist() == second.tolist()
+
+
+def test_a_part_without_a_grid_has_no_bars() -> None:
+    line = score(np.tile(BAR, 2) + np.repeat([0.0, 4.0], 4), 40)
+    assert equal_bars(line.replace(grid_known=np.zeros(8, dtype=np.bool_))).tolist() == list(range(8))
+
+
+def test_equal_bars_are_played_alike_beside_other_music() -> None:
+    pad = [(bar * 1920, pitch, 80, 1920) for bar in range(8) for pitch in (50, 57, 62)]
+    riff = [((8 + bar) * 1920 + 240 * step, 45 + step % 3, 80, 240) for bar in range(8) for step in range(8)]
+    played = duvhuman.predict(song(part(pad + riff, number=GUITAR)), "guitar")
+    for bar_notes, first in ((3, 0), (8, 24)):
+        for name in ("velocity", "duration_beats"):
+            values = getattr(played, name)[first : first + 8 * bar_notes].reshape(8, bar_notes)
+            assert np.ptp(values, axis=0).max() < (0.5 if name == "velocity" else 0.02 * values.max()), name
