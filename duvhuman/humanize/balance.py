@@ -21,8 +21,9 @@ SOFTEST = 8
 FARTHEST_SHARE = 0.3
 """No more of the notes than this lie beyond 127, nor of those of a hand: what is written louder is played softer. Nor
 lie more of those of a faint part or hand below `SOFTEST`."""
-FAINT = 16.0
-"""A part, or a hand, is faint of which half lies below this."""
+FAINT = 20.0
+"""A part, or a hand, is faint of which half lies below this, and no more is it made louder than that: beyond it, what is
+soft is a ghost note beside others."""
 HAND_SHARE = 0.25
 """What has fewer of a part's notes is no hand for that: a string of a guitar with a channel for each, a few notes."""
 
@@ -52,6 +53,6 @@ def with_room(velocity: FloatArray, hand: IntArray | None = None) -> FloatArray:
     ends = (FARTHEST_SHARE, 0.5, 1 - FARTHEST_SHARE)
     soft, usual, loud = np.array([np.quantile(one, ends) for one in hands if len(one) >= HAND_SHARE * len(velocity)]).T
     room = 127 - loud.max()
-    faint = soft[usual < FAINT]  # else what is soft is a ghost note beside others
-    by = np.floor(min(room, 0.0)) or np.ceil(np.clip(SOFTEST - faint.min(initial=SOFTEST), 0.0, room))
+    faint = np.minimum(SOFTEST - soft, FAINT - usual).max()
+    by = np.floor(min(room, 0.0)) or np.ceil(np.clip(faint, 0.0, room))
     return np.clip(velocity + by, 1.0, 127.0)
