@@ -50,7 +50,8 @@ examples:
   duvhuman humanize riff.mid -i guitar --like my_take.mid -o riff.mine.mid
   cat riff.mid | duvhuman humanize - -i bass -o - > played.mid
 
-Only note-on velocities and note-off times change; everything else in a file stays byte for byte.
+Only note-on velocities and note-off times change (and the end of a track that its last note outlasts); everything else
+in a file stays byte for byte.
 exit codes: 0 all done, 1 some file failed (the others are done), 2 usage (nothing was touched), 130 interrupted
 """
 _PREDICT_EXAMPLES = """\
@@ -172,7 +173,10 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--no-velocity", dest="velocity", action="store_false", help="leave velocities alone")
     group.add_argument("--no-duration", dest="duration", action="store_false", help="leave lengths alone")
-    group.add_argument("--tracks", type=_numbers, metavar="1,3", help="play these, from 0, whatever their programs")
+    group.add_argument(
+        "--tracks", type=_numbers, metavar="1,3",
+        help="play these, from 0, with a named instrument whatever their programs",
+    )  # fmt: skip
     group.add_argument(
         "--protect", type=_numbers, metavar="0-20,96",
         help="leave these pitches alone, too; none: not even those outside the instrument's range",

@@ -4,7 +4,8 @@ Conventions
 -----------
 Programs are General MIDI program numbers, 0..127 as they stand in the file. Pitches are MIDI note numbers; ranges
 are inclusive and hold every common tuning (drop and seven-string guitars, five- and six-string basses). Notes
-outside are usually key-switches of a sample library. Channel 10 (index 9) is drums and is never played.
+outside are usually key-switches of a sample library. Channel 10 (index 9) is drums and is not
+played, but as one channel of a controller that plays each note on one of its own.
 """
 
 from __future__ import annotations

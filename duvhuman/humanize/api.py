@@ -85,19 +85,22 @@ def humanize(
         other track changes. With a named instrument they are played whatever their programs say, but for drums.
     protect : pitches to leave alone beside those outside the instrument's range (usually key-switches); an empty list
         protects none.
-    follow : True lets a flat part follow the dynamics of those parts of the file that are not flat, drums included;
-        with "replace" only of those that are not played themselves. False plays it as if it were alone.
+    follow : True lets a flat part follow those parts of the file that are played with dynamics (32 notes or more, an SD
+        of 3, five different velocities), drums included; with "replace" only those that are not played themselves.
+        False plays it as if it were alone.
     adapter : "default" (the one that comes with the model), a folder or name, or None for the bare base.
     like : a take of a player (anything that `midi` may be), or a list of takes: play as in these. A personal adapter is
         fitted to them on top of `adapter`, in seconds, and kept in a cache for the next time. With "auto" it is fitted
         for the instruments of the takes; other parts are played without it.
-    model : a folder, or ``"org/name@revision"``; None for the one that comes with duvhuman.
-    device : "auto", "cpu", "cuda", ...
+    model : a folder, or ``"org/name@revision"``; None for the one in ``$DUVHUMAN_MODELS``, else the one that comes with
+        duvhuman.
+    device : "auto" (CUDA where there is one), "cpu", "cuda", ...
 
     Returns
     -------
     A new object of the type of `midi`; for paths, bytes and file objects a `duvhuman.MidiFile` with ``.save(path)``
-    and ``.report``. It differs from the input in note-on velocities and note-off times alone.
+    and ``.report``. It differs from the input in note-on velocities and note-off times alone, and in the end of a track
+    that its last note outlasts.
 
     Raises
     ------
@@ -109,8 +112,8 @@ def humanize(
     Warns
     -----
     DuvhumanWarning
-        If nothing was played (the input then comes back unchanged), parts of other instruments were, or takes of
-        another instrument were learnt from.
+        Among others if nothing was played (the input then comes back unchanged), parts that are called another
+        instrument were, many notes were taken for key-switches, a file is damaged, or a take tells little.
     """
     options: PlayOptions = {
         "intensity": intensity, "variation": variation, "seed": seed, "dynamics": dynamics, "velocity": velocity,

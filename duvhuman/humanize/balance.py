@@ -22,8 +22,8 @@ FARTHEST_SHARE = 0.3
 """No more of the notes than this lie beyond 127, nor of those of a hand: what is written louder is played softer. Nor
 lie more of those of a faint part or hand below `SOFTEST`."""
 FAINT = 20.0
-"""A part, or a hand, is faint of which half lies below this, and no more is it made louder than that: beyond it, what is
-soft is a ghost note beside others."""
+"""A part, or a hand, is faint of which half lies below this, and no more is it made louder: beyond, what is soft is a
+ghost note beside others."""
 HAND_SHARE = 0.25
 """What has fewer of a part's notes is no hand for that: a string of a guitar with a channel for each, a few notes."""
 
