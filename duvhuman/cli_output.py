@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from duvhuman.humanize.report import PartReport, Report
 
 
-
 def printable(text: str) -> str:
     """`text` on one line, each character that is not printable replaced by a question mark."""
     return "".join(character if character.isprintable() else "?" for character in text)

@@ -106,7 +106,7 @@ PROGRAM_OF_WORD: dict[str, dict[str, int]] = {
     "strings": {
         "pizzicato": 45, "pizz": 45, "tremolo": 44, "slow": 49, "synth": 50, "violin": 40, "violine": 40, "violon": 40,
         "vln": 40, "fiddle": 40, "viola": 41, "bratsche": 41, "vla": 41, "cello": 42, "violoncello": 42, "vlc": 42,
-        "vcl": 42, "vc": 42, "contrabass": 43, "kontrabass": 43,
+        "vcl": 42, "vc": 42, **dict.fromkeys(CONTRABASS_WORDS, 43),
     },
 }  # fmt: skip
 """Words that tell in a track's title how an instrument sounds, the more telling ones first, and the program that it has

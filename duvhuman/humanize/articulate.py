@@ -98,7 +98,7 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
     return _Written(
         gap=gap,
         chord=chord,
-        last=np.isin(chord, [chord[hand == one].max(initial=0) for one in (0, 1)]) & (goes_on_after(score) is None),
+        last=np.isin(chord, _last_chords(score, chord, hand)),
         short=written < STACCATO_SHARE * learnt,
         up_to_next=(written >= learnt - TICK_BEATS) & (written <= learnt + slack),
         over_next=over_next,
@@ -106,6 +106,12 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
         whole_bar=whole_bar,
         rest=np.clip(rest, 0.0, 1.0) * ((written <= learnt - REST_BEATS) | whole_bar),
     )
+
+
+def _last_chords(score: Score, chord: IntArray, hand: IntArray) -> list[int]:
+    """The numbers of the chords with which the hands end that do not end as loops do."""
+    hands = [hand == one for one in np.unique(hand)]
+    return [chord[one].max() for one in hands if goes_on_after(score.select(one)) is None]
 
 
 def _under_held(score: Score, over_next: BoolArray, hand: IntArray) -> BoolArray:

@@ -98,6 +98,8 @@ def _repeated(score: Score, *, at_end: bool) -> _Passage | None:
         same &= _stand_at(score, other, score.beat_in_bar[note], score.bar_beats[note])
         same &= ~(score.nominal_beats[note] > HELD * score.nominal_beats[other])  # what is unknown may be any length
         alike &= same | ~there
+    follows = n - period if at_end else period  # begins a chord, else one of which a note is missing repeats another
+    alike &= score.onset_beats[follows] - score.onset_beats[follows - 1] > CHORD_BEATS
     if not alike.any():
         return None
     notes = int(period[np.argmax(alike)])

@@ -10,7 +10,8 @@ Conventions
 A voice is what one track plays on one channel. Without a program it sounds like program 0. Voices are one player's if
 
 - they are keyboards with the same program on one channel;
-- they are keyboards of one program and nothing else plays, unless some of them, but not all, are called a melody;
+- they are keyboards of one program and nothing else plays, unless some of them, but not all, are called a melody (where
+  no program is set and the user says "keys", a voice called "bass" is one, too, unless another is called a keyboard);
 - they are keyboards of one program called right and left hand, and the right one lies higher (the sides of a stereo
   sound, which are called the same, do not);
 - they are all that one track holds, on three channels or more, and have one program. If the drum channel is among them,

@@ -262,3 +262,21 @@ def test_the_last_note_of_a_loop_has_the_gap_that_it_has_in_the_loop() -> None:
     assert played.reshape(4, 4) == pytest.approx(np.tile([0.45, 0.45, 0.45, 0.45], (4, 1)), abs=0.01)
     wholes = score(np.arange(0, 16, 4), length=4)
     assert performed_beats(wholes, np.log2(np.full(4, 0.2))) == pytest.approx([0.8] * 4)
+
+
+def test_a_hand_that_ends_over_the_loop_of_the_other_ends() -> None:
+    right = np.arange(64) / 4
+    onset = np.append(right, [0.0, 4.0, 8.0, 12.0])
+    hand = np.append(np.zeros(64, dtype=np.int64), np.ones(4, dtype=np.int64))
+    pitch = np.append(np.tile([72, 74, 76, 77], 16), [48, 50, 52, 48])
+    length = np.append(np.full(64, 0.25), [2, 2, 2, 4])
+    order = np.lexsort((pitch, onset))
+    part, left = score(onset[order], pitch[order], length=length[order]), hand[order] == 1
+    played = performed_beats(part, np.full(68, -3.0), hand[order])
+    assert played[left][-1] >= 0.5 * 4
+
+
+def test_of_a_staccato_last_chord_of_which_a_note_is_missing_none_is_shortened_twice() -> None:
+    onset, pitch = np.repeat(np.arange(0, 32, 4.0), 3)[:-1], np.tile([60, 64, 67], 8)[:-1]
+    played = performed_beats(score(onset, pitch, length=0.5), np.full(23, -3.0))
+    assert played == pytest.approx(np.full(23, 0.44), abs=0.02)

@@ -127,3 +127,11 @@ def test_ghost_notes_beside_others_and_hands_without_room_make_nothing_louder() 
     played = with_room(velocity, hand)
     assert np.mean(played[hand == 0] == 127) <= FARTHEST_SHARE + 0.02
     assert played[hand == 1].mean() >= velocity[hand == 1].mean()
+
+
+def test_what_is_written_louder_is_played_no_softer_at_the_soft_end() -> None:
+    shape = np.random.default_rng(0).normal(0, 10, 1000)
+    means = [with_room(shape + level).mean() for level in np.arange(5.0, 40.0)]
+    assert np.diff(means).min() > -0.3  # but for the whole velocities by which all are moved
+    assert means[0] > 12
+    assert means[-1] == pytest.approx(39, abs=1)

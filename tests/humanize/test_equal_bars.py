@@ -24,14 +24,34 @@ def test_notes_at_the_same_place_of_equal_bars_have_a_number_in_common() -> None
     assert len({*first.tolist(), *second.tolist()}) == 8  # not even those that both bars hold
 
 
+def test_bars_of_one_note_are_equal_if_the_note_is() -> None:
+    first, other, again, third = equal_bars(score([0, 4, 8, 12], [40, 36, 40, 43])).tolist()
+    assert first == again
+    assert len({first, other, third}) == 3
+
+
 def test_equal_notes_that_are_written_shorter_are_others() -> None:
     length = np.array([0.5, 0.5, 1.5, 1.5] * 2)
-    length[4] = 0.2
+    length[4] = 0.25
     first, second = bars([[40, 43, 45, 40]] * 2, length=length)
     assert (first == second).tolist() == [False, True, True, True]
-    length[4] = 0.47  # a gate
-    first, second = bars([[40, 43, 45, 40]] * 2, length=length)
-    assert (first == second).all()
+    for gate in (0.37, 0.475):
+        length[4] = gate
+        first, second = bars([[40, 43, 45, 40]] * 2, length=length)
+        assert (first == second).all(), gate
+
+
+def test_bars_of_other_sounds_metres_or_tempi_are_others() -> None:
+    line = score(np.concatenate([BAR, BAR + 4]), np.tile([40, 43, 45, 40], 2))
+    second = np.repeat([False, True], 4)
+    for other, equal in (
+        (line.replace(program=np.where(second, 28, 25)), False),
+        (line.replace(bar_beats=np.where(second, 3.0, 4.0)), False),
+        (line.replace(tempo_bpm=np.where(second, 60.0, 120.0)), False),
+        (line.replace(tempo_bpm=np.where(second, 108.0, 120.0)), True),
+    ):
+        numbers = equal_bars(other).reshape(2, 4)
+        assert (numbers[0] == numbers[1]).tolist() == [equal] * 4
 
 
 def test_an_onset_that_is_played_a_little_late_is_in_its_place() -> None:

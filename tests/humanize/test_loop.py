@@ -72,6 +72,15 @@ def test_a_loop_of_few_notes_goes_on(times: int) -> None:
     assert loop.score.pitch.tolist() == [40, 43] * (128 + times)
 
 
+def test_a_last_chord_of_which_a_note_is_missing_is_not_completed() -> None:
+    onset, pitch = np.repeat(np.arange(0, 32, 4), 3), np.tile([60, 64, 67], 8)
+    for line, missing in ((score(onset[:-1], pitch[:-1]), "last"), (score(onset[1:], pitch[1:]), "first")):
+        shown = looped(line)
+        beside = shown.score.onset_beats[[shown.own.start - 1, shown.own.stop]]
+        assert beside[0] < line.onset_beats[0] - 1, missing
+        assert beside[1] > line.onset_beats[-1] + 1, missing
+
+
 def test_a_figure_that_comes_once_and_a_little_of_it_again_is_no_loop() -> None:
     line = score([0, 1, 2, 3, 4, 5], [40, 43, 45, 47, 40, 43])
     assert len(looped(line).index) < LOOP_NOTES

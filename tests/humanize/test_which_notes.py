@@ -136,6 +136,27 @@ def test_key_switches_below_a_violin_are_left_alone_where_a_contrabass_would_pla
         assert result.report.parts[0].protected == protected
 
 
+@pytest.mark.parametrize(("out", "told"), [(3, False), (20, True)])
+def test_it_is_told_if_many_notes_are_taken_for_key_switches(out: int, told: bool) -> None:
+    data = song(part([*riff(40), *((960 * i, 12, 80, 240) for i in range(out))], name="Low"))
+    for protect in (None, [50], [12]):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = humanize(data, "guitar", protect=protect)
+        expected = [f"{out} of {40 + out} notes of 'Low' lie outside 33 to 90"] if told and protect != [12] else []
+        assert len(caught) == len(result.report.warnings) == len(expected)
+        assert all(text in str(warning.message) for text, warning in zip(expected, caught, strict=True))
+
+
+def test_a_part_without_a_program_is_played_as_its_title_tells() -> None:
+    def played_as(name: str, number: int | None) -> list[int]:
+        data = song(part(riff(40, low=60), number=number, name=name))
+        return table(humanize(data, "strings").to_bytes()).velocity.tolist()
+
+    assert played_as("Pizz.", None) == played_as("Strings", 45)
+    assert played_as("Pizz.", None) != played_as("Strings", None) == played_as("Strings", 48)
+
+
 @pytest.mark.parametrize("protect", [[50, 52], {50, 52}, np.array([50, 52])])
 def test_protect_adds_pitches(protect: object) -> None:
     assert protected_of(protect) == [12, 50, 52]

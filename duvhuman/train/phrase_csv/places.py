@@ -92,7 +92,8 @@ def check_order(table: Table, take: IntArray) -> None:
     rows = rows[np.argsort(group, kind="stable")]
     within = np.diff(np.sort(group)) == 0
     steps = [np.diff(table.numbers[name][rows])[within] for name in ("pitch", "velocity", "duration", "pos")]
-    is_sorted = any((one > 0).any() != (one < 0).any() for one in steps)
+    ways = [sorted((np.count_nonzero(one > 0), np.count_nonzero(one < 0))) for one in steps]
+    is_sorted = any(back == 0 and forth >= takes - songs for back, forth in ways)
     if is_sorted or len(rows) < SHORTEST_PHRASE * takes:
         raise DataError(
             f"{table.path}: the rows of a song do not stand in the order of the music (their bar numbers fall "
