@@ -231,11 +231,14 @@ class Humanizer:
             choice.part for choice in selection.choices
             if has_dynamics(choice.part) and (choice.instrument is None or options.dynamics == "keep")  # else set aside
         ] if options.follow and smf.format != 2 else []  # fmt: skip
-        players = [choice.instrument for choice in selection.choices]
+        everyone = choose_parts(read, self.instrument).choices  # with those that are not chosen, which have draws, too
+        players = [
+            choice.instrument or other.instrument for choice, other in zip(selection.choices, everyone, strict=True)
+        ]
         parts = [
             self._play_part(
                 choice, room, beats, [part for part in lively if part is not choice.part], options,
-                seed_of_player(seed, players[:index].count(choice.instrument)),
+                seed_of_player(seed, players[:index].count(players[index])),
             )
             for index, (choice, room) in enumerate(zip(selection.choices, rooms, strict=True))
         ]  # fmt: skip
@@ -327,6 +330,12 @@ class Humanizer:
         if not liked:
             raise refused[0]
         self._told += [f"{reason} (it is played without)" for reason in refused]
+        self._told += [
+            f"the take of {name} tells little: its own held-out bars are hardly met (velocity r "
+            f"{one.report.velocity_r_after:.2f}); it is played like it all the same; give a longer one, or none"
+            for name, one in liked.items()
+            if FORGIVEN > one.report.velocity_r_after >= one.report.velocity_r_before - FORGIVEN
+        ]  # fmt: skip
         self._told += [
             f"the take of {name} tells little: its own held-out bars are met worse with it (velocity r "
             f"{one.report.velocity_r_after:.2f}) than without ({one.report.velocity_r_before:.2f}); "

@@ -71,6 +71,7 @@ class _Written:
     up_to_next : (N,) whether it is written up to the next onset, or for a bar before a longer gap.
     over_next : (N,) whether it is held over the next onset.
     under_held : (N,) whether one that is held over the next onset, in the same hand, sounds until it ends, or longer.
+    over_any : (N,) whether it is held over the next onset of either hand.
     whole_bar : (N,) whether it is a bar before a short rest.
     rest : (N,) how much of a rest stands behind it, from 0, none, to 1.
     """
@@ -82,6 +83,7 @@ class _Written:
     up_to_next: BoolArray
     over_next: BoolArray
     under_held: BoolArray
+    over_any: BoolArray
     whole_bar: BoolArray
     rest: FloatArray
 
@@ -103,6 +105,7 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
         up_to_next=(written >= learnt - TICK_BEATS) & (written <= learnt + slack),
         over_next=over_next,
         under_held=_under_held(score, over_next, hand),
+        over_any=written > (own_gap(score) if hand.any() else gap) + slack,
         whole_bar=whole_bar,
         rest=np.clip(rest, 0.0, 1.0) * ((written <= learnt - REST_BEATS) | whole_bar),
     )
@@ -174,7 +177,7 @@ def _least(notes: _Written, whole: FloatArray, score: Score, *, as_in_a_take: bo
     """
     written = score.nominal_beats
     told = np.where(notes.short, 1.0, notes.rest * ~notes.whole_bar).mean() / OFTEN_SHORT
-    meant = np.where(notes.last | notes.over_next | notes.under_held, 1.0, min(told, 1.0))
+    meant = np.where(notes.last | notes.over_any | notes.under_held, 1.0, min(told, 1.0))
     no_click = 0.0 if as_in_a_take else np.minimum(LEAST_SECONDS * score.tempo_bpm / 60, LEAST_HELD * whole)
     least = np.where(written >= HELD_BEATS, np.maximum(LEAST_HELD * meant * whole, no_click), 0.0)
     held = np.where(notes.over_next & notes.last, 1.0, notes.rest)

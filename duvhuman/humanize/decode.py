@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.humanize.bars import bars_and_places
 from duvhuman.humanize.keyed import mix, normal, normal_cdf
 from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_numbers, group_means
 from duvhuman.humanize.windows import Distribution
@@ -68,7 +69,7 @@ def decode_velocity(
     ----------
     variation : 0 is the expected performance, 1 a draw from the predicted bins.
     uniform : (N,) the draws in 0..1, needed if `variation` is not 0.
-    alike : (N,) numbers of notes that are played alike (`duvhuman.humanize.equal_bars`): those of one number have the
+    alike : (N,) numbers of notes that are played alike (`duvhuman.humanize.bars`): those of one number have the
         mean of what they would have, so that no seam with other music, near or far, sets equal bars apart. None: each
         note for itself.
     company : (N,) by how many SDs notes are louder in company (`duvhuman.humanize.company`); None: played alone.
@@ -99,6 +100,7 @@ def decode_velocity(
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), no_tails(uniform))
         drawn = drawn + said.louder_by
+        drawn = drawn if alike is None else group_means(drawn, alike)
         drawn = drawn if company is None or contour_given else in_company(drawn, company)
         varied = (1 - variation) * velocity + variation * drawn
         sd = (1 - variation) * local_sd(velocity) + variation * local_sd(drawn)
@@ -122,11 +124,10 @@ def decode_articulation(
     edges = np.array(config.closed_duration_edges)
     median = inverse_cdf(said.duration_probabilities, edges, np.full(len(said.articulation), 0.5))
     articulation = config.median_share * median + (1 - config.median_share) * said.articulation
-    articulation = articulation if alike is None else group_means(articulation, alike)
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.duration_probabilities, edges, no_tails(uniform))
         articulation = (1 - variation) * articulation + variation * drawn
-    return articulation
+    return articulation if alike is None else group_means(articulation, alike)
 
 
 def stretched(
@@ -156,7 +157,10 @@ def stretched(
 
 
 def in_company(velocity: FloatArray, company: FloatArray) -> FloatArray:
-    """(N,) velocities of a part played alone, louder by `company` (N,) times their SD nearby; that SD stays."""
+    """(N,) velocities of a part played alone, louder by `company` (N,) times their SD nearby.
+
+    That SD stays where the company is louder and softer elsewhere than the part alone; where both agree it grows.
+    """
     middle, sd = local_mean(velocity), local_sd(velocity)
     return middle + (velocity - middle + sd * company) / np.sqrt(1 + local_mean(company**2))
 
@@ -215,19 +219,22 @@ def no_tails(uniform: FloatArray) -> FloatArray:
 def keyed_uniform(score: Score, seed: int, salt: int) -> FloatArray:
     """(N,) numbers in 0..1 that depend on the seed and on what is played: chord, place in the bar, chords beside it.
 
-    The notes of a chord share most of their draw, and neighbouring chords some of it.
+    The notes of a chord share most of their draw, and neighbouring chords of a bar some of it; other bars have no say.
     """
     chord = chord_numbers(score)
-    units = np.round(score.beat_in_bar * 12) % np.maximum(np.round(score.bar_beats * 12), 1)  # early downbeats, too
-    place = np.where(score.grid_known, units, 0).astype(np.int64)
+    begins, place = bars_and_places(score)
     note_key = mix(score.pitch.astype(np.uint64) * np.uint64(1024) + place.astype(np.uint64))
     chord_key = np.zeros(chord[-1] + 1, dtype=np.uint64)
     np.bitwise_xor.at(chord_key, chord, note_key)
+    turns = np.diff(begins[np.searchsorted(chord, np.arange(chord[-1] + 1))]) != 0
+    first, last = np.append(True, turns), np.append(turns, True)
     start = mix(mix(np.array([seed], dtype=np.uint64)) ^ np.uint64(salt))
-    chord_key = mix(chord_key ^ mix(np.append(np.uint64(0), chord_key[:-1])) ^ start)
-    ends = normal(mix(start ^ np.array([1, 2], dtype=np.uint64)))  # stand for the chords before and after the part
+    before_it = np.where(first, np.uint64(0), np.append(np.uint64(0), chord_key[:-1]))
+    chord_key = mix(chord_key ^ mix(before_it) ^ start)
     chord_draw = normal(chord_key)
-    before, after = np.append(ends[:1], chord_draw[:-1]), np.append(chord_draw[1:], ends[1:])
+    beyond, behind = normal(mix(chord_key ^ np.uint64(1))), normal(mix(chord_key ^ np.uint64(2)))  # the bar's ends
+    before = np.where(first, beyond, np.append(0.0, chord_draw[:-1]))
+    after = np.where(last, behind, np.append(chord_draw[1:], 0.0))
     chord_draw = (chord_draw + 0.5 * before + 0.5 * after) / np.sqrt(1.5)
     own = normal(mix(chord_key[chord] ^ note_key))
     return normal_cdf(np.sqrt(CHORD_SHARE) * chord_draw[chord] + np.sqrt(1 - CHORD_SHARE) * own)

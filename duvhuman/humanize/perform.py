@@ -17,6 +17,7 @@ import numpy as np
 
 from duvhuman.humanize.articulate import limit_durations, performed_beats
 from duvhuman.humanize.balance import balanced, with_room
+from duvhuman.humanize.bars import equal_bars
 from duvhuman.humanize.decode import (
     DETAIL_NOTES,
     decode_articulation,
@@ -26,7 +27,6 @@ from duvhuman.humanize.decode import (
     local_mean,
     local_sd,
 )
-from duvhuman.humanize.equal_bars import equal_bars
 from duvhuman.humanize.loop import looped
 from duvhuman.humanize.score import (
     FLAT_SD,
@@ -254,7 +254,7 @@ def perform(
     flat = is_flat(written_velocity) or not keep_dynamics
     contour_given = not flat and by_contour
     said = listen(model, as_shown(score), written_velocity, keep=contour_given)
-    alike = equal_bars(score)
+    alike = equal_bars(score, hand)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
     velocity, spread = decode_velocity(
         said, model.config, variation=variation, uniform=draws[0], alike=alike,

@@ -176,6 +176,15 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     assert first != other
 
 
+def test_guitars_that_are_doubled_are_drawn_apart_even_one_after_the_other() -> None:
+    doubled = song(part(riff(40)), part(riff(40), channel=1))
+    first, second = (humanize(doubled, "guitar", tracks=[number], seed=1, variation=1.0) for number in (0, 1))
+    both = humanize(doubled, "guitar", seed=1, variation=1.0)
+    alone = [tables(first.to_bytes())[0], tables(second.to_bytes())[1]]
+    assert [notes.velocity.tolist() for notes in alone] == [n.velocity.tolist() for n in tables(both.to_bytes())]
+    assert alone[0].velocity.tolist() != alone[1].velocity.tolist()
+
+
 def test_the_expected_performance_is_the_same_for_every_seed() -> None:
     assert played(flat_song(), seed=1, variation=0.0) == played(flat_song(), seed=2, variation=0.0)
 

@@ -280,3 +280,16 @@ def test_of_a_staccato_last_chord_of_which_a_note_is_missing_none_is_shortened_t
     onset, pitch = np.repeat(np.arange(0, 32, 4.0), 3)[:-1], np.tile([60, 64, 67], 8)[:-1]
     played = performed_beats(score(onset, pitch, length=0.5), np.full(23, -3.0))
     assert played == pytest.approx(np.full(23, 0.44), abs=0.02)
+
+
+def test_a_hand_that_holds_chords_under_the_other_holds_them_on_two_tracks_as_on_one() -> None:
+    onset, pitch = np.arange(16.0), np.full(16, 76)
+    chords, bass = np.arange(0, 16, 2.0), np.full(8, 48)
+    time, notes = np.append(onset, chords), np.append(pitch, bass)
+    length, hand = np.append(np.ones(16), np.full(8, 2.0)), np.repeat([0, 1], [16, 8])
+    order = np.lexsort((notes, time))
+    part, left = score(time[order], notes[order], length=length[order]), hand[order] == 1
+    stab = np.full(24, -4.0)
+    together, apart = performed_beats(part, stab), performed_beats(part, stab, hand[order])
+    assert together[left][:-1] == pytest.approx([1.0] * 7)
+    assert apart[left][:-1] == pytest.approx([1.0] * 7)

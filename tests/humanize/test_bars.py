@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from builders import GUITAR, part, score, song
 
 import duvhuman
-from duvhuman.humanize.equal_bars import equal_bars
+from duvhuman.humanize.bars import equal_bars
 
 BAR = np.array([0.0, 0.5, 1.0, 2.5])
 
@@ -61,15 +62,31 @@ def test_an_onset_that_is_played_a_little_late_is_in_its_place() -> None:
     assert first.tolist() == second.tolist()
 
 
+def test_a_note_that_is_played_a_little_early_belongs_to_the_bar_that_it_begins() -> None:
+    onset = np.concatenate([BAR, BAR + 4, BAR + 8])
+    onset[4] -= 1 / 480
+    numbers = equal_bars(score(onset, np.tile([40, 43, 45, 40], 3))).reshape(3, 4)
+    assert (numbers == numbers[0]).all()
+
+
+def test_a_last_note_before_a_break_is_another() -> None:
+    onset = np.concatenate([np.arange(8) / 2, np.arange(8) / 2 + 4, np.arange(8) / 2 + 16, np.arange(8) / 2 + 20])
+    first, before_break, third, end = equal_bars(score(onset, 40, length=0.5)).reshape(4, 8)
+    assert first.tolist() == third.tolist()
+    assert (first == before_break).tolist() == [True] * 7 + [False]
+    assert (first == end).all()  # a loop goes on
+
+
 def test_a_part_without_a_grid_has_no_bars() -> None:
     line = score(np.tile(BAR, 2) + np.repeat([0.0, 4.0], 4), 40)
     assert equal_bars(line.replace(grid_known=np.zeros(8, dtype=np.bool_))).tolist() == list(range(8))
 
 
-def test_equal_bars_are_played_alike_beside_other_music() -> None:
+@pytest.mark.parametrize("variation", [0.0, 0.5, 1.0])
+def test_equal_bars_are_played_alike_beside_other_music(variation: float) -> None:
     pad = [(bar * 1920, pitch, 80, 1920) for bar in range(8) for pitch in (50, 57, 62)]
     riff = [((8 + bar) * 1920 + 240 * step, 45 + step % 3, 80, 240) for bar in range(8) for step in range(8)]
-    played = duvhuman.predict(song(part(pad + riff, number=GUITAR)), "guitar")
+    played = duvhuman.predict(song(part(pad + riff, number=GUITAR)), "guitar", variation=variation, seed=2)
     for bar_notes, first in ((3, 0), (8, 24)):
         for name in ("velocity", "duration_beats"):
             values = getattr(played, name)[first : first + 8 * bar_notes].reshape(8, bar_notes)
