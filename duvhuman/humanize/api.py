@@ -21,7 +21,7 @@ from duvhuman.humanize.balance import SOFTEST, hands_of, written_balance
 from duvhuman.humanize.company import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.keyed import seed_of_player
 from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
-from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter
+from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter, tells_little
 from duvhuman.humanize.networks import load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, Options, PlayOptions
 from duvhuman.humanize.perform import perform
@@ -43,8 +43,6 @@ from duvhuman.rhythm.band import Beats, find_beats
 PathName = str | os.PathLike[str]
 FEW_KEY_SWITCHES = 0.25
 """Of a part that holds a larger share of them it is told: they may be music."""
-FORGIVEN = 0.05
-"""By so little velocity r may fall on the held-out bars of a take without a word."""
 
 
 def humanize(
@@ -330,19 +328,7 @@ class Humanizer:
         if not liked:
             raise refused[0]
         self._told += [f"{reason} (it is played without)" for reason in refused]
-        self._told += [
-            f"the take of {name} tells little: its own held-out bars are hardly met (velocity r "
-            f"{one.report.velocity_r_after:.2f}); it is played like it all the same; give a longer one, or none"
-            for name, one in liked.items()
-            if FORGIVEN > one.report.velocity_r_after >= one.report.velocity_r_before - FORGIVEN
-        ]  # fmt: skip
-        self._told += [
-            f"the take of {name} tells little: its own held-out bars are met worse with it (velocity r "
-            f"{one.report.velocity_r_after:.2f}) than without ({one.report.velocity_r_before:.2f}); "
-            "it is played like it all the same; give a longer one, or none"
-            for name, one in liked.items()
-            if one.report.velocity_r_after < one.report.velocity_r_before - FORGIVEN
-        ]  # fmt: skip
+        self._told += filter(None, (tells_little(name, one.report) for name, one in liked.items()))
         for message in self._told:
             warn(message)
         return liked

@@ -36,6 +36,8 @@ from duvhuman.models.personal import read_personal
 
 CACHE_VARIABLE = "DUVHUMAN_CACHE"
 SEAL_FILE = "sha256.json"
+FORGIVEN = 0.05
+"""By so little velocity r may fall on the held-out bars of a take, or lie above 0, without a word."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,21 @@ class Liked:
 
     folder: Path
     report: LikeReport
+
+
+def tells_little(name: str, report: LikeReport) -> str:
+    """What to say of a take of the instrument `name` whose own held-out bars are played no better with it, or hardly."""
+    before, after = report.velocity_r_before, report.velocity_r_after
+    if after < before - FORGIVEN:
+        how = f"met worse with it (velocity r {after:.2f}) than without ({before:.2f})"
+    elif after < FORGIVEN:
+        how = f"hardly met (velocity r {after:.2f})"
+    else:
+        return ""
+    return (
+        f"the take of {name} tells little: its own held-out bars are {how}; it is played like it all the same; give a "
+        "longer one, or none"
+    )
 
 
 def open_takes(like: object) -> list[Source]:

@@ -394,8 +394,15 @@ def test_with_auto_a_take_of_an_instrument_that_is_not_played_is_told() -> None:
         humanize(data, "auto", like=take())
 
 
-def test_a_take_that_tells_nothing_of_its_own_held_out_bars_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    worse = replace(predict(flat_song(), "guitar", like=take()).report.parts[0].like, velocity_r_after=-1.0)
-    monkeypatch.setattr(like_module, "_report", lambda *_: worse)
-    with pytest.warns(DuvhumanWarning, match=r"met worse with it \(velocity r -1.00\)"):
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [(0.4, -1.0, r"met worse with it \(velocity r -1.00\) than without \(0.40\)"), (0.0, 0.04, "hardly met")],
+)
+def test_a_take_that_tells_little_of_its_own_held_out_bars_is_told(
+    before: float, after: float, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = predict(flat_song(), "guitar", like=take()).report.parts[0].like
+    little = replace(report, velocity_r_before=before, velocity_r_after=after)
+    monkeypatch.setattr(like_module, "_report", lambda *_: little)
+    with pytest.warns(DuvhumanWarning, match=told):
         load("guitar", like=take())

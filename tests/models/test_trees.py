@@ -166,6 +166,7 @@ def test_a_model_with_trees_of_its_own_hears_these_and_is_read_anew_when_they_ch
     assert row.size_bytes == sum(file.stat().st_size for file in model.iterdir())
 
 
+@pytest.mark.filterwarnings("ignore:the take of guitar tells little")  # its velocities are drawn at random
 def test_a_take_is_learnt_beside_them_and_anew_beside_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tmp_path / "models" / "guitar"
     network_of(0.5).save_pretrained(model)
