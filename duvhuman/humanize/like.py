@@ -55,7 +55,7 @@ class Liked:
 
 
 def tells_little(name: str, report: LikeReport) -> str:
-    """What to say of a take of the instrument `name` whose own held-out bars are played no better with it, or hardly."""
+    """What to say of a take of the instrument `name` whose held-out bars are played worse with it, or hardly met."""
     before, after = report.velocity_r_before, report.velocity_r_after
     if after < before - FORGIVEN:
         how = f"met worse with it (velocity r {after:.2f}) than without ({before:.2f})"
