@@ -24,10 +24,10 @@ from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter, tells_little
 from duvhuman.humanize.networks import load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, Options, PlayOptions
-from duvhuman.humanize.perform import perform
+from duvhuman.humanize.perform import hardly_varies, perform
 from duvhuman.humanize.played_file import How, PlayedFile, PlayedPart
 from duvhuman.humanize.report import Prediction
-from duvhuman.humanize.score import BoolArray, is_flat, score_of
+from duvhuman.humanize.score import BoolArray, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, pitch_range
 from duvhuman.midi.damage import damage
@@ -83,9 +83,9 @@ def humanize(
         other track changes. With a named instrument they are played whatever their programs say, but for drums.
     protect : pitches to leave alone beside those outside the instrument's range (usually key-switches); an empty list
         protects none.
-    follow : True lets a flat part follow those parts of the file that are played with dynamics (32 notes or more, an SD
-        of 3, five different velocities), drums included; with "replace" only those that are not played themselves.
-        False plays it as if it were alone.
+    follow : True lets a flat part, or one in which hardly anything is written, follow those parts of the file that are
+        played with dynamics (32 notes or more, an SD of 3, five different velocities), drums included; with "replace"
+        only those that are not played themselves. False plays it as if it were alone.
     adapter : "default" (the one that comes with the model), a folder or name, or None for the bare base.
     like : a take of a player (anything that `midi` may be), or a list of takes: play as in these. A personal adapter is
         fitted to them on top of `adapter`, in seconds, and kept in a cache for the next time. With "auto" it is fitted
@@ -274,7 +274,7 @@ class Humanizer:
         written, hand = seen.velocity.astype(np.float64), hands_of(seen)
         keep = options.dynamics == "keep"
         lift = written_balance(written, hand) if keep else np.zeros(len(written))
-        followed = others if options.velocity and (is_flat(written - lift) or not keep) else []
+        followed = others if options.velocity and (hardly_varies(written - lift) or not keep) else []
         liked = self._liked.get(choice.instrument.name)
         louder = company(followed, seen.onset_seconds, seen.pitch, choice.instrument.name) if followed else None
         if louder is not None and liked is not None:

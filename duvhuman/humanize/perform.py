@@ -98,6 +98,11 @@ def stands_out(velocity: FloatArray) -> BoolArray:
     return np.abs(velocity - np.median(velocity)) > ALIKE
 
 
+def hardly_varies(velocity: FloatArray) -> bool:
+    """Whether so little is written, if anything, that the rest may follow other parts (`how_little`)."""
+    return bool(np.std(velocity) < FAINT_SD or np.mean(stands_out(velocity)) < MUCH_WRITTEN)
+
+
 def tells_accents(score: Score, velocity: FloatArray, hand: IntArray | None = None) -> bool:
     """Whether written velocities tell of single notes, and not only of passages (p, f, a crescendo).
 
@@ -248,7 +253,7 @@ def perform(
     lift : (N,) how far above the mean of all notes the user wants those of its hand to lie
         (`duvhuman.humanize.balance`), which `written_velocity` is without. None: as the network has it.
     company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.company`); heeded if
-        what is written is flat or not kept. None: the part is played alone.
+        what is written is flat or not kept, and the less, the more is written. None: the part is played alone.
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
     """
     flat = is_flat(written_velocity) or not keep_dynamics
@@ -256,12 +261,18 @@ def perform(
     said = listen(model, as_shown(score), written_velocity, keep=contour_given)
     alike = equal_bars(score, hand)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
-    velocity, spread = decode_velocity(
-        said, model.config, variation=variation, uniform=draws[0], alike=alike,
-        company=company if flat else None, contour_given=contour_given, level=float(written_velocity.mean()),
-    )  # fmt: skip
+
+    def decoded(company: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        return decode_velocity(
+            said, model.config, variation=variation, uniform=draws[0], alike=alike, company=company,
+            contour_given=contour_given, level=float(written_velocity.mean()),
+        )  # fmt: skip
+
+    velocity, spread = decoded(company if flat else None)
     if keep_dynamics and not by_contour and tells_dynamics(written_velocity):
         least, little = model.config.passage_detail, how_little(written_velocity, velocity)
+        if company is not None and not flat:
+            velocity, spread = decoded(little * company)
         detail = detail_of(velocity, written_velocity, score, np.inf)
         if tells_accents(score, written_velocity, hand):
             least *= ACCENTS_DETAIL

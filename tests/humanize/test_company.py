@@ -160,6 +160,22 @@ def test_dynamics_of_the_users_own_are_kept() -> None:
     assert played(file, dynamics="replace") != played(file, dynamics="replace", follow=False)
 
 
+@pytest.mark.parametrize("written", ["an accent", "jitter"])
+def test_a_part_in_which_hardly_anything_is_written_follows_too(written: str) -> None:
+    velocity = np.full(N, 80)
+    if written == "jitter":
+        velocity += np.random.default_rng(0).integers(-3, 4, N)
+    else:
+        velocity[5] = 115
+    file = song(part(at_eighths(velocity, 60)), drums(SWELL))
+    result = humanize(file, "guitar", seed=1)
+    assert result.report.parts[0].follows == (1,)
+    rest = np.arange(N) != 5
+    mine = tables(result.to_bytes())[0].velocity[rest]
+    alone = tables(played(file, "guitar", follow=False))[0].velocity[rest]
+    assert np.corrcoef(mine, SWELL[rest])[0, 1] > np.corrcoef(alone, SWELL[rest])[0, 1] + 0.3
+
+
 def test_dynamics_that_are_set_aside_are_not_followed() -> None:
     guitars = [part(at_eighths(SWELL, 60 + k), channel=k) for k in range(2)]
     report = humanize(song(*guitars), "guitar", dynamics="replace", seed=1).report
