@@ -118,7 +118,7 @@ def _last_chords(score: Score, chord: IntArray, hand: IntArray) -> list[int]:
 
 
 def _under_held(score: Score, over_next: BoolArray, hand: IntArray) -> BoolArray:
-    chord, end = np.cumsum(chord_starts(score)), score.onset_beats + score.nominal_beats
+    chord, end = chord_numbers(score), score.onset_beats + score.nominal_beats
     under = np.zeros(len(score), dtype=np.bool_)
     for one in (0, 1):
         rows = np.flatnonzero(hand == one)

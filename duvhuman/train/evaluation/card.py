@@ -138,12 +138,11 @@ def _stage_row(name: str, entry: Mapping[str, Any]) -> str:
     heard = "parts played by hand" if config.get("played_only", False) else heard
     extra = ", with extra parts" * config.get("extra", False)
     balanced = ", parts more equal" * (config.get("balance", 0) > 0)
-    tilted = f", tilt {config['tilt']}" if config.get("tilt") else ""  # this, and the next, in earlier records alone
-    by_trees = ", with a teacher of trees" * (config.get("teacher_weight", 0) > 0)
+    by_trees = ", with a teacher of trees" * (config.get("teacher_weight", 0) > 0)  # in earlier records alone
     teachers = len(entry.get("teachers", ()))
     taught = f", taught by {teachers} other{'s' * (teachers > 1)}" * (teachers > 0)
     return (
-        f"| {STAGE_NAMES[name]} ({heard}){extra}{balanced}{tilted}{by_trees}{taught} | {entry['notes_seen']:,} "
+        f"| {STAGE_NAMES[name]} ({heard}){extra}{balanced}{by_trees}{taught} | {entry['notes_seen']:,} "
         f"| {config['epochs']} ({entry['best_epoch']}) | {config['batch_size']} | {rate} | {config['seed']} "
         f"| {entry['minutes']:.0f} | {entry['device']} |"
     )

@@ -118,10 +118,10 @@ def test_a_mean_of_models_is_told_among_the_stages(folder: Path) -> None:
 
 def test_what_was_trained_on_is_told_with_the_stage(folder: Path) -> None:
     record = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-    record["trunk"]["config"] |= {"extra": True, "balance": 0.5, "tilt": "giantmidi=-0.4"}
+    record["trunk"]["config"] |= {"extra": True, "balance": 0.5}
     record["trunk"]["teachers"] = [[], []]
     (folder / "training.json").write_text(json.dumps(record), encoding="utf-8")
-    heard = "with extra parts, parts more equal, tilt giantmidi=-0.4, taught by 2 others"
+    heard = "with extra parts, parts more equal, taught by 2 others"
     assert f"| trunk (all instruments), {heard} | " in card(folder)
 
 
