@@ -58,7 +58,7 @@ FOUR_SHARE = 0.99
 """A song is counted if so many of its notes are in bars of four."""
 HEADINGS = (
     "instrument", "parts", "beats", "bars", "written on", "velocity r", "difference", "articulation MAE", "difference"
-)  # fmt: skip
+)
 WRITTEN = ("true beats", "no beats", "found beats")
 
 
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = [
             row for row in data.select(split="valid", instrument=instrument, played_only=True)
             if row.grid and (options.folder / row.source).is_file()
-        ]  # fmt: skip
+        ]
         found = [
             hidden(
                 data, row, options.folder, max_notes=options.max_notes, drift=options.drift, tracks=options.tracks,
@@ -156,7 +156,7 @@ def hidden(
     return Hidden(
         (pair, replace(pair, score=none), replace(pair, score=found)), near(off, np.ones(len(off))),
         near(off, score.bar_beats),
-    )  # fmt: skip
+    )
 
 
 def without_beats(score: Score, onset: FloatArray, length: FloatArray) -> Score:

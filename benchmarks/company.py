@@ -74,7 +74,7 @@ def line(name: str, judged: Sequence[tuple[dict[str, float], dict[str, float]]])
     return [
         name, str(len(judged)), f"{alone['vel_r']:.3f}", f"{together['vel_r']:.3f}", difference(gains),
         f"{alone['vel_sd_ratio']:.2f}", f"{together['vel_sd_ratio']:.2f}",
-    ]  # fmt: skip
+    ]
 
 
 def heard(case: Case) -> FloatArray:

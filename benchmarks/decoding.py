@@ -168,7 +168,7 @@ def liveliness(all_said: Said, expected: Sequence[FloatArray]) -> None:
         print(
             f"  {share:.2f} of the gain by what the network is unsure of: velocity r {m['vel_r']:.3f}, MAE about the "
             f"mean {m['vel_mae_centred']:.2f}, mean |ln SD ratio| {np.mean(np.abs(np.log(ratios))):.3f}", flush=True,
-        )  # fmt: skip
+        )
 
 
 def stretch(values: FloatArray, gain: float, reach: int) -> FloatArray:
@@ -191,7 +191,7 @@ def variations(all_said: Said) -> None:
         print(
             f"  variation {variation:.2f}: velocity r {m['vel_r']:.3f}, SD ratio {m['vel_sd_ratio']:.2f}, "
             f"articulation MAE {m['art_mae']:.3f}, AUC {all_said.auc(*ours):.3f}", flush=True,
-        )  # fmt: skip
+        )
     played = [pair.played.velocity for pair in all_said.pairs], [pair.articulation for pair in all_said.pairs]
     print(f"  AUC with our velocities and the players' lengths {all_said.auc(ours[0], played[1]):.3f}")
     print(f"  AUC with the players' velocities and our lengths {all_said.auc(played[0], ours[1]):.3f}", flush=True)

@@ -52,7 +52,7 @@ FEWEST_JUDGED_NOTES = 16
 HEADINGS = (
     "instrument", "parts", "r before", "r after", "gain (95 %)", "SD ratio before", "after", "articulation MAE before",
     "after", "take, notes", "seconds (median)", "longest",
-)  # fmt: skip
+)
 IN_COMPANY = ("r in company", "gain over after (95 %)", "SD ratio in company")
 
 
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def cases(
     data: PhraseData, parts: Sequence[PartRow], max_notes: int, folders: Sequence[Path] = ()
-) -> Iterator[Case]:  # fmt: skip
+) -> Iterator[Case]:
     """The parts that can be judged, pack after pack in turn; with `folders`, where their files lie, in company."""
     packs: dict[str, list[PartRow]] = defaultdict(list)
     for part in sample_parts(parts, len(parts)):
@@ -170,10 +170,10 @@ def line(instrument: str, rows: Sequence[dict[str, float]]) -> list[str]:
         f"{mean['vel_sd_ratio before']:.2f}", f"{mean['vel_sd_ratio after']:.2f}",
         f"{mean['art_mae before']:.3f}", f"{mean['art_mae after']:.3f}", f"{mean['notes']:.0f}",
         f"{np.median(seconds):.1f}", f"{max(seconds):.1f}",
-    ]  # fmt: skip
+    ]
     if "vel_r in company" in mean:
         cells += [f"{mean['vel_r in company']:.3f}", gain(rows, "after", "in company"),
-                  f"{mean['vel_sd_ratio in company']:.2f}"]  # fmt: skip
+                  f"{mean['vel_sd_ratio in company']:.2f}"]
     return cells
 
 

@@ -179,7 +179,7 @@ def learn(likeness: Likeness, parts: Sequence[Heard], epochs: int) -> Likeness:
     batches = [
         (epoch, batch) for epoch in range(epochs)
         for batch in np.array_split(order.permutation(len(parts)), -(-len(parts) // BATCH))
-    ]  # fmt: skip
+    ]
     losses: list[list[float]] = [[] for _ in range(epochs)]
     for step, (epoch, batch) in enumerate(batches):
         optimizer.zero_grad()

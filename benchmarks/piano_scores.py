@@ -51,7 +51,7 @@ from duvhuman.train.evaluation.ridge import RidgeFloor
 FLAT, OTHER = "as written", "another pianist"
 HEADINGS = (
     "velocity r (95 %)", "MAE (centred)", "SD ratio", "JS distance", "articulation r", "articulation MAE (95 %)",
-)  # fmt: skip
+)
 TICKS_PER_BEAT = 480
 FLAT_VELOCITY = 64
 FEWEST_COMMON = 50
@@ -183,7 +183,7 @@ def performance(notes: dict[Key, tuple[float, float, float]], length: dict[Key, 
     ticks = np.append(ticks, ticks[-1] + 64 * TICKS_PER_BEAT)  # beyond the last chord it goes on as in the last few
     times = np.append(times, times[-1] + 64 * TICKS_PER_BEAT * (times[-1] - times[-1 - last]) / (
         ticks[-2] - ticks[-2 - last]
-    ))  # fmt: skip
+    ))
     articulation = {}
     for key, (onset, release, _) in notes.items():
         start, stop = np.interp([key[0], key[0] + length[key]], ticks, times)
@@ -277,7 +277,7 @@ def row(name: str, pieces: Sequence[dict[str, float]]) -> tuple[str, ...]:
     return (
         name, interval("vel_r"), f"{mean['vel_mae_centred']:.2f}", f"{mean['vel_sd_ratio']:.2f}",
         f"{mean['vel_js']:.3f}", f"{mean['art_r']:.3f}", interval("art_mae"),
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def judged(path: Path, table: CueTable) -> tuple[str, str, float, float, float, 
         (float(note.Onset) * seconds_per_tick, int(note.MidiPitch),
          tick_of(float(written.OnsetInBeats), metres) / TICKS_PER_BEAT)
         for written, note in file.note_pairs
-    )  # fmt: skip
+    )
     onset, pitch, beats = (np.array(column) for column in zip(*notes, strict=True))
     starts = np.append(True, np.diff(onset) > CHORD_SECONDS)
     chord = np.cumsum(starts) - 1

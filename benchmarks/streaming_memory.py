@@ -77,7 +77,7 @@ def main() -> int:
         train = measured(
             ["-m", "duvhuman.train", "guitar", "--stage", "base", "--data", str(data), "--out", str(runs),
              "--set", "epochs=1", "--set", f"max_phrases={args.max_phrases}"]
-        )  # fmt: skip
+        )
         print(train.output)
         epochs = History(runs / "guitar").rows()
     notes_read = int(read.output) if not read.code else 0
@@ -135,7 +135,7 @@ def _part(rng: np.random.Generator, length: int, number: int) -> StoredPart:
         pack="synthetic", song=f"synthetic/{number:08}", source=f"{number:08}.mid", instrument="guitar",
         split="valid" if rng.random() < VALID_SHARE else "train", start=0, stop=0, grid=True, played=True,
         level=round(float(velocity.mean()), 2), range=round(float(velocity.std()), 2),
-    )  # fmt: skip
+    )
     return StoredPart(row, columns)
 
 

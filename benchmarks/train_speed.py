@@ -108,7 +108,7 @@ def synthetic_data(phrases: int, seed: int = 0) -> PhraseData:
             "velocity": rng.integers(20, 120, notes), "program": np.full(notes, 25),
             "tempo": np.full(notes, 120 / TEMPO_UNIT), "beat_in_bar": np.mod(onset, 4 * TICKS_PER_BEAT),
             "bar_beats": np.full(notes, 4 * TICKS_PER_BEAT), "wanted": np.ones(notes), "released": np.ones(notes),
-        }  # fmt: skip
+        }
         row = PartRow("synthetic", str(number), "", "guitar", "train", 0, 0, True, True, 70.0, 20.0)
         parts.append(StoredPart(row, columns))
     return PhraseData.of_parts(parts, "synthetic notes")

@@ -91,7 +91,7 @@ def trees(loss: str) -> HistGradientBoostingRegressor:
     return HistGradientBoostingRegressor(
         loss=loss, max_iter=300, learning_rate=0.06, max_leaf_nodes=24, min_samples_leaf=400, l2_regularization=10.0,
         random_state=0,
-    )  # fmt: skip
+    )
 
 
 def gather(data: PhraseData, instrument: str, split: str, max_parts: int, max_notes: int) -> Notes:

@@ -105,7 +105,7 @@ def judged(play: Callable[[NoteTable], FloatArray], voices: Sequence[NoteTable])
         np.array([np.mean([correlation(human[voice == one], said[voice == one]) for one in alive])
                   for said in (apart, together)]),
         np.array([correlation(human[inside], said[inside]) for said in (apart, together)]),
-    ]  # fmt: skip
+    ]
 
 
 def joined(voices: Sequence[NoteTable]) -> tuple[NoteTable, IntArray]:

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for play in PLAYING.values():
                     metrics = mean_over_parts([
                         velocity_metrics(pair.played.velocity, play(network, pair, marks)) for pair, marks in marked
-                    ])  # fmt: skip
+                    ])
                     cells.append(f"{metrics['vel_r']:.3f}, {metrics['vel_sd_ratio']:.2f}")
                 print_row(instrument, pack, name, len(marked), *cells)
 
@@ -138,7 +138,7 @@ def played(network: PhraseTransformer, pair: Pair, marks: FloatArray) -> FloatAr
 
 PLAYING: dict[str, Callable[[PhraseTransformer, Pair, FloatArray], FloatArray]] = {
     "flat": flat, "as written": written, "contour hint": by_contour, "played": played
-}  # fmt: skip
+}
 """Heading -> the velocities (N,) of a part with such marks."""
 
 

@@ -97,7 +97,7 @@ def in_longer_notes(score: Score, times: float) -> Score:
     return score.replace(
         onset_beats=score.onset_beats * times, nominal_beats=score.nominal_beats * times,
         tempo_bpm=score.tempo_bpm * times, beat_in_bar=np.mod(in_bars * times, score.bar_beats),
-    )  # fmt: skip
+    )
 
 
 def without_grid(score: Score) -> Score:
@@ -141,7 +141,7 @@ def quantised(pair: Pair, steps: int) -> Pair:
     score = score.replace(
         onset_beats=score.onset_beats + move, nominal_beats=nominal,
         beat_in_bar=np.mod(score.beat_in_bar + move, score.bar_beats),
-    )  # fmt: skip
+    )
     articulation = pair.articulation + np.log2(pair.score.nominal_beats / nominal)
     order = np.lexsort((score.pitch, score.onset_beats))
     return Pair(score.select(order), pair.played.select(order), articulation[order])

@@ -41,7 +41,7 @@ _LOAD_OPTIONS = ("adapter", "like", "model", "device")
 _NOTE_COLUMNS = (
     "onset_ticks", "pitch", "velocity_bin", "duration_bin", "velocity", "duration_beats", "spread", "duration_ticks",
     "track", "channel",
-)  # fmt: skip
+)
 
 _HUMANIZE_EXAMPLES = """\
 examples:
@@ -124,7 +124,7 @@ def _build_parser() -> argparse.ArgumentParser:
         return commands.add_parser(
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-        )  # fmt: skip
+        )
 
     humanize = add("humanize", "play flat MIDI files as a person would", _HUMANIZE_EXAMPLES)
     humanize.add_argument(
@@ -133,7 +133,7 @@ def _build_parser() -> argparse.ArgumentParser:
     humanize.add_argument(
         "-o", "--output", required=True, metavar="OUT",
         help="a file; for several inputs a folder, made if missing; or - for standard output",
-    )  # fmt: skip
+    )
     _add_play_options(humanize)
     humanize.add_argument("-r", "--recursive", action="store_true", help="take the folders below a folder, too")
     humanize.add_argument("--force", action="store_true", help="replace outputs that exist (never an input)")
@@ -162,7 +162,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-i", "--instrument", required=True,
         help=f"{', '.join(INSTRUMENTS)}, or {AUTO}: each part by its program and its track's name",
-    )  # fmt: skip
+    )
     group = parser.add_argument_group("how it is played", argument_default=argparse.SUPPRESS)
     group.add_argument("--intensity", type=float, metavar="X", help="0 (as written) to 1 (as predicted, the default)")
     group.add_argument("--variation", type=float, metavar="X", help="0 (the performance expected) to 1 (sampled)")
@@ -170,17 +170,17 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dynamics", metavar="keep|replace",
         help="keep (default): keep dynamics and accents already written; replace: set them aside",
-    )  # fmt: skip
+    )
     group.add_argument("--no-velocity", dest="velocity", action="store_false", help="leave velocities alone")
     group.add_argument("--no-duration", dest="duration", action="store_false", help="leave lengths alone")
     group.add_argument(
         "--tracks", type=_numbers, metavar="1,3",
         help="play these, from 0, with a named instrument whatever their programs",
-    )  # fmt: skip
+    )
     group.add_argument(
         "--protect", type=_numbers, metavar="0-20,96",
         help="leave these pitches alone, too; none: not even those outside the instrument's range",
-    )  # fmt: skip
+    )
     group.add_argument(
         "--no-follow", dest="follow", action="store_false", help="heed nothing of how loud other parts are played"
     )
@@ -189,7 +189,7 @@ def _add_play_options(parser: argparse.ArgumentParser) -> None:
     weights.add_argument(
         "--like", action="append", metavar="TAKE",
         help="play as in this MIDI take of a player; give it again for each further take",
-    )  # fmt: skip
+    )
     weights.add_argument("--model", metavar="DIR|ORG/NAME", help="another model than the one that comes with duvhuman")
     weights.add_argument("--device", help="auto (default), cpu, cuda, ...")
 

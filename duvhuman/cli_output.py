@@ -65,7 +65,7 @@ class Outcome:
             "input": self.job.source, "output": self.job.target, "ok": self.ok, "error": self.error or None,
             "seed": None, "changed": False, "found_beat": None, "parts": [], **report,
             "warnings": list(self.warnings),
-        }  # fmt: skip
+        }
 
 
 def summarize(source: str, target: str, report: Report, *, with_seed: bool) -> str:
@@ -121,7 +121,7 @@ def _part_row(part: PartReport) -> tuple[str, ...]:
     return (
         tracks, name, part.instrument or "-", str(part.notes), f"{part.velocities_changed} changed",
         f"{part.durations_changed} changed", f"{before} -> {after}", kept,
-    )  # fmt: skip
+    )
 
 
 def _range(velocities: tuple[int, int]) -> str:

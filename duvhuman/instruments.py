@@ -24,13 +24,13 @@ HAND_WORDS = frozenset(("hand", "h", "main", "mano"))
 OTHER_WORDS = frozenset((
     "drum", "drums", "kick", "snare", "hihat", "cymbals", "percussion", "perc", "schlagzeug", "batterie", "clarinet",
     "flute", "recorder", "oboe", "bassoon", "sax", "saxophone", "trumpet", "trombone", "tuba", "horn",
-))  # fmt: skip
+))
 """Words in the titles of tracks of other instruments, whatever else the title says: a bass drum, a bass clarinet."""
 VIOLIN_WORDS = ("violin", "violins", "violine", "violinen", "violon", "violons", "violini", "vln", "vlns", "fiddle")
 VIOLA_WORDS = ("viola", "violas", "viole", "bratsche", "bratschen", "vla", "vlas")
 CONTRABASS_WORDS = (
     "contrabass", "contrabasses", "kontrabass", "contrabbasso", "contrabbassi", "contrebasse", "contrebasses",
-)  # fmt: skip
+)
 CELLO_WORDS = ("cello", "celli", "cellos", "violoncello", "violoncellos", "violoncelli", "vlc", "vcl", "vc")
 AUTO = "auto"
 
@@ -108,7 +108,7 @@ PROGRAM_OF_WORD: dict[str, dict[str, int]] = {
         "vln": 40, "fiddle": 40, "viola": 41, "bratsche": 41, "vla": 41, "cello": 42, "violoncello": 42, "vlc": 42,
         "vcl": 42, "vc": 42, **dict.fromkeys(CONTRABASS_WORDS, 43),
     },
-}  # fmt: skip
+}
 """Words that tell in a track's title how an instrument sounds, the more telling ones first, and the program that it has
 then: mostly that of most of the tracks of the Lakh MIDI Dataset that are called so."""
 LOWEST_OF_PROGRAM = {40: 55, 41: 48, 42: 36}

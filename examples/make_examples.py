@@ -85,7 +85,7 @@ def guitar() -> list[Note]:
     chords = {  # the bass string, then what the other fingers hold
         "Em": "E2 B2 E3 G3 B3", "G": "G2 B2 D3 G3 B3", "D": "D3 A3 D4", "Bm": "B2 F#3 B3 D4",
         "C": "C3 E3 G3 C4", "B": "B2 F#3 A3 D#4",
-    }  # fmt: skip
+    }
     verse_chords = "Em G D Bm C C B B Em G D Bm C B Em Em".split()
     chorus_chords = "G G D Bm C C B B G G D Bm C B Em Em".split()
 
@@ -203,12 +203,12 @@ def song() -> list[Voice]:
     shapes = {
         "Dm": ("D3", "D3+A3+D4", "A3+D4+F4"), "C": ("C3", "C3+G3+C4", "G3+C4+E4"),
         "G": ("G2", "G2+D3+G3", "G3+B3+D4"), "Am": ("A2", "A2+E3+A3", "A3+C4+E4"),
-    }  # fmt: skip
+    }
     chords = "Dm Dm Dm Dm C C C C Dm Dm Dm G C Am Dm Dm".split()  # two to a bar
     picked = "".join(f"{shapes[c][0]}:.5 {shapes[c][0]} {shapes[c][1]} {shapes[c][0]}" + " |" * (i % 2) + " "
-                     for i, c in enumerate(chords))  # fmt: skip
+                     for i, c in enumerate(chords))
     strummed = "".join(f"{shapes[c][1]}:1 {shapes[c][2]}:.5 {shapes[c][2]}" + " |" * (i % 2) + " "
-                       for i, c in enumerate(chords))  # fmt: skip
+                       for i, c in enumerate(chords))
     rhythm = over_all(picked, strummed, picked, strummed) + read("D3+A3+D4+F4:4 |", start=end)
 
     comping = "".join(f"r:.5 {shapes[c][2]} r {shapes[c][2]}" + " |" * (i % 2) + " " for i, c in enumerate(chords))

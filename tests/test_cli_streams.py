@@ -130,7 +130,7 @@ def closed(redirection: str, *arguments: str, folder: Path) -> subprocess.Comple
     command = shlex.join([sys.executable, "-m", "duvhuman", *arguments])
     return subprocess.run(
         ["sh", "-c", f"{command} {redirection}"], cwd=folder, capture_output=True, text=True, timeout=120, check=False
-    )  # fmt: skip
+    )
 
 
 @shell

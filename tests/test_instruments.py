@@ -53,7 +53,7 @@ def test_no_word_means_two_instruments() -> None:
         ("strings", 28, "low E of a double bass"), ("strings", 24, "low C of a double bass"),
         ("strings", 100, "high E of a violin"),
     ],
-)  # fmt: skip
+)
 def test_the_range_holds_what_is_played(instrument: str, pitch: int, why: str) -> None:
     assert INSTRUMENTS[instrument].low <= pitch <= INSTRUMENTS[instrument].high, why
 
@@ -69,7 +69,7 @@ def test_defaults_lie_within_their_own_row() -> None:
     ("name", "expected"),
     [("guitar", "guitar"), (" Guitar ", "guitar"), ("GTR", "guitar"), ("Electric Bass", "bass"),
      ("electric-guitar", "guitar"), ("piano", "keys"), ("violin", "strings"), ("keys", "keys")],
-)  # fmt: skip
+)
 def test_names_and_aliases(name: str, expected: str) -> None:
     assert get_instrument(name).name == expected
 
@@ -103,7 +103,7 @@ def test_auto_is_offered_where_it_may_be_given() -> None:
         ("String Section", "strings"), ("Strings & bass", "strings"), ("Left", None), ("Hand claps", None),
         ("Main theme", None), ("Bass Drum", None), ("Bass Clarinet", None), ("Piano & drums", None),
     ],
-)  # fmt: skip
+)
 def test_track_titles(title: str, expected: str | None) -> None:
     row = instrument_of_track_name(title)
     assert (row.name if row else None) == expected
@@ -124,7 +124,7 @@ def test_the_name_behind_an_alias() -> None:
     ("program", "name", "lowest"),
     [(40, "", 55), (41, "", 48), (42, "", 36), (43, "", 24), (48, "", 24), (-1, "Violin 1", 55), (48, "Vla.", 48),
      (40, "Violoncello", 36), (-1, "Violin & Cello", 36), (40, "Strings", 55), (-1, "Contrabass", 24)],
-)  # fmt: skip
+)
 def test_below_its_lowest_string_a_violin_viola_or_cello_has_key_switches(program: int, name: str, lowest: int) -> None:
     assert pitch_range(INSTRUMENTS["strings"], program, name)[0] == lowest
 
@@ -134,7 +134,7 @@ def test_below_its_lowest_string_a_violin_viola_or_cello_has_key_switches(progra
     [("guitar", "Muted Electric Gtr", 28), ("guitar", "Lead", 25), ("bass", "Acoustic Bass", 32), ("bass", "Bass", 33),
      ("keys", "Church Organ", 19), ("keys", "Hammond Organ", 16), ("keys", "Electric Piano", 4), ("keys", "", 0),
      ("strings", "Violins (pizz.)", 45), ("strings", "Violin", 40), ("strings", "Violins", 48), ("strings", "Pad", 48)],
-)  # fmt: skip
+)
 def test_a_title_tells_the_usual_program(instrument: str, name: str, program: int) -> None:
     assert usual_program(INSTRUMENTS[instrument], name) == program
 

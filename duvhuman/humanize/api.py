@@ -116,7 +116,7 @@ def humanize(
     options: PlayOptions = {
         "intensity": intensity, "variation": variation, "seed": seed, "dynamics": dynamics, "velocity": velocity,
         "duration": duration, "tracks": tracks, "protect": protect, "follow": follow,
-    }  # fmt: skip
+    }
     source = _checked(midi, options)
     return load(instrument, adapter=adapter, like=like, model=model, device=device).humanize(source, **options)
 
@@ -143,7 +143,7 @@ def predict(
     options: PlayOptions = {
         "intensity": intensity, "variation": variation, "seed": seed, "dynamics": dynamics, "velocity": velocity,
         "duration": duration, "tracks": tracks, "protect": protect, "follow": follow,
-    }  # fmt: skip
+    }
     source = _checked(midi, options)
     return load(instrument, adapter=adapter, like=like, model=model, device=device).predict(source, **options)
 
@@ -228,7 +228,7 @@ class Humanizer:
         lively = [
             choice.part for choice in selection.choices
             if has_dynamics(choice.part) and (choice.instrument is None or options.dynamics == "keep")  # else set aside
-        ] if options.follow and smf.format != 2 else []  # fmt: skip
+        ] if options.follow and smf.format != 2 else []
         everyone = choose_parts(read, self.instrument).choices  # with those that are not chosen, which have draws, too
         players = [
             choice.instrument or other.instrument for choice, other in zip(selection.choices, everyone, strict=True)
@@ -239,7 +239,7 @@ class Humanizer:
                 seed_of_player(seed, players[:index].count(players[index])),
             )
             for index, (choice, room) in enumerate(zip(selection.choices, rooms, strict=True))
-        ]  # fmt: skip
+        ]
         for part in parts:
             if part.how is not None and (notice := _much_out_of_range(part.choice, options.protect)):
                 tell(notice)
@@ -282,7 +282,7 @@ class Humanizer:
         played = perform(
             network, score, written - lift, keep_dynamics=keep, hand=hand, lift=lift,
             company=louder, variation=float(options.variation), seed=seed,
-        )  # fmt: skip
+        )
         velocity, duration = notes.velocity.copy(), notes.duration_ticks.copy()
         if options.velocity:
             wanted = np.round(written + float(options.intensity) * (played.velocity - written))
@@ -322,7 +322,7 @@ class Humanizer:
                 liked[name] = personal_adapter(
                     sources, INSTRUMENTS[name], marked_only=self.instrument == AUTO, model=folder, start=adapter,
                     device=self._device,
-                )  # fmt: skip
+                )
             except DataError as error:
                 refused.append(error)
         if not liked:

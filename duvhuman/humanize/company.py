@@ -35,7 +35,7 @@ LOUDEST = 4.0
 RELATION = (
     "share of notes it begins with", "share of its notes that begin with one", "share of notes with its pitch", "SD",
     "distinct velocities", "notes", "octaves above",
-)  # fmt: skip
+)
 """How another part is played and how the two play together: shares, counts by their logarithm, all of about 0 to 1."""
 FAMILIES = (*INSTRUMENTS, "other", "drums")
 COLUMNS = (*LOUDNESS, *(f"{name}: known" for name in LOUDNESS), *RELATION, *FAMILIES)
@@ -87,13 +87,13 @@ def _one_part(part: Part, seconds: FloatArray, pitch: IntArray) -> NDArray[np.fl
         float(known[:, 0].mean()), _share_together(notes.onset_seconds, seconds), float(np.isfinite(same).mean()),
         float(notes.velocity.std()) / 20, np.log(len(np.unique(notes.velocity))) / 4, np.log(len(notes)) / 7,
         0.0 if part.is_drums else float(np.clip((notes.pitch.mean() - pitch.mean()) / 12, -3, 3)),
-    ]  # fmt: skip
+    ]
     known_as = instrument_of_program(part.program)
     family = "drums" if part.is_drums else known_as.name if known_as else "other"
     constant = [*relation, *(float(name == family) for name in FAMILIES)]
     return np.column_stack(
         [np.where(known, np.clip(loudness, -LOUDEST, LOUDEST), 0.0), known, np.tile(constant, (len(seconds), 1))]
-    ).astype(np.float32)  # fmt: skip
+    ).astype(np.float32)
 
 
 def _share_together(onset: FloatArray, seconds: FloatArray) -> float:

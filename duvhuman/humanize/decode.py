@@ -57,7 +57,7 @@ def decode_velocity(
     said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None,
     alike: IntArray | None = None, company: FloatArray | None = None, contour_given: bool = False,
     level: float | None = None,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+) -> tuple[FloatArray, FloatArray]:
     """Velocities and their spread.
 
     The expected velocity is the mean of the bins, which agrees better with players than the regression does. It varies
@@ -91,7 +91,7 @@ def decode_velocity(
         velocity = stretched(
             kept, spread, gain=config.velocity_gain, spread_share=config.spread_share, swell_gain=config.swell_gain,
             level=level,
-        )  # fmt: skip
+        )
         velocity = velocity if alike is None else group_means(velocity, alike)
         velocity = velocity if company is None else in_company(velocity, company)
         if not config.gain_is_all:  # else a take tells how far this player goes
@@ -115,7 +115,7 @@ def decode_velocity(
 def decode_articulation(
     said: Distribution, config: ModelConfig, *, variation: float = 0.0, uniform: FloatArray | None = None,
     alike: IntArray | None = None,
-) -> FloatArray:  # fmt: skip
+) -> FloatArray:
     """(N,) log2(performed / written duration); parameters as in `decode_velocity`.
 
     The expected articulation lies between the median of the bins, where the error is least on parts like those trained
@@ -133,7 +133,7 @@ def decode_articulation(
 def stretched(
     expected: FloatArray, spread: FloatArray, *, gain: float, spread_share: float = 0.0, swell_gain: float = 1.0,
     level: float | None = None,
-) -> FloatArray:  # fmt: skip
+) -> FloatArray:
     """(N,) expected velocities, stretched about their local mean, and their swell about the level of the part.
 
     The expectation varies, and about it the velocity does: the variances add up (the law of total variance). The less

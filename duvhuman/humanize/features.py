@@ -51,7 +51,7 @@ def feature_names() -> tuple[str, ...]:
     one = Score(
         np.zeros(1), np.ones(1), np.array([60]), np.array([UNKNOWN_PROGRAM]), np.full(1, 120.0), np.zeros(1),
         np.full(1, 4.0), np.ones(1, bool), np.zeros(1, np.int64),
-    )  # fmt: skip
+    )
     return tuple(_columns(one, Hints.none(1)))
 
 
@@ -164,7 +164,7 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
     for name, value, centre, scale in (
         ("level", hints.level, VELOCITY_CENTRE, VELOCITY_SCALE), ("range", hints.range, 14, 8),
         ("swell", hints.swell, 0, 12), ("accent", hints.accent, 0, 1),
-    ):  # fmt: skip
+    ):
         given = np.isfinite(value)
         columns[f"{name}_given"] = given
         columns[name] = np.where(given, (value - centre) / scale, 0.0)

@@ -232,4 +232,4 @@ def _report(folder: Path, takes: Sequence[Source]) -> LikeReport:
     return LikeReport(
         takes=tuple(take.name for take in takes), held_out_notes=int(judged["notes"]),
         velocity_r_before=float(before), velocity_r_after=float(after),
-    )  # fmt: skip
+    )

@@ -266,7 +266,7 @@ def perform(
         return decode_velocity(
             said, model.config, variation=variation, uniform=draws[0], alike=alike, company=company,
             contour_given=contour_given, level=float(written_velocity.mean()),
-        )  # fmt: skip
+        )
 
     velocity, spread = decoded(company if flat else None)
     if keep_dynamics and not by_contour and tells_dynamics(written_velocity):

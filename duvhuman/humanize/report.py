@@ -94,7 +94,7 @@ class Report:
         return {
             "seed": self.seed, "changed": self.changed, "found_beat": self.found_beat or None,
             "parts": [asdict(part) for part in self.parts], "warnings": list(self.warnings),
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ class Prediction:
         return cls(
             whole, whole, v_probabilities, d_probabilities, whole, real, real, whole, whole, whole, whole, whole,
             report.seed, report,
-        )  # fmt: skip
+        )
 
     def __len__(self) -> int:
         return len(self.pitch)

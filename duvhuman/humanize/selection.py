@@ -104,11 +104,11 @@ def _called_otherwise(choices: Sequence[Choice], named: Instrument) -> str:
     found = [
         f"{', '.join(map(str, choice.part.tracks))} ({other})" for choice in choices
         if choice.instrument and choice.part.program < 0 and (other := other_instrument(choice.part.name, named))
-    ]  # fmt: skip
+    ]
     return (
         f"played as {named.name}, since no program change says otherwise, but called another instrument: of the file's "
         f"tracks, from 0, {', '.join(found)}; choose the tracks to play to leave these alone" if found else ""
-    )  # fmt: skip
+    )
 
 
 def _without_notes(parts: Sequence[Part], tracks: Collection[int]) -> str:

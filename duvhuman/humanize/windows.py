@@ -71,7 +71,7 @@ class Distribution:
         return Distribution(
             self.velocity_probabilities[rows], self.velocity[rows], self.duration_probabilities[rows],
             self.articulation[rows], louder_by,
-        )  # fmt: skip
+        )
 
     def moved_velocity_probabilities(self) -> FloatArray:
         """(N, 16) the probability of each bin of MIDI velocities.
@@ -153,7 +153,7 @@ def predict_distribution(
             predicted = (
                 out.velocity_logits.float().softmax(-1), out.velocity_value.float(),
                 out.duration_logits.float().softmax(-1), out.duration_value.float(),
-            )  # fmt: skip
+            )
         total += np.bincount(rows.ravel(), np.tile(weight, len(rows)), len(score))
         for column, values in zip(sums, predicted, strict=True):
             said = values.cpu().numpy().astype(np.float64)

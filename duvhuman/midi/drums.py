@@ -55,7 +55,7 @@ def drums_at(tracks: Sequence[Track], owner: IntArray, channel: IntArray, ticks:
     kits = np.array([row for message in messages for row in _kits(*message)], dtype=np.int64).reshape(-1, 4).T
     drums |= in_force(kits, tracks, owner, channel, ticks) > 0
     banks = [bank for switch, known in DRUM_BANKS.items() if any(switch.fullmatch(data) for *_, data in messages)
-             for bank in known]  # fmt: skip
+             for bank in known]
     if banks and not any(GS.match(data) for *_, data in messages):
         drums |= np.isin(in_force(changes_of(tracks, CONTROL_CHANGE, BANK), tracks, owner, channel, ticks), banks)
     return drums

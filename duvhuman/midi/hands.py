@@ -52,7 +52,7 @@ FEWEST_CHANNELS, FEWEST_OF_CONTROLLER = 3, 8
 
 def players(
     voices: Sequence[Part], instrument: str | None = None, chosen: Collection[int] | None = None
-) -> list[list[int]]:  # fmt: skip
+) -> list[list[int]]:
     """Which voices belong together.
 
     Parameters

@@ -177,7 +177,7 @@ class Timeline:
 
 def read_parts(
     smf: SmfFile, *, instrument: str | None = None, chosen: Collection[int] | None = None
-) -> list[Part]:  # fmt: skip
+) -> list[Part]:
     """Every part of the file that has at least one note, drums included.
 
     Parameters
@@ -293,7 +293,7 @@ _DRUMS = -1
 
 def _read_scope(
     smf: SmfFile, scope: Sequence[int], instrument: str | None, chosen: Collection[int] | None
-) -> list[Part]:  # fmt: skip
+) -> list[Part]:
     """The parts of tracks that share their tempo, metre and programs."""
     tracks = [smf.tracks[index] for index in scope]
     pairings = [pair_notes(track) for track in tracks]
@@ -337,7 +337,7 @@ def _read_scope(
         else _part(smf, _in_order(table.select(np.concatenate([rows[member] for member in members]))),
                    is_drums=all(voices[member].is_drums for member in members))
         for members in players(voices, instrument, chosen)
-    ]  # fmt: skip
+    ]
 
 
 def _in_order(notes: NoteTable) -> NoteTable:

@@ -40,7 +40,7 @@ def programs_at(tracks: Sequence[Track], owner: IntArray, channel: IntArray, tic
 
 def in_force(
     changes: IntArray, tracks: Sequence[Track], owner: IntArray, channel: IntArray, ticks: IntArray
-) -> IntArray:  # fmt: skip
+) -> IntArray:
     """(N,) the value, 0..127, that is in force at each note, `NOT_SET` where there was none, as `programs_at` tells.
 
     Parameters

@@ -40,7 +40,7 @@ CARD_FILE = "README.md"
 FILES_BESIDE_MODEL = (
     TREES_FILE, CARD_FILE,
     *(f"{ADAPTER_FOLDER}/{name}" for name in (*ADAPTER_FILES, PERSONAL_FILE, MEMORY_FILE, CARD_FILE)),
-)  # fmt: skip
+)
 """What may lie beside `MODEL_FILES`, by its path from there, in a repository of the Hugging Face hub, too: safetensors
 and text."""
 

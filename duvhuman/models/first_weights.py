@@ -33,7 +33,7 @@ class FirstWeights(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         named = dict(kwargs or {})
         if func is torch.empty and named.get("dtype") is None:
             named["dtype"] = torch.float32

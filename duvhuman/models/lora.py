@@ -33,7 +33,7 @@ UNSUPPORTED = (
     "fan_in_fan_out", "use_dora", "use_qalora", "use_bdlora", "lora_bias", "layer_replication", "target_parameters",
     "trainable_token_indices", "alora_invocation_tokens", "arrow_config", "velora_config", "kasa_config",
     "monteclora_config",
-)  # fmt: skip
+)
 """Settings of PEFT's LoraConfig under which an adapter is something else than ``W + scale * B @ A``."""
 PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal", "eva")
 """Ways to initialise an adapter that leave the base as it is; the others (PiSSA, OLoRA, ...) change its weights."""

@@ -62,7 +62,7 @@ class Memory(nn.Module):
     def __init__(
         self, *, columns: Tensor, middle: Tensor, scale: Tensor, importance: Tensor, notes: Tensor, weights: Tensor,
         offset: Tensor, config: ModelConfig,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         given = (columns, middle, scale, importance, notes, weights, offset)
         for name, tensor in zip(_NAMES, given, strict=True):
@@ -74,7 +74,7 @@ class Memory(nn.Module):
     def fit(
         cls, features: Tensor, residual: Tensor, columns: Tensor, config: ModelConfig, *, offset: Tensor,
         importance: Tensor | None = None,
-    ) -> Memory:  # fmt: skip
+    ) -> Memory:
         """Remember M notes.
 
         Parameters
@@ -103,7 +103,7 @@ class Memory(nn.Module):
         return cls(
             columns=columns, middle=middle.float(), scale=scale.float(), importance=weighed.float(),
             notes=notes.float(), weights=weights.float(), offset=offset.float(), config=config,
-        )  # fmt: skip
+        )
 
     def corrections(self, features: Tensor) -> Tensor:
         """(..., 2) the corrections of velocity and articulation for notes with `features` (..., F)."""
@@ -179,4 +179,4 @@ def _fits(tensors: dict[str, Tensor], features: int) -> bool:
         and weights.shape == (len(notes), 2) and tensors["offset"].shape == (2,)
         and bool(((columns >= 0) & (columns < features)).all())
         and all(bool(tensor.isfinite().all()) for tensor in tensors.values())
-    )  # fmt: skip
+    )

@@ -40,7 +40,7 @@ from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 NODES = {
     "feature": torch.int16, "threshold": torch.float32, "left": torch.int16, "right": torch.int16,
     "value": torch.float32,
-}  # fmt: skip
+}
 """What is known of each node, and how it is stored: the column, the threshold, the children's numbers in their tree,
 and of leaves what is added to the sum over all trees."""
 GROWN_ON = "grown_on"

@@ -31,7 +31,7 @@ from duvhuman.rhythm.style import BAR, DRUMS, Style
 TIMING = model.Timing(
     bpm=40.0 * 2.0 ** (np.arange(35) / 16), usual_bpm=100.0, bpm_octaves=0.35, bpm_weight=0.2,
     drift=0.3, least_drift=0.15, rubato_octaves=0.15, jitter_seconds=0.015,
-)  # fmt: skip
+)
 """Tempi of 40 to 174 quarter notes a minute, which a band keeps more steadily than one player alone. What is faster is
 heard at half its tempo, and what is slower at twice it: players feel the beat there, too."""
 CUE_WEIGHT = 0.7

@@ -103,7 +103,7 @@ class Style:
         return {
             "places": self.places.tolist(), "bars": self.bars, "chords": self.chords.tolist(),
             "cues": [count.tolist() for count in self.cues],
-        }  # fmt: skip
+        }
 
     @staticmethod
     def from_dict(entry: Mapping[str, Any]) -> Style:

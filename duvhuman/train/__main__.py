@@ -57,7 +57,7 @@ def _check_none_empty(arguments: Sequence[str]) -> None:
 
 def _show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
-) -> None:  # fmt: skip
+) -> None:
     """Our own warnings in a line, without the place in the code, which tells users nothing; others as Python does."""
     own = issubclass(category, DuvhumanWarning)
     sys.stderr.write(f"warning: {message}\n" if own else warnings.formatwarning(message, category, filename, lineno))

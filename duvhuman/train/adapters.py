@@ -40,7 +40,7 @@ def add_adapter(network: PhraseTransformer, config: TrainConfig) -> PeftModel:
     lora = LoraConfig(
         r=config.lora_r, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout,
         target_modules=list(LORA_TARGETS),
-    )  # fmt: skip
+    )
     return get_peft_model(network, lora)
 
 
@@ -63,12 +63,12 @@ def continue_adapter(network: PhraseTransformer, start: Path | None, config: Tra
         raise ModelError(f"{start}: is fitted to takes already; begin with the model's own adapter, and give all takes")
     settings, tensors = ({"r": config.lora_r, "lora_alpha": config.lora_alpha}, {}) if start is None else (
         read_adapter(start)
-    )  # fmt: skip
+    )
     lora = LoraConfig(
         r=int(settings["r"]), lora_alpha=settings["lora_alpha"], lora_dropout=config.lora_dropout,
         rank_pattern=settings.get("rank_pattern") or {}, alpha_pattern=settings.get("alpha_pattern") or {},
         use_rslora=bool(settings.get("use_rslora")), target_modules=[*LORA_TARGETS, *HEAD_TARGETS],
-    )  # fmt: skip
+    )
     model = get_peft_model(network, lora)
     own = dict(model.named_parameters())
     with torch.no_grad():

@@ -61,7 +61,7 @@ WANTED_SD_RATIO: Mapping[str, float] = {"guitar": 0.95}
 than these, but guitars a little livelier."""
 GAINS: Mapping[str, Callable[[Pair], FloatArray]] = {
     "velocity_gain": written_flat, "contour_gain": written_as_played
-}  # fmt: skip
+}
 """The gains of a model's config, and the velocities that are written where each is used."""
 
 
@@ -109,7 +109,7 @@ def calibrated(
     network.config = replace(
         network.config, typical_range=float(np.median([part.range for part in parts])), spread_share=SPREAD_SHARE,
         **DECODING.get(instrument, {}),
-    )  # fmt: skip
+    )
     predict = model_predictor(network)
 
     def play(score: Score, velocity: FloatArray) -> Rendition:

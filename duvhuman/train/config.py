@@ -28,7 +28,7 @@ OPTIMIZERS = ("adamw", "muon")
 TERMS = (
     "boundary", "vel_value", "dur_value", "vel_bins", "dur_bins",
     "taught_vel_value", "taught_dur_value", "taught_vel_bins", "taught_dur_bins", "total",
-)  # fmt: skip
+)
 """Of the loss (`duvhuman.train.run.losses`); the last is what is trained on."""
 PRECISIONS = ("auto", "bf16", "float32")
 _RANGES = (

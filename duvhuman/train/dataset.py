@@ -112,12 +112,12 @@ class PhraseData:
             part for part in self.parts
             if part.split == split and instrument in ("all", part.instrument)
             and (part.played or not played_only) and (extra or not part.extra)
-        ]  # fmt: skip
+        ]
 
     def cut_phrases(
         self, parts: Sequence[PartRow], rng: np.random.Generator, *, max_len: int, passes: Mapping[str, float],
         balance: float = 0.0,
-    ) -> IntArray:  # fmt: skip
+    ) -> IntArray:
         """Cut parts into phrases at random places, in random order but shard after shard.
 
         Parameters
@@ -218,7 +218,7 @@ class PhraseData:
     def batch(
         self, phrases: IntArray, parts: Sequence[PartRow], *, seed: int, epoch: int, width: int,
         tempo_octaves: float = TEMPO_OCTAVES,
-    ) -> Batch:  # fmt: skip
+    ) -> Batch:
         """A random flat version (`encode`) of some phrases; it follows from `seed`, `epoch` and each phrase alone."""
         played = self.performance(phrases, parts, context=CONTEXT_NOTES)
         draws = Draws(phrase_keys(seed, epoch, phrases))

@@ -134,7 +134,7 @@ def push(
             # A new base beside the adapter of the one before would play wrongly.
             delete_patterns=[prefix + name for prefix in prefixes for name in EXPORTED],
             commit_message=f"Upload {', '.join(export.models.values())}",
-        )  # fmt: skip
+        )
     except Exception as error:  # the client's own, its HTTP library's or the disk's
         raise FileError(f"{repo}: not uploaded ({_reason(error)}); {_advice(error)}") from error
     return str(url)

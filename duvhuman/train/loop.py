@@ -131,7 +131,7 @@ class _Fit:
     def __init__(
         self, model: nn.Module, network: PhraseTransformer, task: Task, config: TrainConfig, around: Surroundings,
         stage: str, resume: bool, save_best: Callable[[], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.model, self.network, self.config, self.stage, self.save_best = model, network, config, stage, save_best
         self.around, self.world, self.log = around, around.world, around.log
         self.folder, self.device = around.folder, around.device
@@ -195,7 +195,7 @@ class _Fit:
             self.line = ProgressLine(
                 self.steps_per_epoch * self.last_epoch, self.around.progress, epochs=self.last_epoch,
                 label=f"{self.network.config.instrument} {self.stage}",
-            )  # fmt: skip
+            )
         try:
             while self.at.epoch < self.last_epoch and not self._is_stale():
                 self._train_epoch()
@@ -310,7 +310,7 @@ class _Fit:
         row: dict[str, float | str] = {
             "stage": self.stage, "epoch": at.epoch + 1, **losses, **metrics, **self.floors, "lr": lr,
             "notes_seen": at.notes_seen, "notes_per_s": self.speed, "seconds": self._seconds(),
-        }  # fmt: skip
+        }
         self.history.append(row)
         if time.monotonic() - self.last_drawn > SECONDS_BETWEEN_PICTURES:
             draw_curves(self.folder)
@@ -336,7 +336,7 @@ class _Fit:
                     "metrics": self.metrics_of_best, "config": asdict(self.config), "precision": self.precision,
                     "network": self.network.config.to_dict(), **self.digests,
                 },
-            )  # fmt: skip
+            )
         self.last_saved = time.monotonic()
 
     def _seconds(self) -> float:
@@ -358,7 +358,7 @@ def digests_of(task: Task) -> dict[str, str]:
 
 def check_goes_on(
     state: Mapping[str, Any], task: Task, config: TrainConfig, digests: Mapping[str, str], run: Path
-) -> None:  # fmt: skip
+) -> None:
     """Batches and schedule follow from the configuration and the data: a state goes on only with its own.
 
     Raises

@@ -68,7 +68,7 @@ class Summary:
 def prepare(
     packs: Sequence[Pack], out: str | PathLike[str], *, valid_share: float = VALID_SHARE, jobs: int = 1,
     ray: str | None = None, parquet: bool = False, force: bool = False, progress: Progress | None = None,
-) -> Summary:  # fmt: skip
+) -> Summary:
     """Read every MIDI file below the folders of `packs` and write a prepared data set into `out`.
 
     Temporary files lie in a folder of `out`, which is removed however this ends. A data set that stands there is
@@ -237,7 +237,7 @@ def _write(
     return Summary(
         files=found.files, parts=count, notes=notes, songs=len(kept_songs), kept=dict(sorted(kept.items())),
         left_out=left_out,
-    )  # fmt: skip
+    )
 
 
 def _named(packs: Sequence[Pack]) -> list[Pack]:

@@ -162,7 +162,7 @@ def train_lora(run: Run, instrument: str, config: TrainConfig) -> None:
         model, network, task, config, run.around, stage="lora",
         resume=_in_progress(run, "lora"),
         save_best=lambda: save_adapter(model, run.folder / ADAPTER_FOLDER, f"duvhuman/{instrument}"),
-    )  # fmt: skip
+    )
     if run.around.world.is_main:
         run.around.log("lora: measuring its gains")
         calibrate_adapter(run.folder, run.data, instrument, run.around.device, stop=run.around.stop)
@@ -189,7 +189,7 @@ def _shallow(run: Run) -> Path:
 
 def _network(
     run: Run, stage: str, config: TrainConfig, instrument: str, start: Path | None
-) -> PhraseTransformer:  # fmt: skip
+) -> PhraseTransformer:
     """The network that a stage begins with, or, amid it, one of the shape that its state has the weights of."""
     torch.manual_seed(config.seed)
     state = load_state(run.folder) if _in_progress(run, stage) else {}
@@ -210,7 +210,7 @@ def _network(
     shape = before.config if before is not None else ModelConfig(
         d_model=config.d_model, n_heads=config.n_heads, d_ff=config.d_ff, max_len=config.max_len,
         feature_names=feature_names(),
-    )  # fmt: skip
+    )
     network = PhraseTransformer(shape.without_gains(instrument, config.n_layers))
     network.set_dropout(config.dropout, config.channel_dropout)
     if before is not None:
@@ -220,14 +220,14 @@ def _network(
 
 def _fit(
     run: Run, stage: str, network: PhraseTransformer, config: TrainConfig, instrument: str, *, save: Path
-) -> None:  # fmt: skip
+) -> None:
     """Train all of a network, the best of which is saved in `save`, and record the stage."""
     network.to(run.around.device)
     task = _task(run, instrument, config, network)
     result = fit(
         network, network, task, config, run.around, stage=stage,
         resume=_in_progress(run, stage), save_best=lambda: network.save_pretrained(save),
-    )  # fmt: skip
+    )
     if stage == "base" and run.around.world.is_main:
         write_config(replace(read_config(save), trees_share=TREES_SHARE[instrument]), save / CONFIG_FILE)
         run.around.log("base: measuring its gains")
@@ -279,7 +279,7 @@ def _record(run: Run, stage: str, config: TrainConfig, task: Task, result: Resul
             "minutes": round(result.seconds / 60, 1), "device": _device_name(run.around),
             "metrics": {name: round(value, 4) for name, value in result.metrics.items()},
             PACKS: sorted({part.pack for part in task.train if passes.get(part.pack, 1) > 0}),
-        }  # fmt: skip
+        }
         if config.teacher_share:
             entry["teachers"] = [earlier_stages(folder) for folder in run.teachers]
         write_record(run.folder, read_record(run.folder) | {stage: entry})

@@ -45,7 +45,7 @@ LIVELY = 12.0
 
 def grow(
     data: PhraseData, passes: Mapping[str, float], growth: Growth, out: Path, log: Callable[[str], None]
-) -> Path:  # fmt: skip
+) -> Path:
     """Grow trees and write them, with how they were grown, into the folder `out`, which is made if missing; the file.
 
     Parameters
@@ -81,7 +81,7 @@ def grow(
     told = {
         "config": asdict(growth) | {"passes": dict(passes)}, "notes": len(notes.louder), "parts": notes.parts,
         "minutes": round((time.monotonic() - started) / 60, 1), PACKS: sorted({part.pack for part in parts}),
-    }  # fmt: skip
+    }
     try:
         save_trees({name: torch.from_numpy(values) for name, values in nodes.items()}, feature_names(), out, told)
     except OSError as error:
@@ -156,7 +156,7 @@ def fitted(notes: Notes, growth: Growth, log: Callable[[str], None]) -> dict[str
         "min_data_in_leaf": growth.fewest, "lambda_l2": growth.ridge, "feature_fraction": growth.features,
         "bagging_fraction": growth.notes, "bagging_freq": 1, "max_bin": 127,
         "deterministic": True, "force_row_wise": True, "verbosity": -1,
-    }  # fmt: skip
+    }
     weight = notes.weight / notes.weight.mean()
     table = lightgbm.Dataset(notes.columns, label=notes.louder, weight=weight, params=settings)
     trees: list[Mapping[str, Any]] = []
@@ -198,7 +198,7 @@ def _walk(node: Mapping[str, Any], number: int) -> Iterator[dict[str, float]]:
     yield {
         "feature": node["split_feature"], "threshold": _no_higher(node["threshold"]), "left": number + 1,
         "right": right,
-    }  # fmt: skip
+    }
     yield from left
     yield from _walk(node["right_child"], right)
 

@@ -25,7 +25,7 @@ from duvhuman.models.store import BUNDLED
 Functions = Callable[[str], dict[str, Any]]
 SLOWER = [
     tempo(0, 500_000), on(0, 60), off(960, 60), tempo(0, 1_000_000), on(0, 62), off(960, 62), on(0, 64), off(480, 64),
-]  # fmt: skip
+]
 
 
 def test_shipped_is_what_comes_with_the_package_whatever_models_the_environment_names(
@@ -144,7 +144,7 @@ def test_what_a_memory_of_a_take_is_worth(functions: Functions) -> None:
         take=torch.zeros(2, features), fresh=torch.stack([torch.zeros(features), torch.full((features,), 100.0)]),
         residual=torch.tensor([[8.0, 1.0], [8.0, 1.0]]), expected=torch.tensor([[60.0, 0.0], [70.0, 0.0]]),
         played=torch.tensor([[68.0, 1.0], [70.0, 3.0]]),
-    )  # fmt: skip
+    )
     loud, long = (likeness["Likeness"](which) for which in (likeness["VELOCITY"], likeness["ARTICULATION"]))
     for one in (loud, long):
         one.ridge.data, one.believed.data = torch.tensor(1e-6).log(), torch.tensor(1.0).log()
@@ -301,7 +301,7 @@ def test_what_begins_on_the_other_tracks(functions: Functions) -> None:
     tracks = [
         part([(480, 38, 100, 60)], number=None, channel=9), part([(0, 36, 80, 400)], number=BASS, channel=1),
         part([(960, 72, 80, 400)], number=PIANO, channel=2),
-    ]  # fmt: skip
+    ]
     others = read_parts(parse_smf(song(*tracks)))
     found = functions("other_tracks")["what_begins"](others, np.array([0.0, 1.0, 2.0]), np.array([48.0, 50.0, 52.0]))
     kick, snare, time, crash, toms, bass, pitched, highest, doubled = found.T.tolist()
@@ -356,7 +356,7 @@ def test_lengths_are_measured_by_the_tempo_that_the_pianist_plays_there(function
     notes = {
         (0, 60): (0.0, 0.5, 50.0), (0, 64): (0.2, 3.2, 60.0), (480, 62): (1.1, 3.1, 70.0), (960, 60): (3.1, 4.1, 80.0),
         (960, 65): (3.1, 3.1, 90.0),
-    }  # fmt: skip
+    }
     played = functions("piano_scores")["performance"](notes, length)
     assert played.velocity == {(0, 60): 50, (0, 64): 60, (480, 62): 70, (960, 60): 80}
     ratios = {key: math.exp(value) for key, value in played.articulation.items()}

@@ -61,7 +61,7 @@ def free(
     drums, bass, guitar = map(notes, tunes)
     return song(
         part(drums, number=None, channel=9), part(bass, number=BASS, channel=1), part(guitar, number=GUITAR)
-    )  # fmt: skip
+    )
 
 
 def swelling_songs(folder: Path, songs: int = 8) -> Path:

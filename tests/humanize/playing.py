@@ -62,5 +62,5 @@ BUSY = smf(
     track(program(0, PIANO, 1), *(e for i in range(30) for e in (on(0, 60 + i % 5, 64, 1), on(240, 60 + i % 5, 0, 1)))),
     track(*(e for _ in range(30) for e in (on(0, 38, 100, 9), off(240, 38, 64, 9)))),
     tracks=4,
-)  # fmt: skip
+)
 """Tempo changes, metre, sysex, escapes, vendor events, pitch bends, pedals, note-ons of velocity 0, drums, a chunk."""

@@ -253,7 +253,7 @@ def test_the_levels_of_two_flat_hands_are_kept_or_replaced_as_other_dynamics_are
         tracks = [
             part([(240 * i, low + i % 5, velocity, 120) for i in range(48)], number=0, name=name)
             for name, low, velocity in hands
-        ]  # fmt: skip
+        ]
         notes = table(humanize(song(*tracks), "keys", dynamics=dynamics, seed=1).to_bytes())
         return float(notes.velocity[notes.pitch > 60].mean() - notes.velocity[notes.pitch < 60].mean())
 

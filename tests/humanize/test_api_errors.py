@@ -135,7 +135,7 @@ def damage_features(model: Path) -> str:
     "damage",
     [damage_cut, damage_empty, damage_pickle, damage_gone, damage_no_config, damage_config, damage_shape, damage_key,
      damage_nan, damage_features],
-)  # fmt: skip
+)
 def test_damaged_weights_are_an_error_that_names_the_file(damage: Any, tiny: Path, tmp_path: Path) -> None:
     model = shutil.copytree(tiny / "guitar", tmp_path / "damaged")
     message = damage(model)

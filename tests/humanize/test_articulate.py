@@ -113,7 +113,7 @@ def test_what_is_held_over_the_next_onset_lasts_no_longer_than_it_is_written() -
     part = score(
         np.concatenate([melody.onset_beats, onset])[order], np.concatenate([melody.pitch, figure.pitch])[order],
         length=np.concatenate([melody.nominal_beats, figure.nominal_beats])[order],
-    )  # fmt: skip
+    )
     held = part.nominal_beats == 2
     assert performed_beats(part, np.full(24, 0.7))[held] == pytest.approx([2.0] * 4)
     assert performed_beats(part, np.full(24, -0.5))[held][:3] == pytest.approx([2 ** 0.5] * 3)

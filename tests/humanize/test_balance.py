@@ -92,7 +92,7 @@ def test_one_of_two_hands_is_played_as_with_the_other_one_and_alone_changes() ->
     before = parse_smf(_hands())
     one, both = (
         parse_smf(duvhuman.humanize(_hands(), "keys", tracks=tracks).to_bytes()) for tracks in ([0], None)
-    )  # fmt: skip
+    )
     assert [track.body for track in one.tracks] == [both.tracks[0].body, before.tracks[1].body]
     assert both.tracks[1].body != before.tracks[1].body
 

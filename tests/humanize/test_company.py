@@ -140,7 +140,7 @@ def test_a_flat_part_swells_with_the_drums() -> None:
 def test_without_following_it_is_played_as_among_flat_parts() -> None:
     among_flat = song(FLAT, drums(np.full(N, 80)))
     alone, flat = (tables(played(file, "guitar", **options))[0]
-                   for file, options in ((BAND, {"follow": False}), (among_flat, {})))  # fmt: skip
+                   for file, options in ((BAND, {"follow": False}), (among_flat, {})))
     np.testing.assert_array_equal(alone.velocity, flat.velocity)
     np.testing.assert_array_equal(alone.duration_ticks, flat.duration_ticks)
 
@@ -219,7 +219,7 @@ def test_every_note_of_a_long_song_is_told_a_number() -> None:
     many = parts_of(*(
         part([(60 * i, 40 + (i + k) % 30, int(rng.integers(40, 110)), 50) for i in range(5000)], channel=k)
         for k in range(8)
-    ))  # fmt: skip
+    ))
     louder = company(many, np.linspace(0, 300, 20_000), np.full(20_000, 60), "keys")
     assert louder.shape == (20_000,)
     assert np.isfinite(louder).all()

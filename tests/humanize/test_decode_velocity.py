@@ -44,7 +44,7 @@ def test_velocity_bins() -> None:
 def test_duration_bins() -> None:
     assert duration_bin(np.array([-9.0, -3.0, -0.06, -0.05, 0.0, 0.049, 0.05, 2.5, 9.0]), CONFIG).tolist() == [
         0, 1, 8, 9, 9, 9, 10, 15, 15,
-    ]  # fmt: skip
+    ]
     assert DURATION_CENTRES[9] == pytest.approx(0)
     assert DURATION_CENTRES[[0, 1]].tolist() == pytest.approx([-3.4, -2.6])
     assert DURATION_CENTRES[[14, 15]].tolist() == pytest.approx([2.1, 2.9])
@@ -234,7 +234,7 @@ def test_a_part_that_is_partly_drawn_is_as_lively_as_one_that_is_not_and_one_tha
     said, config = certain(rng.integers(5, 11, 600).tolist()), ModelConfig(velocity_gain=1.2)
     wide = replace(said, velocity_probabilities=sum(
         np.roll(said.velocity_probabilities, by, axis=1) for by in (-2, 0, 2)
-    ) / 3)  # fmt: skip
+    ) / 3)
     uniform, shares = rng.random(600), (0.0, variation, 1.0)
     sd = [decode_velocity(wide, config, variation=share, uniform=uniform)[0].std() for share in shares]
     assert sd[1] == pytest.approx((1 - variation) * sd[0] + variation * sd[2], rel=0.05)

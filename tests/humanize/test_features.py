@@ -181,7 +181,7 @@ def test_hints_are_scaled_and_flagged() -> None:
 EIGHT = score(
     [0, 0.1, 1, 1.5, 1.5, 2.25, 6.5, 7.5], [60, 67, 62, 64, 72, 60, 65, 60],
     length=[2, 1, 0.5, 0.25, 0.75, 3, np.nan, 1], tempo=240, bar=3,
-)  # fmt: skip
+)
 """A strum, a note, a chord and a note; a rest of a second; two notes. A beat lasts a quarter of a second."""
 CHORD = [0, 0, 1, 2, 2, 3, 4, 5]
 TOLD = Hints(np.array([90.0, 72] * 4), np.array([22.0] * 7 + [np.nan]), np.array([6.0] * 8), np.array([-1.0] * 8))
@@ -251,7 +251,7 @@ def expected_of_eight() -> dict[str, np.ndarray | list[float]]:
         "off_sixteenth": [0, 0.4, 0, 0, 0, 0, 0, 0], "off_triplet": [0, -0.4, 0, 0, 0, -0.5, 0, 0],
         "level_given": [1] * 8, "level": [1, 0] * 4, "range_given": [1] * 7 + [0], "range": [1] * 7 + [0],
         "swell_given": [1] * 8, "swell": [0.5] * 8, "accent_given": [1] * 8, "accent": [-1] * 8,
-    }  # fmt: skip
+    }
 
 
 def test_every_column_of_eight_notes() -> None:
@@ -271,7 +271,7 @@ def two_segments(second: int) -> np.ndarray:
     both = score(
         np.append(first.onset_beats, other.onset_beats), np.append(first.pitch, other.pitch),
         length=np.append(first.nominal_beats, other.nominal_beats), segment=np.repeat([0, 1], [80, 60]),
-    )  # fmt: skip
+    )
     return compute_features(both, Hints.none(140))
 
 
@@ -293,7 +293,7 @@ def core_with_context(whole_part: Score, core: slice) -> tuple[dict[str, np.ndar
 FAR_LOOKING = (
     "since_rest_seconds", "until_rest_seconds", "pitch_previous", "pitch_next", "notes_4s", "notes_before_4s",
     "notes_after_4s", "height_4s",
-)  # fmt: skip
+)
 """They look as far as 16 beats or seconds, or 4 seconds however many notes that is."""
 
 

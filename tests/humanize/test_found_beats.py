@@ -38,7 +38,7 @@ def known() -> bytes:
     return song(
         part(drums, number=None, channel=9, before=tempo(0, round(60e6 / BPM))), part(bass, number=BASS, channel=1),
         part(guitar, number=GUITAR),
-    )  # fmt: skip
+    )
 
 
 def without_drums(data: bytes) -> bytes:
@@ -108,7 +108,7 @@ def test_takes_are_learnt_from_on_the_beat_that_is_found() -> None:
         part([(tick, pitch, 80, 60) for tick, pitch in zip(one.notes.onset_ticks.tolist(), one.notes.pitch.tolist(),
                                                            strict=True)], number=None, channel=one.channel)
         for one in (drums, bass)
-    ]  # fmt: skip
+    ]
     take = song(*others, part(loud, number=GUITAR))
     (passage,) = read_takes([open_midi(take)], "guitar")
     (alone,) = read_takes([open_midi(song(part(loud, number=GUITAR)))], "guitar")

@@ -73,7 +73,7 @@ def band() -> Band:
     file = song(
         part(notes(50, np.full(N, 80))), part(notes(62, swell), number=PIANO, channel=1),
         part(notes(36, struck), number=None, channel=9),
-    )  # fmt: skip
+    )
     guitar, *others = read_parts(parse_smf(file))
     louder = company(others, guitar.notes.onset_seconds, guitar.notes.pitch, "guitar")
     played = load("guitar", device="cpu").predict(file, seed=0)

@@ -70,7 +70,7 @@ def run(code: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-c", "import torch; torch.set_num_threads(2)\n" + code]
     return subprocess.run(
         command, input=flat_song(200), capture_output=True, timeout=300, check=False, env=environment
-    )  # fmt: skip
+    )
 
 
 def test_a_thread_that_outlives_the_main_thread_plays_on() -> None:

@@ -255,7 +255,7 @@ def test_a_second_time_nothing_is_fitted(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("what", [
     "another take", "another instrument", "another recipe", "other weights", "another adapter", "auto", "order",
-])  # fmt: skip
+])
 def test_what_the_adapter_follows_from_tells_entries_of_the_cache_apart(
     cache: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -275,7 +275,7 @@ def test_what_the_adapter_follows_from_tells_entries_of_the_cache_apart(
             like=[take(seed=seed) for seed in seeds],
             model=tmp_path / "model" if what == "other weights" else None,
             adapter=tmp_path / "adapter" if what == "another adapter" else "default",
-        )  # fmt: skip
+        )
     assert len(adapters(cache)) == 2
 
 

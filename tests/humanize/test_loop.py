@@ -115,7 +115,7 @@ def test_a_figure_that_stands_elsewhere_is_followed_by_what_follows_there() -> N
     (np.append(np.tile(40 + np.arange(16) * 5 % 13, 2)[:-1], 90), 0.25),  # the last note is another one
     (np.tile(40 + np.arange(13) * 5 % 13, 3), 0.25),  # at another place in the bar
     (np.arange(8) + 50, 0.5),  # no longer than a figure
-])  # fmt: skip
+])
 def test_what_is_no_loop_is_followed_by_its_last_passage(pitch: np.ndarray, step: float) -> None:
     loop = looped(score(np.arange(len(pitch)) * step, pitch))
     assert len(loop.index) - loop.own.stop <= PASSAGE_NOTES

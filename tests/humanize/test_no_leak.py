@@ -37,11 +37,11 @@ def prepared(folder: Path, velocity: np.ndarray, duration: np.ndarray) -> Phrase
         "velocity": velocity, "program": notes.program, "tempo": notes.tempo_bpm / TEMPO_UNIT,
         "beat_in_bar": np.round(notes.beat_in_bar * TICKS_PER_BEAT), "bar_beats": notes.bar_beats * TICKS_PER_BEAT,
         "wanted": np.ones(N), "released": np.ones(N),
-    }  # fmt: skip
+    }
     row = PartRow(
         pack="tests", song="", source="tests", instrument="guitar", split="train", start=0, stop=0, grid=True,
         played=True, level=float(velocity.mean()), range=float(velocity.std()),
-    )  # fmt: skip
+    )
     write_dataset(folder, [StoredPart(replace(row, song=str(number), grid=number == 0), once) for number in range(2)])
     return PhraseData(folder)
 
@@ -75,7 +75,7 @@ def give_hints(monkeypatch: pytest.MonkeyPatch, *, chance: float) -> None:
 def test_the_hint_columns_are_these_and_no_others() -> None:
     assert [feature_names()[i] for i in HINTS] == [
         "level_given", "level", "range_given", "range", "swell_given", "swell", "accent_given", "accent",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -98,7 +98,7 @@ def test_with_hints_given_only_the_hint_columns_move(
     a, b = (batch_of(data, seed) for data in two)
     moved = {
         name for i, name in enumerate(feature_names()) if not torch.equal(a.features[..., i], b.features[..., i])
-    }  # fmt: skip
+    }
     assert moved == {"level", "swell", "accent"}  # the range is drawn, and the velocities are rescaled to it
     assert torch.equal(a.pitch, b.pitch)
     assert torch.equal(a.program, b.program)
@@ -144,7 +144,7 @@ def test_the_input_of_evaluation_does_not_depend_on_what_was_played(tmp_path: Pa
     velocity, duration = targets(1)
     written = {
         "written_beats": np.tile(random_score(N).onset_beats, 2), "written_bar_beats": np.full(2 * N, 4.0)
-    }  # fmt: skip
+    }
     pairs = []
     for name, played in (("a", (velocity, duration)), ("b", (velocity[::-1], targets(2)[1]))):
         data = prepared(tmp_path / name, *played)
@@ -169,6 +169,6 @@ def test_velocities_in_a_users_file_reach_nothing_but_the_hints() -> None:
             score_of(table), table.velocity.astype(np.float64), ModelConfig(), keep=True
         ))
         for table in (flat, accented)
-    )  # fmt: skip
+    )
     assert np.array_equal(a[:, OTHERS], b[:, OTHERS])
     assert not np.array_equal(a[:, HINTS], b[:, HINTS])

@@ -34,7 +34,7 @@ def test_nor_that_of_the_other_hand_on_the_same_channel(monkeypatch: pytest.Monk
     both = table(played(song(part(right, number=PIANO), part(left, number=None)), "keys"))
     assert list(zip(both.onset_ticks, both.pitch, both.duration_ticks, strict=True)) == [
         (0, 60, 960), (960, 40, 7680), (960, 60, 960), (1920, 60, 960),
-    ]  # fmt: skip - the right hand is written with a rest
+    ]  # the right hand is written with a rest
 
 
 def test_nor_that_of_another_part_on_the_same_channel_unless_tracks_are_songs_of_their_own(

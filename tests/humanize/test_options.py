@@ -16,7 +16,7 @@ def test_defaults() -> None:
     assert Options() == Options(
         intensity=1.0, variation=DEFAULT_VARIATION, seed=None, dynamics="keep", velocity=True, duration=True,
         tracks=None, protect=None, follow=True,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("name", ["intensity", "variation"])
@@ -70,7 +70,7 @@ def test_tracks_and_pitches_that_are_no_list(name: str, values: object) -> None:
     ("name", "values", "limit"),
     [("tracks", [-1], "0 and up"), ("tracks", [0.5], "0 and up"), ("protect", [128], "0 to 127"),
      ("protect", [True], "0 to 127"), ("protect", ["C1"], "0 to 127")],
-)  # fmt: skip
+)
 def test_tracks_and_pitches_out_of_range(name: str, values: list[object], limit: str) -> None:
     with pytest.raises(OptionError, match=f"{name} must hold whole numbers, {limit}, not"):
         Options(**{name: values})

@@ -41,7 +41,7 @@ TERRACES = np.repeat([50.0, 90.0, 70.0], 64)
     (np.repeat([50.0, 90.0], 64) + 15.0 * (np.arange(128) % 8 == 0), True),  # both
     (np.random.default_rng(0).normal(70, 12, 200).round(), True),  # a performance
     (np.full(64, 80.0), False), (np.array([80.0]), False),
-])  # fmt: skip
+])
 def test_accents_are_told_from_the_dynamics_of_passages(velocity: np.ndarray, tells: bool) -> None:
     assert tells_accents(_line(len(velocity)), velocity) is tells
 
@@ -226,7 +226,7 @@ def test_the_level_to_be_expected_follows_from_the_middle_of_a_part_and_not_from
 
 @pytest.mark.parametrize(("level", "tilt"), [
     (40.0, 0.3), (70.0, 0.3), (73.0, 0.15), (74.0, 0.1), (76.0, 0.0), (100.0, 0.0)
-])  # fmt: skip
+])
 def test_the_less_is_expected_the_more_a_part_is_a_recital(level: float, tilt: float) -> None:
     assert tilt_of_recitals(ModelConfig(typical_level=level, register_tilt=0.3)) == pytest.approx(tilt)
 

@@ -36,7 +36,7 @@ def test_a_score_has_no_place_for_what_is_predicted() -> None:
     assert [field.name for field in fields(Score)] == [
         "onset_beats", "nominal_beats", "pitch", "program", "tempo_bpm", "beat_in_bar", "bar_beats", "grid_known",
         "segment",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_score_selects_and_replaces_columns() -> None:

@@ -20,7 +20,7 @@ def parts(*tracks: tuple[int | None, str] | str) -> list[Part]:
         part(NOTES, number=None, channel=DRUM_CHANNEL) if track == "drums"
         else part(NOTES, number=track[0], channel=channel, name=track[1])
         for channel, track in enumerate(tracks)
-    ]  # fmt: skip
+    ]
     return read_parts(parse_smf(song(*chunks)))
 
 
@@ -37,12 +37,12 @@ def test_auto_goes_by_program_then_by_track_name() -> None:
         parts((GUITAR, ""), (BASS, "Lead Guitar"), (PIANO, ""), (STRINGS, ""), (None, "Gtr 1"), (None, "Take 3"),
               (FLUTE, "Violin")),
         "auto",
-    )  # fmt: skip
+    )
     assert chosen(found) == ["guitar", "bass", "keys", "strings", "guitar", None, None]
     assert reasons(found)[5:] == [
         "no program change, and its name tells none of the instruments that are played",
         f"another instrument (program {FLUTE})",
-    ]  # fmt: skip
+    ]
     assert found.notice == ""
 
 

@@ -35,7 +35,7 @@ def band() -> bytes:
         part(riff(20), number=PIANO, channel=2), part(riff(20), number=STRINGS, channel=3),
         part(riff(20), number=FLUTE, channel=4), part(riff(20), number=None, channel=5, name="Elec. Guitar"),
         part(riff(20), number=None, channel=DRUM_CHANNEL),
-    )  # fmt: skip
+    )
 
 
 def test_auto_plays_what_it_knows_by_program_and_by_name() -> None:

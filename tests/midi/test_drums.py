@@ -59,7 +59,7 @@ def test_xg_says_it_by_the_mode_of_a_part(mode: int, is_drums: bool) -> None:
         (GM2_ON, 120, True), (GM2_ON, 121, False), (GM2_ON, 127, False),
         (GS_ON, 127, False), (GM_ON, 127, False), (GM_ON, 120, False),
     ],
-)  # fmt: skip
+)
 def test_banks_hold_drums_in_the_standards_that_say_so(switch: str, number: int, is_drums: bool) -> None:
     conductor = mb.track(mb.sysex(switch))
     assert drums(conductor, mb.track(bank(number, 3), mb.program(0, 0, 3), notes(3))) == [(3, is_drums, 2)]
@@ -76,7 +76,7 @@ def test_banks_hold_no_drums_where_a_file_says_something_in_gs_or_names_no_stand
 def test_a_channel_that_changes_is_two_parts() -> None:
     assert drums(mb.track(notes(4), mb.rhythm_part(5, 1), notes(4), mb.rhythm_part(5, 0), notes(4))) == [
         (4, True, 2), (4, False, 4),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_track_says_it_of_its_own_notes_alone_if_others_play_on_the_channel() -> None:

@@ -83,7 +83,7 @@ def test_of_staves_without_a_program_one_may_be_called_bass_if_they_are_said_to_
 
 @pytest.mark.parametrize("other", [
     voice(sound=VIOLIN, channel=2), voice("Bass", None, channel=2), voice(sound=None, channel=DRUMS),
-])  # fmt: skip
+])
 def test_keyboards_in_a_song_are_players_of_their_own(other):
     assert players(voice(), voice(channel=1), other, instrument="keys")[:2] == APART
 
@@ -91,7 +91,7 @@ def test_keyboards_in_a_song_are_players_of_their_own(other):
 @pytest.mark.parametrize(("one", "other"), [
     ("Piano RH", "Piano LH"), ("Right Hand", "Left Hand"), ("r.h.", "l.h."), ("Klavier rechts", "Klavier links"),
     ("PIANO/RITE", "PIANO/LEFT"), ("main droite", "main gauche"), ("Piano R", "Piano L"),
-])  # fmt: skip
+])
 def test_hands_in_a_song_are_known_by_their_names(one, other):
     violin = voice(sound=VIOLIN, channel=2)
     assert players(voice(one), voice(other, channel=1, pitch=LOW), violin) == [*TOGETHER, [(2, 2)]]
@@ -118,7 +118,7 @@ def test_hands_of_two_keyboards_are_not_mixed():
     found = players(
         voice("Right"), voice("Left", channel=1, pitch=LOW), voice("Right", ORGAN, channel=2),
         voice("Left", ORGAN, channel=3, pitch=LOW), voice(sound=VIOLIN, channel=4),
-    )  # fmt: skip
+    )
     assert found == [[(0, 0), (1, 1)], [(2, 2), (3, 3)], [(4, 4)]]
 
 

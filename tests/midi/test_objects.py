@@ -189,7 +189,7 @@ def test_the_pedals_of_a_score_are_in_its_file_once():
         ("second", (-0.5, 1.0), "second -0.5"), ("second", (1e9, 1.0), "second 1000000001"),
         ("second", (float("inf"), 1.0), "second inf"), ("quarter", (float("nan"), 1.0), "quarter nan"),
     ],
-)  # fmt: skip
+)
 def test_a_score_with_notes_where_no_file_has_any_is_refused(unit, note, reach):
     midi = score((0, 480, 60, 70), unit=unit)
     midi.tracks[1].notes[0].time, midi.tracks[1].notes[0].duration = note

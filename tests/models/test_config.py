@@ -68,7 +68,7 @@ def test_a_whole_number_may_stand_for_a_real_one() -> None:
         ({"duration_edges": ["0"] * 15}, "duration_edges must be numbers that rise"),
         ({"duration_edges": list(DURATION_EDGES)[::-1]}, "duration_edges must be numbers that rise"),
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_an_error_that_names_it(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         ModelConfig.from_dict(values)

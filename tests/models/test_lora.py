@@ -181,7 +181,7 @@ def test_an_adapter_that_does_not_fit_changes_nothing(
         {"rank_pattern": {"(": 4}},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_settings_that_are_not_merged_are_refused_by_name(settings: dict[str, Any], tmp_path: Path) -> None:
     folder = write_adapter(tmp_path, plain_tensors(), **settings)
     model = tiny_model()

@@ -210,7 +210,7 @@ def test_an_adapter_without_personal_files_changes_nothing_else(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"config": {"d_model": 8}}', '{"config": {"velocity_gain": "loud"}}',
-                                  '{"config": {"velocity_gain": -1}}', '{"config": 3}'])  # fmt: skip
+                                  '{"config": {"velocity_gain": -1}}', '{"config": 3}'])
 def test_a_damaged_personal_file_is_refused_and_changes_nothing(tmp_path: Path, text: str) -> None:
     network = tiny_network()
     before = network.config

@@ -47,7 +47,7 @@ def test_the_linears_have_the_names_that_adapters_use() -> None:
     block = {f"attention.{name}" for name in ("q_proj", "k_proj", "v_proj", "out_proj")} | {"ff_in", "ff_out"}
     assert linears == {f"blocks.{i}.{name}" for i in range(2) for name in block} | {
         "feature_proj", "velocity_head", "duration_head", "boundary_head",
-    }  # fmt: skip
+    }
 
 
 def test_nothing_in_it_has_a_fast_path_that_ignores_adapters(network: PhraseTransformer) -> None:

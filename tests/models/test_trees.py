@@ -40,7 +40,7 @@ def nodes_of_two(**changes: object) -> dict[str, torch.Tensor]:
         "feature": np.array([[PITCH, 0, 0], [0, 0, 0]]), "threshold": np.array([[4.5 / 24, 0, 0], [0, 0, 0]]),
         "left": np.array([[1, 1, 2], [0, 1, 2]]), "right": np.array([[2, 1, 2], [0, 1, 2]]),
         "value": np.array([[0, -1.0, 1.0], [0.25, 9, 9]]),
-    }  # fmt: skip
+    }
     return {name: torch.from_numpy(np.asarray(value)).to(NODES[name]) for name, value in (nodes | changes).items()}
 
 

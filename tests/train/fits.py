@@ -45,7 +45,7 @@ def task(data: PhraseData) -> Task:
 def train(
     data: PhraseData, folder: Path, config: TrainConfig = CONFIG, *, resume: bool = False, seed: int = 1,
     kill_at_step: int = 0, kill_at_line: str = "never", stop_at_step: int = 0,
-) -> Trained:  # fmt: skip
+) -> Trained:
     """Train a tiny network.
 
     The run is killed after a step or at a line of its log that begins so; or asked to stop after a step.
@@ -70,5 +70,5 @@ def train(
         run.result = fit(
             run.network, run.network, task(data), config, around, stage="base", resume=resume,
             save_best=lambda: run.best.append(weights(run.network)),
-        )  # fmt: skip
+        )
     return run

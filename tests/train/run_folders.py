@@ -14,7 +14,7 @@ from duvhuman.models.personal import write_personal
 WHOLE = {
     "config.json", "model.safetensors", "README.md", "training.json", "metrics.csv", "curves.png",
     "adapter/adapter_config.json", "adapter/adapter_model.safetensors", "adapter/duvhuman.json",
-}  # fmt: skip
+}
 PRIVATE = ("state.pt", "state.pt.tmp", "run.json", "events.out.tfevents.1", "adapter/optimizer.bin", "base/config.json")
 
 

@@ -56,7 +56,7 @@ class Tuned:
         fit(
             self.model, self.network, task, CONFIG, around(folder / "lora"), stage="lora",
             save_best=lambda: save_adapter(self.model, self.folder, "duvhuman/guitar"),
-        )  # fmt: skip
+        )
         save_adapter(self.model, self.folder, "duvhuman/guitar")
         self.model.eval()
 
@@ -73,7 +73,7 @@ def test_only_the_five_linears_of_each_block_are_adapted() -> None:
     assert trained == {
         f"base_model.model.blocks.{block}.{linear}.lora_{side}.default.weight"
         for block in range(2) for linear in linears for side in "AB"
-    }  # fmt: skip
+    }
     assert set(LORA_TARGETS) == {"q_proj", "v_proj", "out_proj", "ff_in", "ff_out"}
 
 
@@ -88,7 +88,7 @@ def test_the_tensors_of_the_base_stay_bit_equal(tuned: Tuned) -> None:
     after = {
         name.replace(".base_layer", ""): value
         for name, value in weights(tuned.network).items() if "lora_" not in name
-    }  # fmt: skip
+    }
     assert same_weights(after, weights(tuned.base))
 
 
@@ -137,7 +137,7 @@ def test_a_resumed_adapter_run_ends_in_the_same_weights(data: PhraseData, tmp_pa
         fit(
             model, network, task, CONFIG, around(folder, log), stage="lora", resume=resume,
             save_best=lambda: None,
-        )  # fmt: skip
+        )
         return weights(model)
 
     whole = train(tmp_path / "whole", resume=False, kill=False)

@@ -55,7 +55,7 @@ def test_the_history_tells_once_what_the_models_have_in_common(tmp_path: Path) -
             common, {"stage": "trunk", "notes_seen": 2}, {"stage": "trunk", "notes_seen": 3},
             {"stage": "base", "notes_seen": 4}, {"stage": "average", "models": 2},
         ]
-    }  # fmt: skip
+    }
 
 
 def test_means_one_after_the_other_are_both_told(tmp_path: Path) -> None:

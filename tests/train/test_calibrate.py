@@ -94,7 +94,7 @@ def test_the_command_measures_a_model_and_its_adapter_beside_the_trees_that_they
 def test_what_cannot_be_measured_is_left_as_it_is(
     instrument: str, told: dict[str, object], reason: str, data: PhraseData, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     tiny_network(instrument="guitar").save_pretrained(tmp_path)
     config = tmp_path / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | told), encoding="utf-8")

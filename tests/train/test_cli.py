@@ -36,7 +36,7 @@ def written(folder: Path, songs: int = 6) -> Path:
                 number=program, channel=channel,
             )
             for channel, program in enumerate((GUITAR, PIANO))
-        ]  # fmt: skip
+        ]
         (folder / f"song {number}.mid").write_bytes(song(*parts))
     return folder
 
@@ -262,7 +262,7 @@ def test_phrase_tables_are_trained_on_as_they_are(
 def test_slips_are_told_without_a_traceback(
     arguments: list[str], code: int, message: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == code
     said = capsys.readouterr()
@@ -282,7 +282,7 @@ def test_bad_devices_models_and_tables_are_told(
 
     assert error("guitar", *where, "--device", "gpu") == (
         2, "error: unknown device 'gpu'; there are auto, cpu, cuda, cuda:0, mps\n"
-    )  # fmt: skip
+    )
     code, said = error("guitar", *where, "--device", "cpu", "--init-from", str(tmp_path / "none"))
     assert (code, "none" in said, "cannot be read" in said) == (1, True, True)
     code, said = error("evaluate", "guitar", "--data", prepared, "--model", str(tmp_path / "none"))
@@ -353,7 +353,7 @@ def test_a_reader_that_leaves_costs_no_file(tmp_path: Path, prepared: str) -> No
         done = subprocess.run(
             [sys.executable, "-m", "duvhuman.train", "evaluate", "guitar", *given],
             stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        )
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")

@@ -67,7 +67,7 @@ def test_an_adapter_is_fitted_judged_and_played(
 def test_slips_are_told_without_a_traceback(
     arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["adapter", *arguments]) == code
     said = capsys.readouterr().err

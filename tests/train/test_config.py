@@ -139,7 +139,7 @@ V3 = {
         "boundary_weight": 1.0, "regression_weight": 1.0, "classification_weight": 0.5, "early_stopping": 0,
         "played_only": True, "lora_r": 8, "lora_alpha": 16, "lora_dropout": 0.05, "max_phrases": 0, "stop_after": 0,
     },
-}  # fmt: skip
+}
 """The table of version 3, by hand."""
 
 

@@ -135,7 +135,7 @@ def test_units_on_disk_become_beats_and_beats_per_minute(tmp_path: Path) -> None
     values = columns(
         [0, 120, 120, 480], duration=[60, 240, 480, 1920], pitch=[40, 50, 60, 70], velocity=[1, 64, 100, 127],
         program=[24, 25, 26, 128], tempo=[3840, 3841, 1920, 320], beat_in_bar=[0, 120, 120, 480], bar_beats=1440,
-    )  # fmt: skip
+    )
     data = write_data(tmp_path, [({"grid": False, "level": 70.0, "range": 9.0}, values)])
     played = data.performance(np.array([[0, 4, 0]]), data.parts)
     assert played.score.onset_beats.tolist() == [0.0, 0.25, 0.25, 1.0]

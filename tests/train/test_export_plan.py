@@ -102,7 +102,7 @@ def test_the_command_that_writes_a_missing_card_can_be_copied(tmp_path: Path) ->
         "no config", "no weights", "no card", "empty card", "damaged config", "damaged weights", "NaN weights",
         "other features", "no adapter config", "no adapter weights", "no LoRA", "NaN adapter",
     ],
-)  # fmt: skip
+)
 def test_an_incomplete_or_damaged_model_is_refused(spoil: Any, told: str, tmp_path: Path) -> None:
     run = make_run(tmp_path / "guitar")
     spoil(run)
@@ -160,7 +160,7 @@ def test_names_of_repositories(repo: str) -> None:
     "repo",
     ["", "name", "org/", "/name", "org/name/more", "org/na me", "org/name\n", "-org/name", "org/name.", "org/a--b",
      "org/a..b", "org/name.git", "örg/name", "https://huggingface.co/org/name", "org/" + 93 * "x"],
-)  # fmt: skip
+)
 def test_what_is_no_name_of_a_repository_is_refused(repo: str) -> None:
     with pytest.raises(OptionError, match="org/name"):
         check_repo(repo)

@@ -47,7 +47,7 @@ class FakeHub:
     def upload_folder(
         self, *, repo_id: str, folder_path: Path, revision: str | None, allow_patterns: list[str],
         delete_patterns: list[str], commit_message: str,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.calls.append(("upload_folder", (repo_id, revision, commit_message)))
         for path in self.files():
             if any(fnmatch(path, pattern) for pattern in delete_patterns):

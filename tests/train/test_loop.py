@@ -37,7 +37,7 @@ def test_every_epoch_writes_a_row(whole: Trained) -> None:
     assert [row["epoch"] for row in whole.rows] == [1, 2, 3]
     for row in whole.rows:
         assert {"train_loss", "val_loss", "vel_r", "vel_mae", "vel_sd_ratio", "art_mae", "failed", "lr", "notes_seen",
-                "notes_per_s", "train_boundary", "train_vel_bins", "train_dur_value"} <= row.keys()  # fmt: skip
+                "notes_per_s", "train_boundary", "train_vel_bins", "train_dur_value"} <= row.keys()
         assert row["failed"] == 0.0
         parts = (row[f"train_{name}"] for name in ("boundary", "vel_value", "dur_value"))
         bins = row["train_vel_bins"] + row["train_dur_bins"]
@@ -158,7 +158,7 @@ def test_a_constant_epoch_is_marked_and_training_goes_on(
     assert [row["failed"] for row in run.rows] == [1.0, 0.0, 1.0]
     assert [line.endswith(" FAILED: constant predictions") for line in run.lines if line.startswith("epoch")] == [
         True, False, True,
-    ]  # fmt: skip
+    ]
     assert run.result is not None
     assert run.result.best_epoch == 2
     assert len(run.best) == 1

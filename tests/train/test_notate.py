@@ -63,7 +63,7 @@ def test_velocities_and_lengths_are_not_looked_at(tmp_path: Path) -> None:
     before = write_data(tmp_path / "before", parts)
     notate(before, ["toys"], log=silent)
     changed = [(row, values | {"velocity": 128 - values["velocity"], "duration": values["duration"] * 3})
-               for row, values in parts]  # fmt: skip
+               for row, values in parts]
     after = write_data(tmp_path / "after", changed)
     notate(after, ["toys"], log=silent)
     assert np.isfinite(column_of(before, "written_beats")).any()

@@ -234,7 +234,7 @@ def test_the_index_tells_what_was_read_and_what_was_left_out(tmp_path: Path) -> 
         "format": 3, "shards": [{"parts": 3, "notes": 288}], "duvhuman": duvhuman.__version__,
         "packs": [{"name": "pack", "files": 3, "instrument": "keys"}], "valid_share": 0.25, "songs": 3,
         "left_out": {"fewer than 64 notes": 3},
-    }  # fmt: skip
+    }
     assert str(tmp_path) not in (tmp_path / "out" / DATASET_FILE).read_text(encoding="utf-8")
     assert (result.files, result.songs, sum(result.kept["guitar"].values())) == (3, 3, 288)
 
@@ -370,7 +370,7 @@ def test_memory_holds_no_notes_of_parts_that_wait(tmp_path: Path, monkeypatch: p
         prepare(
             [Pack(tmp_path / "pack")], tmp_path / "out",
             progress=lambda *_: held.append(tracemalloc.get_traced_memory()[0]),
-        )  # fmt: skip
+        )
     finally:
         tracemalloc.stop()
     assert len(held) == files

@@ -85,7 +85,7 @@ def test_a_terminal_shows_files_per_second_and_the_time_left(
     shown = capsys.readouterr().err.split("\r")
     assert [line.rstrip() for line in shown] == [
         "", "32/70 files, 16 files/s, 0:02 left", "70 files read; grouping songs and writing", "", "",
-    ]  # fmt: skip
+    ]
 
 
 def test_ctrl_c_is_answered(

@@ -98,7 +98,7 @@ def test_files_with_names_that_tell_nothing_are_songs_of_their_folders(tmp_path:
     assert {row.source: row.song for row in data.parts} == {
         "a/01.mid": "pack/a/01", "b/01.mid": "pack/b/01", "a/Track 2.mid": "pack/a/Track 2",
         "b/Track 2.mid": "pack/b/Track 2", "a/Tune.mid": "pack/Tune", "b/Tune.mid": "pack/Tune", "01.mid": "pack/01",
-    }  # fmt: skip
+    }
 
 
 # Where the parts stand.

@@ -88,7 +88,7 @@ def test_versions_are_found_though_each_of_their_bars_stands_in_a_third_song_too
     data = prepared(tmp_path, files)
     assert {row.source: row.song for row in data.parts} == {
         "a.mid": "pack/a", "b.mid": "pack/b", "c.mid": "pack/c", "d.mid": "pack/c",
-    }  # fmt: skip
+    }
 
 
 def test_bars_of_few_notes_tell_no_song(tmp_path: Path) -> None:

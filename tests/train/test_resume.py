@@ -57,7 +57,7 @@ def start(arguments: list[str], *, ranks: int = 1) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *launcher, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> str:

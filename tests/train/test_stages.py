@@ -98,7 +98,7 @@ def test_the_stages_leave_models_and_an_adapter(trained: Trained) -> None:
     assert (trained.guitar / "adapter" / "adapter_model.safetensors").is_file()
     assert [(row["stage"], row["epoch"]) for row in History(trained.guitar).rows()] == [
         ("base", 1), ("base", 2), ("base", 3), ("lora", 1), ("lora", 2),
-    ]  # fmt: skip
+    ]
     assert stage_in_progress(trained.guitar) == "lora"
     assert (trained.guitar / "curves.png").read_bytes().startswith(b"\x89PNG")
 
@@ -135,7 +135,7 @@ def test_the_record_tells_the_history_of_the_weights(trained: Trained) -> None:
     assert list(read_record(trained.trunk)) == ["shallow", "trunk"]
     assert {stage: entry["config"]["lr"] for stage, entry in record.items()} == {
         "shallow": SHALLOW.lr, "trunk": TRUNK.lr, "base": BASE.lr, "lora": LORA.lr,
-    }  # fmt: skip
+    }
     for stage, entry in record.items():
         assert 1 <= entry["best_epoch"] <= entry["config"]["epochs"], stage
         assert entry["notes_seen"] > 1000

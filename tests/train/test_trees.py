@@ -72,7 +72,7 @@ def test_a_part_counts_by_the_root_of_its_notes_and_how_lively_it_is(tmp_path: P
     assert notes.columns.shape == (360, COLUMNS)
     assert [set(notes.columns[rows, -1]) for rows in each] == [
         {instrument_number("guitar")}, {instrument_number("bass")}, {instrument_number("guitar")},
-    ]  # fmt: skip
+    ]
 
 
 def test_notes_that_are_not_wanted_are_not_learnt_from(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_thresholds_are_rounded_so_that_no_note_changes_sides() -> None:
             "split_feature": 1, "threshold": near,
             "left_child": {"leaf_value": 1.0}, "right_child": {"leaf_value": 2.0},
         },
-    }  # fmt: skip
+    }
     nodes = stored_nodes([tree, {"leaf_value": 10.0}])
     trees = Trees(tensors(nodes))
     features = np.array([[near, near], [np.nextafter(np.float32(near), np.float32(0)), 9], [1, 1]], dtype=np.float32)
@@ -222,7 +222,7 @@ def test_the_command(toys: PhraseData, tmp_path: Path, capsys: pytest.CaptureFix
 def test_the_command_refuses_what_cannot_be(
     options: list[str], code: int, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     try:
         result = main(["trees", *options])

@@ -42,7 +42,7 @@ def columns(onset: Any, **given: Any) -> Columns:
         "onset": onset, "duration": 240, "pitch": 60, "velocity": 64, "program": 25, "tempo": 120 / TEMPO_UNIT,
         "beat_in_bar": np.mod(onset, 4 * TICKS_PER_BEAT), "bar_beats": 4 * TICKS_PER_BEAT, "wanted": True,
         "released": True,
-    }  # fmt: skip
+    }
     return {name: np.broadcast_to(values, onset.shape) for name, values in (defaults | given).items()}
 
 
@@ -60,7 +60,7 @@ def stored_parts(parts: list[tuple[dict[str, Any], Columns]]) -> list[StoredPart
             "pack": "toys", "song": f"toys/{number}", "source": f"{number}.mid", "instrument": "guitar",
             "split": "train", "start": 0, "stop": 0, "grid": True, "played": True,
             "level": float(np.mean(values["velocity"])), "range": float(np.std(values["velocity"])),
-        }  # fmt: skip
+        }
         stored.append(StoredPart(PartRow(**(row | special)), values))
     return stored
 
@@ -124,7 +124,7 @@ def save_a_tree(folder: Path, high: float = 1.0) -> None:
     nodes = {
         "feature": [[pitch, 0, 0]], "threshold": [[4.5 / 24, 0, 0]], "left": [[1, 1, 2]], "right": [[2, 1, 2]],
         "value": [[0, -high, high]],
-    }  # fmt: skip
+    }
     tensors = {name: torch.tensor(value).to(NODES[name]) for name, value in nodes.items()}
     save_trees(tensors, feature_names(), folder, {})
 

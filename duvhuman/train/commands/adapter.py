@@ -71,7 +71,7 @@ def run(arguments: list[str]) -> None:
             fitted = fit_personal(
                 passages, model, start, made, base_name=f"duvhuman/{instrument.name}", seed=args.seed,
                 device=str(device),
-            )  # fmt: skip
+            )
             replaced = Path(folder) / "replaced"
             if out.exists():
                 out.rename(replaced)
@@ -87,7 +87,7 @@ def run(arguments: list[str]) -> None:
     for what, both in (
         ("velocity r", judged.velocity_r), ("velocity SD ratio", judged.velocity_sd_ratio),
         ("articulation MAE", judged.articulation_mae),
-    ):  # fmt: skip
+    ):
         if both is not None:
             print(f"{judged.notes} notes, each held out once: {what} {both[0]:.3f} before, {both[1]:.3f} after")
     before, after = judged.velocity_r

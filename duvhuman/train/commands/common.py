@@ -23,7 +23,7 @@ def command_parser(name: str, description: str, epilog: str = "") -> argparse.Ar
     return argparse.ArgumentParser(
         prog=f"python -m duvhuman.train {name}".rstrip(), description=textwrap.fill(description, 80), epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+    )
 
 
 def add_data_option(parser: argparse.ArgumentParser, *, default: Sequence[str] | None = None) -> None:
@@ -31,7 +31,7 @@ def add_data_option(parser: argparse.ArgumentParser, *, default: Sequence[str] |
     parser.add_argument(
         "--data", nargs="+", default=default, metavar="DIR|CSV",
         help="what `prepare` wrote, or phrase CSV files (default: prepared)",
-    )  # fmt: skip
+    )
 
 
 def open_data(paths: Sequence[str], log: Callable[[str], None]) -> PhraseData:

@@ -25,7 +25,7 @@ def run(arguments: list[str]) -> None:
     parser.add_argument(
         "--teachers", nargs="+", required=True, metavar="DIR", type=Path,
         help="trunks, each of which was trained without a fold of the songs (--set trunk.fold=1/5)",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="a folder for company.safetensors")
     args = parser.parse_args(arguments)
     from duvhuman.train.company.fit import train_company

@@ -116,7 +116,7 @@ def _check_parts(data: PhraseData, names: Sequence[str]) -> None:
     missing = [
         name for name in names
         if not (data.select(split="valid", instrument=name) and data.select(split="train", instrument=name))
-    ]  # fmt: skip
+    ]
     if missing and len(missing) < len(names):
         others = " ".join(name for name in names if name not in missing)
         raise DataError(

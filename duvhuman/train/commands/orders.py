@@ -135,7 +135,7 @@ def resumed_order(name: str, folder: Path, args: argparse.Namespace, log: Callab
     return replace(
         order, data=tuple(args.data or order.data), init_from=start, teachers=tuple(args.teachers or order.teachers),
         config=config | {stage: order.config[stage] for stage in done},
-    )  # fmt: skip
+    )
 
 
 def _resumed_start(order: Order, folder: Path, given: str | None) -> str | None:

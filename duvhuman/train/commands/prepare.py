@@ -40,7 +40,7 @@ def run(arguments: list[str]) -> None:
                 [Pack.parse(text) for text in args.folders], args.out, valid_share=args.valid,
                 jobs=args.jobs or os.cpu_count() or 1, ray=args.ray, parquet=args.parquet, force=args.force,
                 progress=_Progress(line).show,
-            )  # fmt: skip
+            )
     except KeyboardInterrupt:
         line.clear()
         print(f"interrupted; {args.out} is as it was", file=sys.stderr)
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "folders", nargs="+", metavar="FOLDER[=INSTRUMENT]",
         help="a folder of MIDI files; INSTRUMENT is what parts without a program change and a telling name are",
-    )  # fmt: skip
+    )
     parser.add_argument("--out", default="prepared", metavar="DIR", help="where to write (default: prepared)")
     parser.add_argument(
         "--valid", type=float, default=0.06, metavar="SHARE", help="share of songs held out (0.06; 1: to judge by all)"
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ray", metavar="ADDRESS",
         help="read on a Ray cluster: HOST:PORT of its head, or auto; its nodes see the folders under the same paths",
-    )  # fmt: skip
+    )
     parser.add_argument("--parquet", action="store_true", help="also write tables of notes to DIR/parquet")
     parser.add_argument("--force", action="store_true", help="replace the data set that stands in DIR")
     return parser

@@ -89,11 +89,11 @@ def _parser() -> argparse.ArgumentParser:
         "--config", metavar="NAME|FILE.toml",
         help="cpu (default: fits two CPU cores), v3 (the full schedules: hours on a CPU), shipped (of the bundled "
         "weights: minutes on a GPU), or a file",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE",
         help="change a key of the configuration; STAGE.KEY=VALUE for one stage alone",
-    )  # fmt: skip
+    )
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder (all: a folder of runs)")
     parser.add_argument("--seed", type=int, help="of everything random (default: the configuration's)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, ...")
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         "--teachers", nargs="+", default=[], metavar="MODEL",
         help="models that teach it (--set teacher_share=0.5): those trained without a fold of the songs (--set fold="
         "1/5) teach that fold, any other teaches all",
-    )  # fmt: skip
+    )
     parser.add_argument("--force", action="store_true", help="replace a run that stands in the folder")
     return parser
 
@@ -134,7 +134,7 @@ class _Job:
 
 def _train_all(
     names: Sequence[str], args: argparse.Namespace, world: World, device: torch.device, stop: Callable[[], bool]
-) -> None:  # fmt: skip
+) -> None:
     """Train models in turn. All are looked at, and their ``run.json`` is written, before the first begins."""
     from duvhuman.train.loop import Surroundings
 

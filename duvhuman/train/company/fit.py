@@ -62,7 +62,7 @@ class Example:
 
 def train_company(
     data: PhraseData, folder: Path, teachers: Sequence[Path], out: Path, log: Callable[[str], None]
-) -> Path:  # fmt: skip
+) -> Path:
     """Train on what teachers expect of parts that they do not know, and write the network into `out`; its file.
 
     Parameters
@@ -90,14 +90,14 @@ def train_company(
         rows = [
             row for name in INSTRUMENTS for row in data.select(split="train", instrument=name)
             if fold_of(row.song, folds) == fold and (folder / row.source).is_file()
-        ]  # fmt: skip
+        ]
         for case in cases(data, folder, rows, MOST_NOTES):
             packs.add(case.pack)
             alone = perform(network, case.pair.score, written_flat(case.pair)).velocity
             examples.append(Example(
                 what_is_heard(case.others, case.seconds, case.pair.score.pitch), _standardised(np.round(alone)),
                 _standardised(case.pair.played.velocity), case.instrument,
-            ))  # fmt: skip
+            ))
         log(f"{teacher}: {len(examples)} parts so far")
     if not examples:
         raise DataError(f"{folder}: {NO_BANDS}")
@@ -166,7 +166,7 @@ def fit_company(
 
 def _error(
     network: CompanyNetwork, tells: torch.Tensor, example: Example, rng: np.random.Generator
-) -> torch.Tensor:  # fmt: skip
+) -> torch.Tensor:
     """The mean squared error on one part, some of its band perhaps left out."""
     heard = torch.from_numpy(example.heard)
     thinned = rng.random() < BANDS_THINNED

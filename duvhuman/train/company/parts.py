@@ -79,7 +79,7 @@ def band_of(data: PhraseData, row: PartRow, file: Path) -> Band | None:
     parts = parts_of(file)
     own = [
         part for part in parts if np.array_equal(_in_one_order(part.notes.pitch, part.notes.velocity), notes)
-    ]  # fmt: skip
+    ]
     if not own:
         return None
     return Band(own[0], [part for part in parts if part not in own and has_dynamics(part)])

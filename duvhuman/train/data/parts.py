@@ -96,7 +96,7 @@ def teaches_nothing(velocity: IntArray) -> bool:
 def raw_part(
     notes: PerformedNotes, instrument: Instrument, *, pack: str, song: str, source: str, grid: bool | None = None,
     played: bool | None = None, extra: bool = False,
-) -> RawPart:  # fmt: skip
+) -> RawPart:
     """The part in columns.
 
     Parameters
@@ -138,7 +138,7 @@ def raw_part(
         pack=pack, song=song, source=source, instrument=instrument.name, split="", start=0, stop=0, grid=grid,
         played=played, level=round(float(notes.velocity.mean()), 2), range=round(float(notes.velocity.std()), 2),
         extra=extra,
-    )  # fmt: skip
+    )
     fingerprint = _digest(columns["pitch"], columns["velocity"], np.diff(columns["onset"].astype(np.int64)))
     return RawPart(row, columns, fingerprint, np.unique(written_bars) if grid else np.zeros(0, dtype=np.uint64))
 

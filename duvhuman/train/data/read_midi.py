@@ -230,7 +230,7 @@ def _performed(notes: NoteTable, released: BoolArray) -> PerformedNotes:
         onset_beats=notes.onset_beats, duration_beats=notes.duration_beats, pitch=notes.pitch, velocity=notes.velocity,
         program=notes.program, tempo_bpm=notes.tempo_bpm, bar=notes.bar, beat_in_bar=notes.beat_in_bar,
         bar_beats=notes.bar_beats, released=released,
-    )  # fmt: skip
+    )
 
 
 def _on_beats(notes: NoteTable, beats: FloatArray) -> NoteTable:

@@ -27,7 +27,7 @@ LEVELS = len(ONSET_CHANCES)
 TIMING = model.Timing(
     bpm=30.0 * 2.0 ** (np.arange(25) / 8), usual_bpm=80.0, bpm_octaves=0.6, bpm_weight=0.06,
     drift=1.0, least_drift=0.15, rubato_octaves=0.25, jitter_seconds=0.02,
-)  # fmt: skip
+)
 """Tempi of 30 to 240 quarter notes a minute, which one player alone keeps as he likes."""
 
 

@@ -47,7 +47,7 @@ def song_name(source: str) -> str:
 
 def group_songs(
     names: Sequence[str], fingerprints: KeyArray, *, bars: KeyArray, bar_counts: IntArray
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """The song of each part once versions are joined.
 
     Parameters

@@ -28,7 +28,7 @@ TEMPO_UNIT = 1 / 32
 COLUMNS: dict[str, type] = {
     "onset": np.int32, "duration": np.uint16, "pitch": np.uint8, "velocity": np.uint8, "program": np.uint8,
     "tempo": np.uint16, "beat_in_bar": np.uint16, "bar_beats": np.uint16, "wanted": np.bool_, "released": np.bool_,
-}  # fmt: skip
+}
 """Column -> type on disk. Times are in 1/480 beat, tempo in 1/32 BPM; ``wanted`` is False in repeated bars,
 ``released`` where the pedal and not the key ends a note."""
 ADDED_COLUMNS: dict[str, type] = {"written_beats": np.float32, "written_bar_beats": np.float32}
@@ -133,7 +133,7 @@ class DiskShards:
                 opened = {
                     name: _open_column(path, notes, kind) for name, kind in (COLUMNS | ADDED_COLUMNS).items()
                     if (path := _column_path(self._folder, shard, name)).exists() or name in COLUMNS
-                }  # fmt: skip
+                }
                 if not opened.keys() >= ADDED_COLUMNS.keys():  # some were written, and then the process was killed
                     opened = {name: opened[name] for name in COLUMNS}
             except ValueError as error:

@@ -75,7 +75,7 @@ def write_card(folder: Path, report: Evaluation, judged_by: Collection[str], opt
     trees = (
         f"Boosted trees, the same for all instruments, say {shape.trees_share:.0%} of the expected velocity. "
         if shape.trees_share else ""
-    )  # fmt: skip
+    )
     licence = ["license: apache-2.0"] if set(packs) <= CREDITS.keys() else []
     limits = f"{LIMITS[instrument]} " if set(packs) == CREDITS.keys() else ""
     lines = [
@@ -103,7 +103,7 @@ def write_card(folder: Path, report: Evaluation, judged_by: Collection[str], opt
             f"{limits}The written lengths in training were rebuilt from the onsets, for want of scores. "
             "What remains to a player's own habits no base can know. Not for drums."
         ), "",
-    ]  # fmt: skip
+    ]
     try:
         write_whole(folder / CARD_FILE, "\n".join(lines))
     except OSError as error:

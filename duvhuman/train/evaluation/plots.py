@@ -109,11 +109,11 @@ def _draw_scatter(axes: list[Axes], report: Evaluation, _config: ModelConfig) ->
     known = [np.isfinite(pair.articulation) for pair in report.pairs]
     lengths = [
         (p.articulation[k], o.articulation[k]) for p, o, k in zip(report.pairs, ours, known, strict=True) if k.any()
-    ]  # fmt: skip
+    ]
     for axis, sides, label, limit in zip(
         axes, (velocity, lengths), ("velocity minus the part's mean", LENGTH_LABEL), (60, OCTAVES),
         strict=True,
-    ):  # fmt: skip
+    ):
         middle = limit == 60
         x = np.concatenate([a - a.mean() * middle for a, _ in sides])
         y = np.concatenate([b - b.mean() * middle for _, b in sides])
@@ -151,7 +151,7 @@ def _draw_calibration(axes: list[Axes], report: Evaluation, config: ModelConfig)
          [velocity_bin(pair.played.velocity) for pair, _ in known], slice(None)),
         ("articulation bins", [one.duration_probabilities for _, one in known],
          [duration_bin(pair.articulation, config) for pair, _ in known], released),
-    )  # fmt: skip
+    )
     for axis, (label, probabilities, happened, rows) in zip(axes, panels, strict=True):
         mean, share, count = calibration(np.concatenate(probabilities)[rows], np.concatenate(happened)[rows])
         axis.plot([0, 1], [0, 1], color=WRITTEN, lw=1)

@@ -78,7 +78,7 @@ class Evaluation:
 def evaluate_instrument(
     data: PhraseData, instrument: str, models: Mapping[str, PhraseTransformer], *, max_parts: int = 120,
     log: Callable[[str], None] = lambda _: None,
-) -> Evaluation:  # fmt: skip
+) -> Evaluation:
     """Judge models on validation parts of one instrument, beside flat, jitter, the ridge floor and the ceiling.
 
     Parameters
@@ -101,7 +101,7 @@ def evaluate_instrument(
     parts, pairs = [part for part, _ in flattened], [pair for _, pair in flattened]
     predictors: dict[str, Predictor] = {
         FLAT: flat_predictor, JITTER: jitter_predictor(), RIDGE: ridge_floor(data, instrument),
-    }  # fmt: skip
+    }
     predictors |= {name: model_predictor(model) for name, model in models.items()}
     performances = {name: play_pairs(pairs, predict) for name, predict in predictors.items()}
     performances[CONTOUR_ALONE] = [contour_alone(pair) for pair in pairs]
@@ -136,7 +136,7 @@ def format_report(report: Evaluation) -> str:
     columns = (
         f"{report.instrument} ({report.parts} parts)", "velocity r (95 %)", "MAE", "SD ratio", "JS distance",
         "articulation r", "articulation MAE (ln)", "AUC",
-    )  # fmt: skip
+    )
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, m in report.table.items():
         r = _number(m["vel_r"], 3)
@@ -145,7 +145,7 @@ def format_report(report: Evaluation) -> str:
         else:
             r += f" ({m['parts']:.0f} parts)"
         cells = [_number(m[key], places) for key, places in (
-            ("vel_mae", 2), ("vel_sd_ratio", 2), ("vel_js", 2), ("art_r", 3), ("art_mae", 3))]  # fmt: skip
+            ("vel_mae", 2), ("vel_sd_ratio", 2), ("vel_js", 2), ("art_r", 3), ("art_mae", 3))]
         lines.append(f"| {name} | {r} | {' | '.join(cells)} | {_number(m.get('auc', float('nan')), 2)} |")
     return "\n".join([*lines, "", *_notes(report)])
 
@@ -155,7 +155,7 @@ def format_summary(reports: Sequence[Evaluation]) -> str:
     columns = (
         "instrument", "parts", "velocity r (95 %)", "ridge floor", "ceiling", "SD ratio", "articulation MAE (ln)",
         "MAE of the input", "r with contour hint", "AUC", "AUC of the input",
-    )  # fmt: skip
+    )
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for report in reports:
         table = report.table
@@ -166,7 +166,7 @@ def format_summary(reports: Sequence[Evaluation]) -> str:
             _number(table[RIDGE]["vel_r"], 3), _number(table.get(CEILING, {}).get("vel_r", unknown), 3),
             _number(best["vel_sd_ratio"], 2), _number(best["art_mae"], 3), _number(table[FLAT]["art_mae"], 3),
             _number(table[CONTOUR]["vel_r"], 3), _number(best["auc"], 2), _number(table[FLAT]["auc"], 2),
-        )  # fmt: skip
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -251,7 +251,7 @@ def _hand_played(each: Mapping[str, Sequence[Metrics]], parts: Sequence[PartRow]
     return {
         "parts": float(len(by_hand)), "base": float(base.mean()), "adapter": float(adapter.mean()),
         "gain": float((adapter - base).mean()), "gain_low": low, "gain_high": high,
-    }  # fmt: skip
+    }
 
 
 def _without_nan(value: Any) -> Any:

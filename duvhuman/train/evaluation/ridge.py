@@ -61,6 +61,6 @@ def ridge_features(score: Score) -> FloatArray:
     columns = (
         pitch, pitch**2, pitch == top[chord], pitch == bottom[chord], np.log(high - low),
         np.log(np.maximum(score.nominal_beats, 1e-3)), pitch - nearby, np.abs(beat) < 1e-3,
-    )  # fmt: skip
+    )
     x = np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)
     return x - x.mean(axis=0)

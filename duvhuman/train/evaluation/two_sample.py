@@ -57,7 +57,7 @@ def two_sample_auc(pairs: Sequence[Pair], predicted: Sequence[Rendition], songs:
             score, known = pair.score.select(notes), np.isfinite(pair.articulation[notes])
             for label, velocity, articulation in (
                 (0, pair.played.velocity, pair.articulation), (1, ours.velocity, ours.articulation),
-            ):  # fmt: skip
+            ):
                 lengths = np.where(known, _in_ticks(score, articulation[notes]), 0.0)
                 rows.append(phrase_statistics(score, np.round(velocity[notes]), lengths))
                 side.append(label)
@@ -69,7 +69,7 @@ def two_sample_auc(pairs: Sequence[Pair], predicted: Sequence[Rendition], songs:
         probability = cross_val_predict(
             classifier, np.array(rows), np.array(side), groups=np.array(group), cv=GroupKFold(FOLDS),
             method="predict_proba",
-        )  # fmt: skip
+        )
     return float(roc_auc_score(side, probability[:, 1]))
 
 

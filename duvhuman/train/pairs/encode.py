@@ -57,7 +57,7 @@ class Batch(NamedTuple):
 def encode(
     played: Performance, draws: Draws, *, width: int, hint_chances: Mapping[str, float] = HINT_CHANCES,
     rescale: bool = False, tempo_octaves: float = TEMPO_OCTAVES,
-) -> Batch:  # fmt: skip
+) -> Batch:
     """A random flat version of S phrases and what was played on them.
 
     Parameters

@@ -130,7 +130,7 @@ class _State:
 def fit_personal(
     passages: Sequence[Passage], model: Path, start: Path | None, out: Path, *, base_name: str, seed: int = 0,
     device: str = "cpu",
-) -> Fitted:  # fmt: skip
+) -> Fitted:
     """Fit a personal adapter and write it into `out`, in PEFT's format with a memory beside it.
 
     Parameters
@@ -180,7 +180,7 @@ class _Fit:
         self._network, self._seed = network, seed
         self._pairs: list[Pair] = [
             pair_as_written(passage.played, gap_to_next_onset(passage.played.score)) for passage in passages
-        ]  # fmt: skip
+        ]
         lengths = [len(pair.score) for pair in self._pairs]
         self._bounds = np.concatenate([[0], np.cumsum(lengths)])
         self.notes = int(self._bounds[-1])
@@ -210,7 +210,7 @@ class _Fit:
         network.config = replace(
             network.config, typical_range=round(float(np.clip(typical, *RANGES)), 2),
             typical_level=round(float(self._velocity.mean()), 2), swell_gain=1.0, spread_share=0.0,
-        )  # fmt: skip
+        )
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
         beginning = _copies(trained)
         halves = []
@@ -224,7 +224,7 @@ class _Fit:
         heard = _Heard(*(
             np.where(self._fold % 2 == 0, getattr(by_second, name), getattr(by_first, name))
             for name in ("velocity", "spread", "articulation")
-        ))  # fmt: skip
+        ))
         after = self._state(heard, self._remembered(heard))
         _restore(trained, _between(one, other, 0.5))
         network.config = after.config
@@ -245,7 +245,7 @@ class _Fit:
             articulation_mae=both(
                 lambda state: float(np.log(2) * np.abs(state.articulation - self._articulation)[known].mean())
             ) if known.any() else None,
-        )  # fmt: skip
+        )
 
     def _train(self, model: nn.Module, trained: dict[str, Tensor], half: int) -> None:
         """Train on the bars of one half."""
@@ -255,7 +255,7 @@ class _Fit:
         played = [
             replace(pair.played, wanted=self._fold[low:high] % 2 == half)
             for pair, (low, high) in zip(self._pairs, self._spans(), strict=True)
-        ]  # fmt: skip
+        ]
         rng = np.random.default_rng((self._seed, half))
         batches = [self._batch(played, rng, step).to(device) for step in range(STEPS)]
         with torch.no_grad():
@@ -287,7 +287,7 @@ class _Fit:
             segment = np.full(len(rows), number)
             parts.append(
                 replace(part, score=part.score.replace(segment=segment), core=core, wanted=part.wanted & core)
-            )  # fmt: skip
+            )
         draws = Draws(phrase_keys(self._seed, step, np.column_stack([np.arange(BATCH), index, spans])))
         return encode(_joined(parts), draws, width=width, hint_chances=HINTS)
 
@@ -312,7 +312,7 @@ class _Fit:
         memory = Memory.fit(
             self._features[rows], torch.from_numpy(residual), self._columns, self._network.config,
             offset=torch.from_numpy(offset), importance=self._importance,
-        )  # fmt: skip
+        )
         return memory.to(next(self._network.parameters()).device)
 
     def _remembered(self, heard: _Heard) -> FloatArray:

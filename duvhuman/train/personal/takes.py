@@ -84,14 +84,14 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
             marked, what = (
                 ("no", "the take of another instrument is") if selection.unmarked
                 else ("not every", "parts called another instrument are")
-            )  # fmt: skip
+            )
             warn(f"{take.name}: {marked} part is marked as {named.name}; {what} learnt from")
         reasons = [_nothing_to_learn(table) for table in tables]
         beats = None if all(reasons) else find_beats(parts, tracks_apart=smf.format == 2)
         passages += [
             Passage(_performance(table, named, keys_released(smf, table), beats, part.name), number)
             for part, table, reason in zip(chosen, tables, reasons, strict=True) if not reason
-        ]  # fmt: skip
+        ]
         if all(reasons):
             nothing = "holds drums only" if parts else "holds no notes"
             refused.append(f"{take.name} {reasons[0] if reasons else nothing}")
@@ -151,7 +151,7 @@ def _shortened(passages: list[Passage]) -> list[Passage]:
     return [
         Passage(passage.played.select(np.arange(max(int(len(passage.played) * share), 1))), passage.take)
         for passage in passages
-    ]  # fmt: skip
+    ]
 
 
 def folds_of(passages: Sequence[Passage]) -> IntArray:

@@ -97,7 +97,7 @@ def read_table(path: Path, *, label: str, log: Log) -> Table:
         run=np.cumsum([False, *changes])[: len(songs)],
         line=np.array(cells.line, dtype=np.int64)[placed],
         findings=_findings(bad, [name.strip() for name, index in zip(names, instrument, strict=True) if index < 0]),
-    )  # fmt: skip
+    )
 
 
 def _instruments(texts: Sequence[str]) -> IntArray:

@@ -45,7 +45,7 @@ class TablePart:
         return raw_part(
             self.notes, INSTRUMENTS[self.instrument], pack=self.pack, song=self.song, source=self.source,
             grid=self.grid, played=self.played,
-        )  # fmt: skip
+        )
 
     def cut(self, low: int, high: int, *, name: str) -> TablePart:
         """The notes low..high - 1, as a part of its own."""
@@ -99,7 +99,7 @@ def parts_of_table(
                 played=None if places.onset_told[index[0]] else False,
                 valid=valid,
             )
-        )  # fmt: skip
+        )
     kept = Counter(part.instrument for part in parts)
     kinds = ", ".join(f"{name} {kept[name]:,}" for name in INSTRUMENT_NAMES if kept[name])
     told = [

@@ -51,7 +51,7 @@ _PANELS: Mapping[str, Sequence[_Curve]] = {
     "articulation MAE (ln of length ratio)": (
         _Curve("art_mae", "model"), _Curve("flat_art_mae", "as written", is_floor=True),
     ),
-}  # fmt: skip
+}
 _PERFECT = {"velocity SD, model / player": 1.0}
 
 
@@ -139,7 +139,7 @@ def _draw_epochs(panel: Axes, rows: Sequence[Row]) -> None:
             panel.text(
                 place, 0.02, "failed", transform=panel.get_xaxis_transform(), ha="center", va="bottom", rotation=90,
                 fontsize=8, color="tab:red",
-            )  # fmt: skip
+            )
 
 
 def _stages(rows: Sequence[Row]) -> list[tuple[int, int]]:

@@ -40,7 +40,7 @@ COMPACT = {
     "pitch": torch.uint8, "program": torch.uint8, "features": torch.float16, "mask": torch.bool,
     "velocity": torch.uint8, "articulation": torch.float16, "boundary": torch.bool, "weight": torch.bool,
     "taught": torch.float16,
-}  # fmt: skip
+}
 """The types of a `Batch` that holds a whole version of the data and stays on the device."""
 BatchArrays = list[np.ndarray[tuple[int, ...], np.dtype[np.generic]]]
 """A `Batch` as arrays, which pass from process to process."""
@@ -82,7 +82,7 @@ class Feed:
     def __init__(
         self, data: PhraseData, parts: Sequence[PartRow], config: TrainConfig, *, max_len: int, device: torch.device,
         world: World = ALONE, jobs: int = 1, teachers: Teachers | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._data, self._parts, self._config, self._teachers = data, parts, config, teachers
         self._max_len, self._device, self._world, self._jobs = max_len, device, world, jobs
         self._versions: dict[int, Batch] = {}
@@ -324,4 +324,4 @@ def _loose(batch: Batch) -> Batch:
         pitch=batch.pitch.long(), program=batch.program.long(), features=batch.features.float(), mask=batch.mask,
         velocity=batch.velocity.float(), articulation=batch.articulation.float(),
         boundary=batch.boundary.float(), weight=batch.weight.float(), taught=batch.taught.float(),
-    )  # fmt: skip
+    )

@@ -27,7 +27,7 @@ METRICS = (
     "art_r", "art_mae", "failed", "lr", "notes_seen", "notes_per_s", "seconds",
     *(f"train_{name}" for name in TERMS if name != "total"),
     "flat_vel_mae", "flat_art_mae", "ridge_vel_r", "ridge_vel_sd_ratio",
-)  # fmt: skip
+)
 """The columns of ``metrics.csv``; all but ``stage`` are numbers."""
 Row = Mapping[str, "float | str"]
 

@@ -58,7 +58,7 @@ class Stepper:
     def __init__(
         self, model: nn.Module, config: TrainConfig, edges: Tensor, *, device: torch.device, precision: str,
         world: World = ALONE, log: Callable[[str], None] = print,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._config, self._device, self._precision, self._world = config, device, precision, world
         self._edges = edges
         self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -70,7 +70,7 @@ def task_of(data: PhraseData, instrument: str, config: TrainConfig, teachers: Te
 
 def adapter_config(
     data: PhraseData, instrument: str, config: TrainConfig, log: Callable[[str], None]
-) -> TrainConfig:  # fmt: skip
+) -> TrainConfig:
     """`config` of an adapter; where too little was played by hand to train and to judge it, that of all parts.
 
     Parameters

@@ -83,7 +83,7 @@ def floors(task: Task) -> dict[str, float]:
     return {
         "flat_vel_mae": flat["vel_mae"], "flat_art_mae": flat["art_mae"], "ridge_vel_r": floor["vel_r"],
         "ridge_vel_sd_ratio": floor["vel_sd_ratio"],
-    }  # fmt: skip
+    }
 
 
 def no_phrase(data: PhraseData, parts: Sequence[PartRow], kind: str) -> DataError:

@@ -94,7 +94,7 @@ def command(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "duvhuman.train", "prepare", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
@@ -102,7 +102,7 @@ def command(*arguments: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("wait", ["the processes start", "files are read"])
 def test_it_ends_all_processes_without_tracebacks_and_leaves_nothing(
     wait: str, ended_by: str, tmp_path: Path
-) -> None:  # fmt: skip
+) -> None:
     folder = midi_folder(tmp_path / "pack", 8)
     for number in range(3000):
         (folder / f"again {number:04}.mid").hardlink_to(folder / "0000.mid")

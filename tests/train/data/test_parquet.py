@@ -26,7 +26,7 @@ def test_a_note_becomes_a_row_in_beats(tmp_path: Path) -> None:
     first = columns(
         [0, 120], duration=[240, 60], pitch=[60, 127], velocity=[1, 127], program=[25, 128], tempo=[3840, 3841],
         beat_in_bar=[480, 600], bar_beats=1440, wanted=[True, False], released=[False, True],
-    )  # fmt: skip
+    )
     special = {"song": "toys/Été", "source": "a/Été.mid", "split": "valid", "grid": False, "played": False}
     parts = stored_parts([(special, first), ({"instrument": "other", "extra": True}, columns([0]))])
     write_dataset(tmp_path / "data", parts)
@@ -47,10 +47,10 @@ def test_a_note_becomes_a_row_in_beats(tmp_path: Path) -> None:
             "program": 128, "tempo_bpm": 120.03125, "beat_in_bar": 1.25, "bar_beats": 3.0, "grid": False,
             "played": False, "extra": False, "wanted": False, "released": True,
         },
-    ]  # fmt: skip
+    ]
     assert [rows[2][name] for name in ("song", "part", "instrument", "split", "grid", "extra")] == [
         "toys/1", 1, "other", "train", True, True,
-    ]  # fmt: skip
+    ]
 
 
 def test_the_file_says_who_wrote_it_and_in_which_units(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_rows_come_back_as_saved(tmp_path: Path) -> None:
     special = {
         "pack": "pöck", "song": 'a "quoted"\nsong', "source": "dir/ファイル.mid", "instrument": "bass",
         "split": "valid", "grid": False, "played": False, "level": 64.25, "range": 0.1,
-    }  # fmt: skip
+    }
     (part,) = stored_parts([(special, numbered(40))])
     write_dataset(tmp_path, [part])
     assert read_dataset(tmp_path)[0] == [replace(part.row, start=0, stop=40)]
@@ -78,7 +78,7 @@ def test_the_biggest_and_the_smallest_values_fit(tmp_path: Path) -> None:
         "onset": [0, 2**31 - 1], "duration": [0, 65535], "pitch": [0, 127], "velocity": [1, 127], "program": [0, 128],
         "tempo": [320, 65535], "beat_in_bar": [0, 65535], "bar_beats": [120, 65535], "wanted": [False, True],
         "released": [False, True],
-    }  # fmt: skip
+    }
     values = columns(extremes.pop("onset"), **{name: np.array(pair) for name, pair in extremes.items()})
     write_dataset(tmp_path, stored_parts([({}, values)]))
     read = whole(read_dataset(tmp_path)[1])
@@ -98,7 +98,7 @@ def test_the_index_tells_what_it_is_given_beside_the_shards(tmp_path: Path) -> N
     assert json.loads((tmp_path / "dataset.json").read_text()) == {
         "format": storage.FORMAT, "left_out": {"flat": 3},
         "shards": [{"parts": 1, "notes": 40}, {"parts": 1, "notes": 40}],
-    }  # fmt: skip
+    }
 
 
 def test_a_smaller_data_set_in_the_place_of_a_larger_leaves_no_old_shards(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_data_of_an_old_format_are_refused_with_what_to_do(tmp_path: Path) -> No
     "content",
     [b"", b"{", b"[]", b"{}", b"\xff\xfe", b'{"format": 3}', b'{"format": 3, "shards": 3}',
      b'{"format": 3, "shards": [{}]}', b'{"format": 3, "shards": [{"notes": "many"}]}'],
-)  # fmt: skip
+)
 def test_a_damaged_index_is_an_error_that_names_the_folder(content: bytes, tmp_path: Path) -> None:
     write_dataset(tmp_path, parts_of(40))
     (tmp_path / "dataset.json").write_bytes(content)

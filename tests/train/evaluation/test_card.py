@@ -21,7 +21,7 @@ from duvhuman.train.evaluation.report import Evaluation
 ROW = {
     "vel_r": 0.271, "vel_r_low": 0.25, "vel_r_high": 0.29, "vel_mae": 9.87, "vel_mae_centred": 9.1,
     "vel_sd_ratio": 0.96, "vel_js": 0.31, "art_r": 0.33, "art_mae": 0.41, "parts": 57.0, "auc": 0.87,
-}  # fmt: skip
+}
 TABLE = {
     "flat": ROW | {"vel_r": 0.0, "art_mae": 0.58},
     "jitter": ROW | {"vel_r": 0.011},

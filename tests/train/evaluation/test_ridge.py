@@ -19,7 +19,7 @@ def test_ridge_features_by_hand() -> None:
         [5, 25, 0, 0, math.log(3), 0, 0, 1],
         [6, 36, 1, 0, math.log(3), math.log(2), 1, 1],
         [5, 25, 1, 1, 0, -math.log(2), 0, 0],
-    ])  # fmt: skip
+    ])
     np.testing.assert_allclose(ridge_features(line), raw - raw.mean(axis=0), atol=1e-12)
 
 

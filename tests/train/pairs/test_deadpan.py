@@ -191,7 +191,7 @@ def test_without_a_grid_seconds_stay_what_they_were(seed: int) -> None:
     pair = flat(before, seed)
     for one, other in (
         (pair.score.onset_beats, before.score.onset_beats), (pair.played.duration_beats, before.duration_beats),
-    ):  # fmt: skip
+    ):
         seconds, expected = one * 60 / pair.score.tempo_bpm, other * 60 / before.score.tempo_bpm
         np.testing.assert_allclose(np.sort(seconds), np.sort(expected))
     assert len(np.unique(pair.score.tempo_bpm)) == 4

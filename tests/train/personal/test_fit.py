@@ -73,7 +73,7 @@ def test_no_note_is_judged_as_the_network_plays_it_that_was_trained_on_it(
     passages = [
         replace(passage, take=number)
         for number in range(4) for passage in takes(noise=3, accent=30 * (-1) ** number, seed=number)
-    ]  # fmt: skip
+    ]
     monkeypatch.setattr(personal, "STEPS", 20)
     monkeypatch.setattr(personal, "LORA_SHARE", 1.0)
     monkeypatch.setattr(personal, "CONFIG", replace(personal.CONFIG, lr=1e-2))
@@ -186,7 +186,7 @@ def test_lengths_that_the_pedal_hides_have_no_say(tiny: Path, tmp_path: Path) ->
         duration = np.where(released, passage.played.duration_beats, hidden)
         out = tmp_path / str(hidden)
         done = fitted([replace(passage, played=replace(passage.played, released=released, duration_beats=duration))],
-                      tiny, out)  # fmt: skip
+                      tiny, out)
         return done, {file.name: file.read_bytes() for file in out.iterdir()}
 
     (done, files), (other, others) = of(0.01), of(3.0)

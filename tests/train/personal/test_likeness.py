@@ -26,7 +26,7 @@ def test_a_feature_is_of_the_family_that_its_name_says() -> None:
         "pitch": "pitch", "pitch_next_beats": "the same pitch", "height_1s": "pitch", "height_4s": "height",
         "second_next_gap_beats": "two chords away", "next_gap_beats": "gap after", "next_size": "what follows",
         "voice_previous_interval": "what came before", "off_triplet": "place in the beat", "tempo": "all else",
-    }  # fmt: skip
+    }
     assert {name: family_of(name) for name in families} == families
 
 

@@ -24,7 +24,7 @@ def line(bars: list[int], *, grid: bool = True) -> Score:
         onset_beats=onset, nominal_beats=np.full(n, 0.5), pitch=pitch, program=np.full(n, 25),
         tempo_bpm=np.full(n, 120.0), beat_in_bar=np.mod(onset, 4.0), bar_beats=np.full(n, 4.0),
         grid_known=np.full(n, grid), segment=np.zeros(n, dtype=np.int64),
-    )  # fmt: skip
+    )
 
 
 def passage(bars: list[int], take: int = 0) -> Passage:

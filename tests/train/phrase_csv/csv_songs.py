@@ -26,7 +26,7 @@ def song(bars: int = 8, *, seed: int = 0, ordinals: bool = False, per_bar: int =
         } | given
         for bar in range(bars)
         for place in range(per_bar)
-    ]  # fmt: skip
+    ]
 
 
 def text_of(rows: list[Row], *, delimiter: str = ",", end: str = "\n") -> str:

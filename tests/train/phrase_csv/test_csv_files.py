@@ -24,7 +24,7 @@ BAD = [
     ("duration", "0"), ("duration", "-1"), ("duration", "inf"), ("duration", "1e999"), ("duration", "half"),
     ("pos", "-1"), ("pos", "nan"), ("pos", "99999"), ("bar", "-1"), ("bar", "1.5"), ("bar", "1e9"), ("bar", "NaN"),
     ("program", "129"), ("program", "piano"), ("onset", "soon"), ("onset", "inf"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "value"), BAD)
@@ -119,7 +119,7 @@ SHAPES: dict[str, str | bytes] = {
     "an index as pandas writes it": "".join(
         f"{number},{line}\n" for number, line in enumerate(("x," + text_of(PLAIN)).splitlines())
     ).replace("0,x,", ",", 1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -152,7 +152,7 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
     "a quoted field of a megabyte": ('"' + "x" * 1_000_000 + "\n1,2\n", "no column pitch"),
     "instruments as numbers": (text_of(song(instrument=3)), "64 rows of an unknown instrument left out \\('3'\\)"),
     "tubas out of place": (text_of(song(instrument="tuba", bar="?")), "64 rows of an unknown instrument"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -214,7 +214,7 @@ def large(rows: int, *, seed: int, instrument: str, ordinals: bool) -> str:
     columns = [
         rng.integers(30, 90, rows - 1), rng.integers(20, 120, rows - 1), rng.uniform(0.1, 3, rows - 1).round(4),
         place % 12 if ordinals else place % 12 * 160, place % 12 == 11, place // 12,
-    ]  # fmt: skip
+    ]
     lines = [",".join(map(str, line)) + f",{instrument},1,2" for line in zip(*columns, strict=True)]
     return "\n".join([",".join(COLUMNS) + ",velocity_bucket,duration_bucket", *lines]).replace("True", "1")
 

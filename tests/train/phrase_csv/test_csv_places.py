@@ -80,7 +80,7 @@ def test_pos_is_told_for_each_file(read: Read, log: list[str]) -> None:
 def test_ordinals_may_count_the_notes_of_all_instruments_in_a_bar(read: Read) -> None:
     rows = [
         {**row, "instrument": ("guitar", "bass")[row["pos"] % 2]} for row in song(16, ordinals=True, song_id="one")
-    ]  # fmt: skip
+    ]
     data = read(rows, song(seed=9), song(seed=8, instrument="bass"), names=("a.csv", "valid.csv", "test.csv"))
     guitar, bass = (data.select(split="train", instrument=name)[0] for name in ("guitar", "bass"))
     assert column_of(data, "beat_in_bar")[guitar.start : guitar.start + 4].tolist() == [0, 480, 960, 1440]

@@ -143,7 +143,7 @@ def test_each_instrument_has_a_song_on_either_side(read: Read, share: float, mon
     rows = [
         row for number in range(3) for name in ("guitar", "keys")
         for row in song(seed=number, instrument=name, pitch=40 + number, song_id=f"{name}{number}")
-    ]  # fmt: skip
+    ]
     data = read(rows)
     for name in ("guitar", "keys"):
         assert {row.split for row in data.parts if row.instrument == name} == {"train", "valid"}

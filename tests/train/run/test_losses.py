@@ -37,7 +37,7 @@ def two_notes(weight: list[float]) -> tuple[PhraseOutput, Batch]:
         pitch=one.long(), program=one.long(), features=torch.zeros(1, 2, 1), mask=one.bool(),
         velocity=torch.tensor([[90.0, 54.0]]), articulation=torch.tensor([[0.0, -1.0]]),
         boundary=torch.tensor([[1.0, 0.0]]), weight=torch.tensor([weight]), taught=torch.zeros(1, 2, 0),
-    )  # fmt: skip
+    )
     return out, batch
 
 

@@ -37,7 +37,7 @@ def test_glibc_is_told_to_keep_large_blocks(library: FakeLibrary, monkeypatch: p
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
 def test_on_other_systems_nothing_is_told(
     library: FakeLibrary, monkeypatch: pytest.MonkeyPatch, platform: str
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     malloc.keep_freed_memory()
     assert library.told == []

@@ -136,7 +136,7 @@ def test_two_ranks_make_the_gradients_of_one_process_on_the_same_batch(data: Phr
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script),
          str(Path(__file__).parent), data.name, str(tmp_path)],
         check=False, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     alone = tiny_network(std=0.2)
     step = stepper(alone)
@@ -192,7 +192,7 @@ def test_bf16_on_a_cpu_leaves_the_settings_of_attention_as_they_were(data: Phras
     def settings() -> list[bool]:
         cuda = torch.backends.cuda
         return [cuda.flash_sdp_enabled(), cuda.math_sdp_enabled(), cuda.mem_efficient_sdp_enabled(),
-                cuda.fp16_bf16_reduction_math_sdp_allowed()]  # fmt: skip
+                cuda.fp16_bf16_reduction_math_sdp_allowed()]
 
     before = settings()
     step = Stepper(tiny_network(std=0.2), CONFIG, EDGES, device=CPU, precision="bf16")
