@@ -24,11 +24,12 @@ from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter, tells_little
 from duvhuman.humanize.networks import load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, Options, PlayOptions
-from duvhuman.humanize.perform import hardly_varies, perform
+from duvhuman.humanize.perform import perform
 from duvhuman.humanize.played_file import How, PlayedFile, PlayedPart
 from duvhuman.humanize.report import Prediction
 from duvhuman.humanize.score import BoolArray, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
+from duvhuman.humanize.written import hardly_varies
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, pitch_range
 from duvhuman.midi.damage import damage
 from duvhuman.midi.edit import apply_performance
@@ -273,8 +274,8 @@ class Humanizer:
         score = score_of(seen, choice.instrument, beats, name=choice.part.name)
         written, hand = seen.velocity.astype(np.float64), hands_of(seen)
         keep = options.dynamics == "keep"
-        lift = written_balance(written, hand) if keep else np.zeros(len(written))
-        followed = others if options.velocity and (hardly_varies(written - lift) or not keep) else []
+        lift = written_balance(written, hand, score) if keep else np.zeros(len(written))
+        followed = others if options.velocity and (hardly_varies(written - lift, hand) or not keep) else []
         liked = self._liked.get(choice.instrument.name)
         louder = company(followed, seen.onset_seconds, seen.pitch, choice.instrument.name) if followed else None
         if louder is not None and liked is not None:

@@ -24,15 +24,23 @@ from duvhuman.humanize.score import (
     gap_to_next_onset,
     group_means,
     longest_written,
+    neighbours,
+    window_mean,
 )
 
 STACCATO_SHARE = 0.75
 """A note written shorter than this share of the gap to the next onset is staccato, or stands before a rest."""
 STACCATO_LEAST, STACCATO_MOST = 0.85, 1.1
 """It lasts at most so many times its length, if it would be let go at once, and if it would be held."""
-OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 1.0
+OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 0.9
 """Where such a share of the notes is written shorter than up to the next onset, or more, lengths are meant: notes of so
-many beats or more last that share of theirs at least. Where none is, a long one may be a stab."""
+many beats or more last that share of theirs at least. Where none is, a long one may be a stab. A gate of nine tenths
+makes a beat no shorter."""
+BOWED = (*range(40, 45), *range(48, 52))
+"""The General MIDI programs of what is bowed, which is held so, too: a string struck again is no stab."""
+OFTEN_OVER, NEARBY_BEATS = 0.04, 1.0
+"""Where such a share of the notes is held over the next onset, and not slurred into it, or more, voices are written
+apart: none rings on that lies above the mean pitch within so many beats. Below, a pedal may let it."""
 REST_BEATS, REST_BARS = 0.125, 0.5
 """What ends so many beats before the next onset, or more, is written with a rest behind it. So is a note of a whole
 bar, if the rest is no longer than so many bars: before a longer one all that is played may be written for a bar."""
@@ -65,6 +73,7 @@ class _Written:
     Attributes
     ----------
     gap : (N,) to the next onset, as `own_gap`.
+    next_onset : (N,) beats to the next onset, however near, of either hand; infinite if there is none.
     chord : (N,) the number of its chord, of two hands each its own.
     last : (N,) whether it is in the last chord, of two hands each its own; a loop has none.
     short : (N,) whether it is staccato, or much shorter than its gap.
@@ -72,11 +81,13 @@ class _Written:
     over_next : (N,) whether it is held over the next onset.
     under_held : (N,) whether one that is held over the next onset, in the same hand, sounds until it ends, or longer.
     over_any : (N,) whether it is held over the next onset of either hand.
+    upper : (N,) whether it may be of an upper voice, one of several.
     whole_bar : (N,) whether it is a bar before a short rest.
     rest : (N,) how much of a rest stands behind it, from 0, none, to 1.
     """
 
     gap: FloatArray
+    next_onset: FloatArray
     chord: IntArray
     last: BoolArray
     short: BoolArray
@@ -84,6 +95,7 @@ class _Written:
     over_next: BoolArray
     under_held: BoolArray
     over_any: BoolArray
+    upper: BoolArray
     whole_bar: BoolArray
     rest: FloatArray
 
@@ -95,17 +107,22 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
     chord = 2 * np.cumsum(chord_starts(score)) + hand
     slack = SLUR_BEATS + next_spread(score)  # of a strum each string may end where it is struck again
     over_next = written > gap + slack
+    of_any = own_gap(score) if hand.any() else gap
+    apart = np.mean(written > SLUR * of_any + slack) >= OFTEN_OVER
+    above = score.pitch > window_mean(score.pitch.astype(np.float64), *neighbours(score.onset_beats, NEARBY_BEATS))
     whole_bar = (np.abs(written - bar) <= SLUR_BEATS) & (gap >= bar + REST_BEATS) & (gap <= (1 + REST_BARS) * bar)
     rest = ((gap - written) / np.maximum(gap, SHORTEST_BEATS) - NO_REST) / (WHOLE_REST - NO_REST)
     return _Written(
         gap=gap,
+        next_onset=next_onset(score),
         chord=chord,
         last=np.isin(chord, _last_chords(score, chord, hand)),
         short=written < STACCATO_SHARE * learnt,
         up_to_next=(written >= learnt - TICK_BEATS) & (written <= learnt + slack),
         over_next=over_next,
         under_held=_under_held(score, over_next, hand),
-        over_any=written > (own_gap(score) if hand.any() else gap) + slack,
+        over_any=written > of_any + slack,
+        upper=above & apart,
         whole_bar=whole_bar,
         rest=np.clip(rest, 0.0, 1.0) * ((written <= learnt - REST_BEATS) | whole_bar),
     )
@@ -161,11 +178,14 @@ def performed_beats(
     played = np.maximum(played, _least(notes, whole, score, as_in_a_take=as_in_a_take))
     played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
     slurred = notes.over_next & (written < SLUR * notes.gap) & ~notes.last
-    free = (notes.up_to_next & ~notes.under_held) | (notes.short & (written < HELD_BEATS))
+    ringing = notes.up_to_next & ~notes.under_held & ~notes.over_any & ~notes.upper
+    free = ringing | (notes.short & (written < HELD_BEATS))
     played = np.where(slurred, written, np.where(free, played, np.minimum(played, written)))
     played = np.where(notes.whole_bar, np.minimum(played, notes.gap), played)
     touches = notes.up_to_next & (played > notes.gap) & (played < TOUCHES * notes.gap)
     played = played if as_in_a_take else np.where(touches, notes.gap, played)
+    ornament = (written < SHORTEST_BEATS) & (written <= notes.next_onset + TICK_BEATS)
+    played = np.where(ornament, np.minimum(played, notes.next_onset), played)
     return np.minimum(played, most_growth(score, hand) * written)
 
 
@@ -178,12 +198,13 @@ def _least(notes: _Written, whole: FloatArray, score: Score, *, as_in_a_take: bo
     """
     written = score.nominal_beats
     told = np.where(notes.short, 1.0, notes.rest * ~notes.whole_bar).mean() / OFTEN_SHORT
-    meant = np.where(notes.last | notes.over_any | notes.under_held, 1.0, min(told, 1.0))
+    held = notes.last | notes.over_any | notes.under_held | np.isin(score.program, BOWED)
+    meant = np.where(held, 1.0, min(told, 1.0))
     no_click = 0.0 if as_in_a_take else np.minimum(LEAST_SECONDS * score.tempo_bpm / 60, LEAST_HELD * whole)
     least = np.where(written >= HELD_BEATS, np.maximum(LEAST_HELD * meant * whole, no_click), 0.0)
-    held = np.where(notes.over_next & notes.last, 1.0, notes.rest)
-    held = held * np.clip((written - HELD_FROM) / (HELD_BEATS - HELD_FROM), 0.0, 1.0)
-    return np.maximum(least, held * (LEAST_HELD if as_in_a_take else STACCATO_LEAST) * whole)
+    ending = np.where(notes.over_next & notes.last, 1.0, notes.rest)
+    ending = ending * np.clip((written - HELD_FROM) / (HELD_BEATS - HELD_FROM), 0.0, 1.0)
+    return np.maximum(least, ending * (LEAST_HELD if as_in_a_take else STACCATO_LEAST) * whole)
 
 
 def own_gap(score: Score, hand: IntArray | None = None) -> FloatArray:
@@ -211,6 +232,12 @@ def own_gap(score: Score, hand: IntArray | None = None) -> FloatArray:
         if hand.any() and (own := own_gap(score.select(one))).any():
             gap[one] = own
     return gap
+
+
+def next_onset(score: Score) -> FloatArray:
+    """(N,) beats to the next onset that is later by more than a tick; infinite if there is none."""
+    following = np.searchsorted(score.onset_beats, score.onset_beats + TICK_BEATS, side="right")
+    return np.append(score.onset_beats, np.inf)[following] - score.onset_beats
 
 
 def next_spread(score: Score) -> FloatArray:

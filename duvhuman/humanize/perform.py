@@ -27,39 +27,23 @@ from duvhuman.humanize.decode import (
     local_mean,
     local_sd,
 )
+from duvhuman.humanize.grace import with_grace_notes
 from duvhuman.humanize.loop import looped
 from duvhuman.humanize.score import (
-    FLAT_SD,
     BoolArray,
     FloatArray,
     Hints,
     IntArray,
     Score,
-    chord_numbers,
     contour,
     is_flat,
     longest_written,
-    neighbours,
 )
 from duvhuman.humanize.windows import Distribution, predict_distribution
+from duvhuman.humanize.written import as_written, how_little, tells_accents, tells_dynamics
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
-FAINT_SD = 4.0
-"""Written velocities with an SD below it hardly vary."""
-AS_LOUD = 2.0
-"""Two chords are as loud as each other if their velocities differ by no more than this."""
-FEWEST_ACCENTS = 0.2
-"""Accents are written if more of the changes of loudness are undone at the next chord, or more of the notes lie above
-or below their own chord."""
-ACCENTS_DETAIL = 0.5
-"""How much of ``ModelConfig.passage_detail`` is played where accents are written, and less is left to guess."""
-MUCH_WRITTEN = 0.1
-"""No more is left to guess than that where such a share of the notes is written apart, or more; all, as on a flat part,
-where none is."""
-PASSAGE_BEATS, ALIKE = 8.0, 5.0
-"""A note is compared with those within so many beats, or in all the part where accents are written or little is, whose
-written velocities differ from its own by no more."""
 LEVEL_NOTES = 512
 """How many notes in the middle of a part tell which level is to be expected of it."""
 RECITAL_LEVEL, SONG_LEVEL = 70.0, 76.0
@@ -88,65 +72,6 @@ class Played:
         return Played(self.velocity[rows], self.duration_beats[rows], self.spread[rows], self.said.select(rows))
 
 
-def tells_dynamics(velocity: FloatArray) -> bool:
-    """Whether written velocities are to be kept: they are not flat, or some stand out, a single accent at least."""
-    return not is_flat(velocity) or bool(stands_out(velocity).any())
-
-
-def stands_out(velocity: FloatArray) -> BoolArray:
-    """(N,) whether a note is written louder or softer than most of the part."""
-    return np.abs(velocity - np.median(velocity)) > ALIKE
-
-
-def hardly_varies(velocity: FloatArray) -> bool:
-    """Whether so little is written, if anything, that the rest may follow other parts (`how_little`)."""
-    return bool(np.std(velocity) < FAINT_SD or np.mean(stands_out(velocity)) < MUCH_WRITTEN)
-
-
-def tells_accents(score: Score, velocity: FloatArray, hand: IntArray | None = None) -> bool:
-    """Whether written velocities tell of single notes, and not only of passages (p, f, a crescendo).
-
-    An accent sets a chord apart from both those beside it, or a note from its chord; a passage does neither.
-
-    Parameters
-    ----------
-    hand : (N,) which hand plays a note; each hand is compared with itself.
-    """
-    hand = np.zeros(len(velocity), dtype=np.int64) if hand is None else hand
-    number = chord_numbers(score)
-    chords, chord = np.unique(hand * len(score) + number, return_inverse=True)  # hand after hand, each in time
-    loud = np.bincount(chord, velocity) / np.bincount(chord)
-    step = np.where(np.diff(chords // len(score)) == 0, np.diff(loud), 0.0)
-    step[np.abs(step) <= AS_LOUD] = 0.0
-    undone = np.count_nonzero(step[:-1] * step[1:] < 0)
-    voiced = np.mean(np.abs(velocity - loud[chord]) > AS_LOUD)
-    return bool(undone > FEWEST_ACCENTS * np.count_nonzero(step) or voiced > FEWEST_ACCENTS)
-
-
-def detail_of(played: FloatArray, written: FloatArray, score: Score, beats: float) -> FloatArray:
-    """(N,) how much louder each note is played than those within so many beats that are written as loud."""
-    low, high = neighbours(score.onset_beats, beats)
-    detail = np.empty(len(played))
-    for level in np.unique(written):
-        alike, here = np.abs(written - level) <= ALIKE, written == level
-        total, count = (np.append(0.0, np.cumsum(np.where(alike, one, 0.0))) for one in (played, 1.0))
-        detail[here] = (played - (total[high] - total[low]) / np.maximum(count[high] - count[low], 1.0))[here]
-    return detail
-
-
-def how_little(written: FloatArray, played: FloatArray) -> float:
-    """How little is written, from 0, `MUCH_WRITTEN` or more, to 1, nothing.
-
-    A note is written apart that lies as far from the median as those of the flat part usually do, as `played`; one that
-    lies half as far counts half. What hardly varies is little, too: from nothing at `FLAT_SD` on it counts for more, up
-    to `FAINT_SD`.
-    """
-    apart, usual = np.abs(written - np.median(written)), float(np.abs(played - np.median(played)).mean())
-    rare = 1.0 - float(np.minimum(apart / max(usual, 1e-6), 1.0).mean()) / MUCH_WRITTEN
-    faint = (FAINT_SD - float(np.std(written))) / (FAINT_SD - FLAT_SD)
-    return float(np.clip(max(rare, faint), 0.0, 1.0))
-
-
 def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: bool) -> Hints:
     """The hints that written velocities give.
 
@@ -162,8 +87,8 @@ def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: b
 
 
 def as_shown(score: Score) -> Score:
-    """A part as networks are shown it: none of them has seen a note that is longer than a bar."""
-    return score.replace(nominal_beats=np.minimum(score.nominal_beats, longest_written(score)))
+    """A part as networks are shown it: none of them has seen a note that is longer than a bar, or grace notes."""
+    return with_grace_notes(score.replace(nominal_beats=np.minimum(score.nominal_beats, longest_written(score))))
 
 
 def listen(model: PhraseTransformer, score: Score, velocity: FloatArray, *, keep: bool) -> Distribution:
@@ -239,10 +164,7 @@ def perform(
 ) -> Played:
     """Play a part of N >= 1 notes.
 
-    Written dynamics stay. To them is added a share of what would set each note apart from those
-    around it that are written as loud if the part were flat. Where much is written that is ``config.passage_detail``,
-    or half of it beside accents, which leave the swells of the whole part to guess; where little is, it is all, but of
-    notes that stand out.
+    Written dynamics are kept as `duvhuman.humanize.written` tells.
 
     Parameters
     ----------
@@ -250,7 +172,7 @@ def perform(
     by_contour : play by the contour of the written velocities, which is coarse, in place of themselves: where they are
         the player's, what is judged must not be what was given.
     hand : (N,) which hand plays a note, if that is known.
-    lift : (N,) how far above the mean of all notes the user wants those of its hand to lie
+    lift : (N,) how far above the mean of all notes the user wants those of its hand, or layer, to lie
         (`duvhuman.humanize.balance`), which `written_velocity` is without. None: as the network has it.
     company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.company`); heeded if
         what is written is flat or not kept, and the less, the more is written. None: the part is played alone.
@@ -270,24 +192,16 @@ def perform(
 
     velocity, spread = decoded(company if flat else None)
     if keep_dynamics and not by_contour and tells_dynamics(written_velocity):
-        least, little = model.config.passage_detail, how_little(written_velocity, velocity)
+        hands = np.zeros(len(score), dtype=np.int64) if hand is None else hand
+        accents = tells_accents(score, written_velocity, hands)
+        little = how_little(written_velocity, velocity, hands, accents=accents)
         if company is not None and not flat:
             velocity, spread = decoded(little * company)
-        detail = detail_of(velocity, written_velocity, score, np.inf)
-        if tells_accents(score, written_velocity, hand):
-            least *= ACCENTS_DETAIL
-        else:
-            near = detail_of(velocity, written_velocity, score, PASSAGE_BEATS)
-            detail = near + little * (detail - near)
-        apart = stands_out(written_velocity)
-        share = np.where(apart, least, least + (1 - least) * little)
-        kept, usual = written_velocity + share * detail, float(np.median(written_velocity))
-        if little > 0:  # accents among hardly any are not softer than the notes would be without them
-            plain = usual + (least + (1 - least) * little) * (velocity - velocity[~apart].mean())
-            beyond = np.where(written_velocity > usual, np.maximum(plain - kept, 0), np.minimum(plain - kept, 0))
-            kept = kept + little * np.where(apart, beyond, 0)
-        velocity = kept
-    velocity = with_room(balanced(velocity, hand, lift), hand)
+        velocity = as_written(
+            velocity, written_velocity, little, score, hands, accents=accents,
+            passage_detail=model.config.passage_detail,
+        )
+    velocity = with_room(balanced(velocity, lift), hand)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1], alike=alike)
     beats = performed_beats(score, articulation, hand, as_in_a_take=model.config.gain_is_all)
     duration = limit_durations(score, beats)

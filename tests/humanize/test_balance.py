@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import PIANO, part, riff, song
+from builders import PIANO, part, riff, score, song
 
 import duvhuman
 from duvhuman.humanize.balance import FARTHEST_SHARE, SOFTEST, balanced, hands_of, with_room, written_balance
@@ -12,6 +12,7 @@ from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 
 HAND = np.array([0, 1, 0, 1, 1])
+FIVE = score([0, 0, 1, 1, 2])
 
 
 def test_a_hand_is_a_track_and_channel() -> None:
@@ -22,25 +23,59 @@ def test_a_hand_is_a_track_and_channel() -> None:
 
 
 def test_flat_hands_at_levels_of_their_own_are_a_decision() -> None:
-    lift = written_balance(np.array([80.0, 60, 80, 60, 60]), HAND)
+    lift = written_balance(np.array([80.0, 60, 80, 60, 60]), HAND, FIVE)
     assert np.allclose(lift, [12, -8, 12, -8, -8])
 
 
 def test_hands_at_one_level_and_hands_that_are_not_flat_are_none() -> None:
-    assert not written_balance(np.array([64.0, 65, 64, 65, 65]), HAND).any()
-    assert not written_balance(np.array([40.0, 60, 80, 50, 70]), HAND).any()
-    assert not written_balance(np.array([80.0, 60, 80, 60, 60]), np.zeros(5, dtype=np.int64)).any()
+    assert not written_balance(np.array([64.0, 65, 64, 65, 65]), HAND, FIVE).any()
+    assert not written_balance(np.array([40.0, 60, 80, 50, 70]), HAND, FIVE).any()
+    assert not written_balance(np.array([80.0, 60, 80, 60, 60]), np.zeros(5, dtype=np.int64), FIVE).any()
+
+
+MELODY = score(np.repeat(np.arange(32.0), 4), np.ravel([[48, 52, 55, 72 + beat % 5] for beat in range(32)]))
+UPPER = np.arange(128) % 4 == 3
+
+
+@pytest.mark.parametrize("level", [70.0, 84.0, 100.0])
+def test_a_melody_written_at_a_level_of_its_own_over_its_chords_is_a_decision(level: float) -> None:
+    lift = written_balance(np.where(UPPER, level, 80.0), np.zeros(128, dtype=np.int64), MELODY)
+    assert np.allclose(lift[UPPER] - lift[~UPPER][0], level - 80)
+    assert abs(lift.mean()) < 1e-9
+
+
+@pytest.mark.parametrize("accented", [
+    np.arange(128) // 4 % 4 == 0,  # chords
+    UPPER & (np.arange(128) // 4 % 2 == 0),  # notes of the melody
+    np.arange(128) % 4 == 1,  # an inner voice, which lies neither above the others nor below
+    np.arange(128) == 3,
+])
+def test_accents_are_no_layer(accented: np.ndarray) -> None:
+    assert not written_balance(np.where(accented, 96.0, 80.0), np.zeros(128, dtype=np.int64), MELODY).any()
+
+
+def test_a_melody_that_is_written_louder_lives_as_on_a_track_of_its_own() -> None:
+    notes = [(beat * 480, 480, pitch) for beat in range(32) for pitch in (48, 52, 55)]
+    notes += [(number * 240, 240, 72 + number * 5 % 7) for number in range(64)]
+    spread = []
+    for level in (80, 100):
+        played = duvhuman.predict(song(part(
+            [(tick, pitch, level if pitch >= 72 else 80, length) for tick, length, pitch in sorted(notes)], number=PIANO
+        )), "keys")
+        spread.append([played.velocity[rows].std() for rows in (played.pitch >= 72, played.pitch < 72)])
+        assert abs(played.velocity[played.pitch >= 72].mean() - played.velocity[played.pitch < 72].mean() - 20) < 20
+    assert np.allclose(*spread, atol=0.5)
 
 
 def test_balanced_keeps_what_is_played_within_a_hand() -> None:
     played = np.array([70.0, 60, 74, 50, 55])
-    moved = balanced(played, HAND, np.array([12.0, -8, 12, -8, -8]))
+    moved = balanced(played, np.array([12.0, -8, 12, -8, -8]))
     assert np.isclose(moved.mean(), played.mean())
     for one in (0, 1):
         mine = one == HAND
         assert np.allclose(moved[mine] - moved[mine].mean(), played[mine] - played[mine].mean())
     assert np.isclose(moved[HAND == 0].mean() - moved[HAND == 1].mean(), 20)
-    assert balanced(played, HAND, np.zeros(5)) is played
+    assert balanced(played, np.zeros(5)) is played
 
 
 SPREAD = np.random.default_rng(0).normal(0, 10, 1000)
