@@ -26,12 +26,22 @@ OTHER_WORDS = frozenset((
     "flute", "recorder", "oboe", "bassoon", "sax", "saxophone", "trumpet", "trombone", "tuba", "horn",
 ))
 """Words in the titles of tracks of other instruments, whatever else the title says: a bass drum, a bass clarinet."""
-VIOLIN_WORDS = ("violin", "violins", "violine", "violinen", "violon", "violons", "violini", "vln", "vlns", "fiddle")
-VIOLA_WORDS = ("viola", "violas", "viole", "bratsche", "bratschen", "vla", "vlas")
-CONTRABASS_WORDS = (
-    "contrabass", "contrabasses", "kontrabass", "contrabbasso", "contrabbassi", "contrebasse", "contrebasses",
+VOICE_WORDS = frozenset((
+    "soprano", "sopran", "mezzo", "alto", "alt", "tenor", "baritone", "bariton", "choir", "chor", "choeur", "coro",
+    "voice", "voices", "vocal", "vocals", "vox", "singer", "gesang", "stimme", "chant", "voix", "canto", "voce",
+))
+"""Words in the titles of what is sung; a bass among them sings."""
+VIOLIN = ("violin", "violine", "violon", "violino", "violín", "geige", "vl", "vln", "fiddle")
+VIOLINS = ("violins", "violinen", "violons", "violini", "violines", "geigen", "vlns")
+VIOLA = ("viola", "bratsche", "vla")
+VIOLAS = ("violas", "viole", "bratschen", "vlas")
+CELLO = ("cello", "violoncello", "violoncelle", "violonchelo", "vlc", "vcl", "vc")
+CELLOS = ("celli", "cellos", "violoncellos", "violoncelli", "violoncelles", "violonchelos")
+CONTRABASS = (
+    "contrabass", "contrabasses", "kontrabass", "kontrabässe", "contrabbasso", "contrabbassi", "contrebasse",
+    "contrebasses", "contrabajo", "contrabajos",
 )
-CELLO_WORDS = ("cello", "celli", "cellos", "violoncello", "violoncellos", "violoncelli", "vlc", "vcl", "vc")
+"""Words for one of the strings, and for several."""
 AUTO = "auto"
 
 
@@ -64,7 +74,8 @@ INSTRUMENTS: dict[str, Instrument] = {
         Instrument(
             "guitar", frozenset(range(24, 32)), 33, 90, 25,
             ("gtr", "guitars", "acoustic_guitar", "electric_guitar"),
-            ("guitar", "guitars", "gtr", "gtrs", "git", "guit", "guitare", "guitarra", "gitarre", "chitarra", "strat"),
+            ("guitar", "guitars", "gtr", "gtrs", "git", "guit", "guitare", "guitarra", "gitarre", "chitarra", "strat",
+             "nylon"),
         ),
         Instrument(
             "bass", frozenset(range(32, 40)), 23, 72, 33,
@@ -76,15 +87,17 @@ INSTRUMENTS: dict[str, Instrument] = {
             ("piano", "keyboard", "keyboards", "organ", "epiano", "rhodes"),
             (
                 "piano", "pianos", "keys", "keyboard", "keyboards", "organ", "organs", "rhodes", "klavier", "pno",
-                "epiano", "clav", "clavinet", "wurli", "wurlitzer", "hammond", "harpsichord", "cembalo",
+                "epiano", "clav", "clavinet", "wurli", "wurlitzer", "hammond", "harpsichord", "cembalo", "clavecin",
+                "clavicembalo", "pianoforte", "fortepiano", "orgel", "orgue", "organo", "órgano", "harmonium",
+                "accordion", "akkordeon", "accordéon", "fisarmonica", "harmonica",
             ),
         ),
         Instrument(
             "strings", frozenset((*range(40, 46), *range(48, 52))), 24, 108, 48,
             ("string", "violin", "viola", "cello", "orchestra"),
             (
-                "strings", "string", "strgs", "streicher", "cordes", "archi", "cuerdas",
-                *VIOLIN_WORDS, *VIOLA_WORDS, *CELLO_WORDS, *CONTRABASS_WORDS,
+                "strings", "string", "strgs", "streicher", "cordes", "archi", "cuerdas", "pizzicato", "pizz",
+                *VIOLIN, *VIOLINS, *VIOLA, *VIOLAS, *CELLO, *CELLOS, *CONTRABASS,
             ),
         ),
     )
@@ -101,12 +114,14 @@ PROGRAM_OF_WORD: dict[str, dict[str, int]] = {
     },
     "keys": {
         "rhodes": 4, "epiano": 4, "wurli": 4, "wurlitzer": 4, "clavinet": 7, "clav": 7, "harpsichord": 6, "cembalo": 6,
-        "accordion": 21, "harmonica": 22, "hammond": 16, "church": 19, "pipe": 19, "organ": 18, "electric": 4,
+        "clavecin": 6, "clavicembalo": 6, "accordion": 21, "akkordeon": 21, "accordéon": 21, "fisarmonica": 21,
+        "harmonica": 22, "harmonium": 20, "hammond": 16, "church": 19, "pipe": 19, "organ": 18, "orgel": 19,
+        "orgue": 19, "organo": 19, "órgano": 19, "electric": 4,
     },
     "strings": {
-        "pizzicato": 45, "pizz": 45, "tremolo": 44, "slow": 49, "synth": 50, "violin": 40, "violine": 40, "violon": 40,
-        "vln": 40, "fiddle": 40, "viola": 41, "bratsche": 41, "vla": 41, "cello": 42, "violoncello": 42, "vlc": 42,
-        "vcl": 42, "vc": 42, **dict.fromkeys(CONTRABASS_WORDS, 43),
+        "pizzicato": 45, "pizz": 45, "tremolo": 44, "slow": 49, "synth": 50,
+        **dict.fromkeys(VIOLIN, 40), **dict.fromkeys(VIOLA, 41), **dict.fromkeys(CELLO, 42),
+        **dict.fromkeys(CONTRABASS, 43), "bass": 43, "basses": 43,
     },
 }
 """Words that tell in a track's title how an instrument sounds, the more telling ones first, and the program that it has
@@ -114,12 +129,14 @@ then: mostly that of most of the tracks of the Lakh MIDI Dataset that are called
 LOWEST_OF_PROGRAM = {40: 55, 41: 48, 42: 36}
 """The lowest strings of violin, viola and cello."""
 LOWEST_OF_WORD = (
-    dict.fromkeys(VIOLIN_WORDS, LOWEST_OF_PROGRAM[40])
-    | dict.fromkeys(VIOLA_WORDS, LOWEST_OF_PROGRAM[41])
-    | dict.fromkeys(CELLO_WORDS, LOWEST_OF_PROGRAM[42])
+    dict.fromkeys(VIOLIN + VIOLINS, LOWEST_OF_PROGRAM[40])
+    | dict.fromkeys(VIOLA + VIOLAS, LOWEST_OF_PROGRAM[41])
+    | dict.fromkeys(CELLO + CELLOS, LOWEST_OF_PROGRAM[42])
 )
 _BY_PROGRAM = {program: row for row in INSTRUMENTS.values() for program in row.programs}
 _BY_WORD = {word: row for row in INSTRUMENTS.values() for word in row.track_words}
+_STRINGS_OF_GUITAR = re.compile(r"\b(6|7|8|12)[ -]?string\b", re.IGNORECASE)
+_SECOND_WORD = re.compile(r"(?<=[a-z]{3})(?=[A-Z][a-z])")
 _NAMES = {alias: row for row in INSTRUMENTS.values() for alias in (row.name, *row.aliases)}
 
 
@@ -147,13 +164,18 @@ def instrument_of_program(program: int) -> Instrument | None:
 def instrument_of_track_name(name: str) -> Instrument | None:
     """The instrument that a track's title names, or None; of several, the first word wins.
 
-    "String" does so only where no other word names one: a 12-string guitar is a guitar. A bass drum or bass clarinet is
-    no bass. A right or left hand is that of a keyboard, unless the title names another instrument.
+    "String" does so only where no other word names one: a 12-string guitar is a guitar, and so is a 12-string. A bass
+    drum, a bass clarinet or a bass voice is no bass. A right or left hand is that of a keyboard, unless the title names
+    another instrument.
     """
     words = title_words(name)
     if OTHER_WORDS.intersection(words):
         return None
     named = [word for word in words if word in _BY_WORD]
+    if "string" in named and (_STRINGS_OF_GUITAR.search(name) or "steel" in words):
+        return INSTRUMENTS[next((_BY_WORD[word].name for word in named if word != "string"), "guitar")]
+    if VOICE_WORDS.intersection(words) and {_BY_WORD[word].name for word in named} == {"bass"}:
+        return None
     if named:
         return _BY_WORD[next((word for word in named if word != "string"), "string")]
     sides = (RIGHT_WORDS | LEFT_WORDS).intersection(words)
@@ -205,8 +227,8 @@ def pitch_range(instrument: Instrument, program: int, name: str) -> tuple[int, i
 
 
 def title_words(name: str) -> list[str]:
-    """The words of a track's title, in small letters."""
-    return re.findall(r"[^\W\d_]+", name.lower())
+    """The words of a track's title, in small letters; "LeadGuitar" has two."""
+    return re.findall(r"[^\W\d_]+", _SECOND_WORD.sub(" ", name).lower())
 
 
 def _named(name: str, offered: tuple[str, ...]) -> Instrument:

@@ -102,6 +102,11 @@ def test_auto_is_offered_where_it_may_be_given() -> None:
         ("Left hand bass", "bass"), ("12-String Guitar", "guitar"), ("Nylon string gtr", "guitar"),
         ("String Section", "strings"), ("Strings & bass", "strings"), ("Left", None), ("Hand claps", None),
         ("Main theme", None), ("Bass Drum", None), ("Bass Clarinet", None), ("Piano & drums", None),
+        ("12-String", "guitar"), ("Steel String", "guitar"), ("7 string bass", "bass"), ("12 Strings", "strings"),
+        ("LeadGuitar", "guitar"), ("ElectricPiano", "keys"), ("BassGtr", "bass"), ("Violino II", "strings"),
+        ("Geigen", "strings"), ("Kontrabässe", "strings"), ("Contrabajo", "strings"), ("Pizz.", "strings"),
+        ("Pianoforte", "keys"), ("Orgel", "keys"), ("Accordion", "keys"), ("Nylon", "guitar"), ("Choir Bass", None),
+        ("Tenor / Bass", None), ("Vox Organ", "keys"), ("Baritone Guitar", "guitar"), ("Steel Drums", None),
     ],
 )
 def test_track_titles(title: str, expected: str | None) -> None:

@@ -13,13 +13,25 @@ from dataclasses import dataclass
 from duvhuman.errors import OptionError
 from duvhuman.instruments import (
     AUTO,
+    CELLO,
+    CELLOS,
+    INSTRUMENTS,
+    OTHER_WORDS,
+    VIOLA,
+    VIOLAS,
+    VOICE_WORDS,
     Instrument,
     get_instrument,
     instrument_of_program,
     instrument_of_track_name,
     other_instrument,
+    title_words,
 )
 from duvhuman.midi.notes import Part
+
+VOICES = VOICE_WORDS - {"vox", "vocal", "vocals", "voice", "voices"}
+"""Words in the titles of voices of a choir; a singer in a band has a bass guitar beside."""
+LOW_STRINGS = frozenset((*VIOLA, *VIOLAS, *CELLO, *CELLOS))
 
 
 @dataclass(frozen=True)
@@ -63,9 +75,10 @@ def choose_parts(
         if wrong:
             has = f"tracks 0 to {n_tracks - 1}" if n_tracks > 1 else ("one track, 0" if n_tracks else "no tracks")
             raise OptionError(f"tracks: there is no track {wrong[0]}; this file has {has}")
-        return Selection(tuple(_by_track(part, named, tracks) for part in parts), _without_notes(parts, tracks))
+        choices = tuple(_by_track(part, named, tracks, parts) for part in parts)
+        return Selection(choices, _without_notes(parts, tracks))
     if named is None:
-        return Selection(tuple(_by_program(part) for part in parts))
+        return Selection(tuple(_by_program(part, parts) for part in parts))
     choices = tuple(_as_named(part, named) for part in parts)
     if any(choice.instrument for choice in choices) or all(part.is_drums for part in parts):
         return Selection(choices, _called_otherwise(choices, named))
@@ -74,15 +87,27 @@ def choose_parts(
     return Selection(forced, notice, unmarked=True)
 
 
-def _own_instrument(part: Part) -> Instrument | None:
-    """What the part says it is: by its program, or by its track's name if no program is set."""
-    return instrument_of_program(part.program) if part.program >= 0 else instrument_of_track_name(part.name)
+def _own_instrument(part: Part, parts: Sequence[Part]) -> Instrument | None:
+    """What the part says it is: by its program, or by its track's name if no program is set.
+
+    A "bass" sings beside voices, and is bowed beside violas or cellos where nobody drums.
+    """
+    if part.program >= 0:
+        return instrument_of_program(part.program)
+    named = instrument_of_track_name(part.name)
+    if named is INSTRUMENTS["bass"]:
+        titles = [set(title_words(other.name)) for other in parts]
+        if any(words & VOICES and not words & OTHER_WORDS for words in titles):
+            return None
+        if any(words & LOW_STRINGS for words in titles) and not any(other.is_drums for other in parts):
+            return INSTRUMENTS["strings"]
+    return named
 
 
-def _by_program(part: Part) -> Choice:
+def _by_program(part: Part, parts: Sequence[Part]) -> Choice:
     if part.is_drums:
         return Choice(part, None, "drums")
-    instrument = _own_instrument(part)
+    instrument = _own_instrument(part, parts)
     if instrument is not None:
         return Choice(part, instrument)
     if part.program < 0:
@@ -120,9 +145,9 @@ def _without_notes(parts: Sequence[Part], tracks: Collection[int]) -> str:
     return f"no notes on {asked} of the file's tracks, from 0; there are notes on {there}"
 
 
-def _by_track(part: Part, named: Instrument | None, tracks: Collection[int]) -> Choice:
+def _by_track(part: Part, named: Instrument | None, tracks: Collection[int], parts: Sequence[Part]) -> Choice:
     if not set(part.tracks) & set(tracks):
         return Choice(part, None, "track not selected")
     if part.is_drums:
         return Choice(part, None, "drums")
-    return Choice(part, named) if named is not None else _by_program(part)
+    return Choice(part, named) if named is not None else _by_program(part, parts)

@@ -9,7 +9,7 @@ Conventions
 -----------
 A voice is what one track plays on one channel. Without a program it sounds like program 0. Voices are one player's if
 
-- they are keyboards with the same program on one channel;
+- they are keyboards with the same program on one channel, or called keyboards there;
 - they are keyboards of one program and nothing else plays, unless some of them, but not all, are called a melody (where
   no program is set and the user says "keys", a voice called "bass" is one, too, unless another is called a keyboard);
 - they are keyboards of one program called right and left hand, and the right one lies higher (the sides of a stereo
@@ -27,7 +27,9 @@ from typing import TYPE_CHECKING
 from duvhuman.instruments import (
     INSTRUMENTS,
     LEFT_WORDS,
+    OTHER_WORDS,
     RIGHT_WORDS,
+    VOICE_WORDS,
     instrument_of_program,
     instrument_of_track_name,
     title_words,
@@ -42,7 +44,7 @@ KEYS = "keys"
 KEYBOARD_WORDS = frozenset(INSTRUMENTS[KEYS].track_words)
 TITLES_OF_KEYS = (KEYS, "bass")
 """What the titles of voices that are a keyboard's may name, too: a left hand is called "bass", but none "guitar"."""
-MELODY_WORDS = frozenset(("melody", "melodie", "melodia", "vocal", "vocals", "vox", "voice", "singer", "lead"))
+MELODY_WORDS = VOICE_WORDS | OTHER_WORDS | {"melody", "melodie", "melodia", "lead"}
 LONGEST_MELODY_TITLE = 2
 """Words; longer titles, such as "Melody in F", are those of pieces."""
 HANDS_APART = 3.0
@@ -74,7 +76,7 @@ def players(
     groups: dict[tuple[str, object], list[int]] = defaultdict(list)
     for index, voice in enumerate(voices):
         groups["track", voice.tracks].append(index)
-        if index in keys and voice.program >= 0:
+        if index in keys and (voice.program >= 0 or KEYBOARD_WORDS.intersection(title_words(voice.name))):
             groups["channel", (voice.channel, voice.program)].append(index)
         if index in hands:
             groups["sound", _sound(voice)].append(index)
@@ -113,7 +115,7 @@ def _sound(voice: Part) -> int:
 def _goes_with_a_melody(voices: Sequence[Part]) -> bool:
     titles = [set(title_words(voice.name)) for voice in voices]
     melodies = [len(words) <= LONGEST_MELODY_TITLE and bool(words & MELODY_WORDS) for words in titles]
-    return any(melodies) and not all(melodies)
+    return any(melodies) and not all(melody or "bass" in words for melody, words in zip(melodies, titles, strict=True))
 
 
 def _hands(voices: Sequence[Part], keys: Sequence[int]) -> set[int]:

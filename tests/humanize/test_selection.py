@@ -46,6 +46,17 @@ def test_auto_goes_by_program_then_by_track_name() -> None:
     assert found.notice == ""
 
 
+@pytest.mark.parametrize(("others", "played"), [
+    (["Guitar", "drums"], "bass"), (["Violin", "Guitar"], "bass"), (["Vocals"], "bass"), (["Tenor Sax"], "bass"),
+    (["Violin I", "Viola"], "strings"), (["Violoncelli"], "strings"), (["Cello", "drums"], "bass"),
+    (["Soprano", "Alto", "Tenor"], None),
+])
+def test_what_a_bass_without_a_program_is_its_company_tells(others: list[str], played: str | None) -> None:
+    titles = ["Double Bass", *others]
+    found = choose_parts(parts(*(name if name == "drums" else (None, name) for name in titles)), "auto")
+    assert chosen(found)[0] == played
+
+
 def test_auto_with_nothing_of_ours_plays_nothing_and_says_why() -> None:
     found = choose_parts(parts((FLUTE, ""), "drums"), "auto")
     assert chosen(found) == [None, None]

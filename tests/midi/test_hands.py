@@ -53,6 +53,12 @@ def test_a_keyboard_without_a_program_sounds_like_a_piano():
     assert players(voice(sound=ORGAN), voice("Piano", None, channel=1)) == APART
 
 
+@pytest.mark.parametrize("names", [("Piano", "Piano"), ("Piano 1", "E-Piano 2")])
+def test_staves_without_a_program_that_share_a_channel_and_are_called_keyboards_are_one_player(names):
+    staves = [voice(name, None, channel=1, pitch=pitch) for name, pitch in zip(names, (HIGH, LOW), strict=True)]
+    assert [(1, 1), (2, 1)] in players(voice("Flute", None), *staves)
+
+
 @pytest.mark.parametrize("channel", [0, 1])
 def test_voices_that_name_no_instrument_are_one_player_if_they_are_said_to_be_keyboards(channel):
     hands = voice(sound=None), voice(sound=None, channel=channel, pitch=LOW)
@@ -122,12 +128,12 @@ def test_hands_of_two_keyboards_are_not_mixed():
     assert found == [[(0, 0), (1, 1)], [(2, 2), (3, 3)], [(4, 4)]]
 
 
-@pytest.mark.parametrize("name", ["MELODY", "Vocal 1", "Lead"])
+@pytest.mark.parametrize("name", ["MELODY", "Vocal 1", "Lead", "Soprano", "Gesang", "Flute", "Clarinet 1"])
 def test_a_piano_that_goes_with_a_melody_is_a_player_of_its_own(name):
     assert players(voice(name), voice("Piano", channel=1, pitch=LOW)) == APART
 
 
-@pytest.mark.parametrize("names", [("Melody in F", ""), ("Voice 1", "Voice 2")])
+@pytest.mark.parametrize("names", [("Melody in F", ""), ("Voice 1", "Voice 2"), ("Soprano", "Bass")])
 def test_a_piece_that_is_called_a_melody_and_voices_of_a_fugue_are_played_by_one(names):
     assert players(voice(names[0]), voice(names[1], channel=1, pitch=LOW)) == TOGETHER
 
