@@ -91,11 +91,17 @@ def _beat_line(report: Report) -> list[str]:
 def _like_lines(report: Report) -> list[str]:
     """For each set of takes, which parts were played like it, and what that gained where it could be judged."""
     liked = {part.like: part.instrument for part in report.parts if part.like is not None}
-    return [
-        f"  {instrument} played like {printable(', '.join(like.takes))} (velocity r on {like.held_out_notes} notes, "
-        f"each bar held out once: {like.velocity_r_before:.2f} -> {like.velocity_r_after:.2f})"
-        for like, instrument in liked.items()
-    ]
+    lines = []
+    for like, instrument in liked.items():
+        lengths = (
+            f", articulation MAE {like.articulation_mae_before:.2f} -> {like.articulation_mae_after:.2f}"
+            if like.articulation_mae_before is not None else ""
+        )
+        lines.append(
+            f"  {instrument} played like {printable(', '.join(like.takes))} (on {like.held_out_notes} notes, each bar "
+            f"held out once: velocity r {like.velocity_r_before:.2f} -> {like.velocity_r_after:.2f}{lengths})"
+        )
+    return lines
 
 
 def _follow_lines(report: Report) -> list[str]:

@@ -94,8 +94,7 @@ def decode_velocity(
         )
         velocity = velocity if alike is None else group_means(velocity, alike)
         velocity = velocity if company is None else in_company(velocity, company)
-        if not config.gain_is_all:  # else a take tells how far this player goes
-            velocity = not_too_far(velocity, kept)
+        velocity = within_reach(velocity, config) if config.gain_is_all else not_too_far(velocity, kept)
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), no_tails(uniform))
@@ -175,6 +174,14 @@ def not_too_far(velocity: FloatArray, expected: FloatArray) -> FloatArray:
     beyond = np.maximum(np.abs(away) - FAR, 0.0)
     near = np.maximum(np.minimum(np.abs(away), FAR) + beyond / (1 + beyond / FURTHER), np.minimum(np.abs(away), own))
     return middle + np.copysign(near, away)
+
+
+def within_reach(velocity: FloatArray, config: ModelConfig) -> FloatArray:
+    """(N,) velocities no further from their mean than the player of a take went: what takes tell little of is stretched
+    far, most of all what they do not hold.
+    """
+    middle = float(velocity.mean())
+    return np.clip(velocity, middle - config.furthest_below, middle + config.furthest_above)
 
 
 def keep_detail(expected: FloatArray, detail: float) -> FloatArray:

@@ -18,8 +18,9 @@ import tempfile
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import GeneratorType
 from typing import Any
 
 from duvhuman.errors import DataError, FileError, OptionError, warn
@@ -38,6 +39,8 @@ CACHE_VARIABLE = "DUVHUMAN_CACHE"
 SEAL_FILE = "sha256.json"
 FORGIVEN = 0.05
 """By so little velocity r may fall on the held-out bars of a take, or lie above 0, without a word."""
+LENGTHS_GAINED = 0.02
+"""By so much the articulation MAE falls where a take tells of lengths."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,12 @@ def tells_little(name: str, report: LikeReport) -> str:
         how = f"hardly met (velocity r {after:.2f})"
     else:
         return ""
+    was, is_now = report.articulation_mae_before, report.articulation_mae_after
+    if was is not None and is_now is not None and is_now < was - LENGTHS_GAINED:
+        how += f"; its lengths are met better (articulation MAE {was:.2f} -> {is_now:.2f})"
     return (
-        f"the take of {name} tells little: its own held-out bars are {how}; it is played like it all the same; give a "
-        "longer one, or none"
+        f"the take of {name} tells little of velocities: in its own held-out bars they are {how}; it is played like it "
+        "all the same; give a longer one, or none"
     )
 
 
@@ -79,7 +85,14 @@ def open_takes(like: object) -> list[Source]:
     FileError
         If a path cannot be read.
     """
-    takes = [open_midi(take) for take in (like if isinstance(like, (list, tuple)) else [like])]
+    several = list(like) if isinstance(like, (list, tuple, set, frozenset, GeneratorType)) else None
+    takes = []
+    for number, take in enumerate([like] if several is None else several):
+        try:
+            source = open_midi(take)
+        except OptionError as error:
+            raise OptionError(f"like{'' if several is None else f'[{number}]'}: {error}") from None
+        takes.append(source if not source.name.startswith("<") else replace(source, name=f"take {number + 1}"))
     if not takes:
         raise OptionError("like: no take was given; pass a path or another MIDI object, or a list of them")
     return takes
@@ -139,6 +152,7 @@ def personal_adapter(
     check_fits(model, start, instrument.name)
     # Before the cache is asked: what it warns of holds for a cached adapter, too.
     passages = read_takes(takes, instrument.name, marked_only=marked_only)
+    takes = [takes[number] for number in sorted({passage.take for passage in passages})]
     weights = told_of_files(model, start, lambda file: file.name.encode() + hashlib.sha256(file.read_bytes()).digest())
     name = f"{instrument.name}-{_digest(takes, instrument, weights, [RECIPE, marked_only])}"
     cached = cache_folder() / "like" / name
@@ -162,7 +176,7 @@ def personal_adapter(
             liked = Liked(folder, _report(folder, takes))
             weakref.finalize(liked, shutil.rmtree, made, ignore_errors=True)
             warn(
-                f"{cached.parent}: the adapter cannot be kept there ({error.strerror or error}) and is fitted anew "
+                f"{cached.parent}: the adapter cannot be kept there ({_reason(error)}) and is fitted anew "
                 f"next time; let ${CACHE_VARIABLE} name a folder that may be written to"
             )
             return liked
@@ -226,10 +240,19 @@ def _store(folder: Path, cached: Path) -> None:
             shutil.rmtree(beside)
 
 
+def _reason(error: OSError) -> str:
+    """Why the system refused; of a folder that could not be copied, why its first file could not."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):
+        return str(error.args[0][0][-1])
+    return error.strerror or str(error)
+
+
 def _report(folder: Path, takes: Sequence[Source]) -> LikeReport:
     judged = read_personal(folder)["held_out"]
     before, after = judged["velocity_r"]
+    lengths = judged["articulation_mae"] or (None, None)
     return LikeReport(
         takes=tuple(take.name for take in takes), held_out_notes=int(judged["notes"]),
         velocity_r_before=float(before), velocity_r_after=float(after),
+        articulation_mae_before=lengths[0], articulation_mae_after=lengths[1],
     )

@@ -22,15 +22,19 @@ class LikeReport:
 
     Attributes
     ----------
-    takes : their names.
+    takes : the names of those that were learnt from, "take 1" and so on of what has none.
     held_out_notes : how many notes the personal adapter was judged by; each while its bar was held out of the fit.
     velocity_r_before, velocity_r_after : Pearson's r with the player's velocities there, without and with it.
+    articulation_mae_before, articulation_mae_after : mean absolute error of ln(performed / written duration) there;
+        None if the takes tell nothing of lengths.
     """
 
     takes: tuple[str, ...]
     held_out_notes: int
     velocity_r_before: float
     velocity_r_after: float
+    articulation_mae_before: float | None
+    articulation_mae_after: float | None
 
 
 @dataclass(frozen=True)

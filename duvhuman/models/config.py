@@ -63,6 +63,8 @@ class ModelConfig:
         at all, to 1, until velocities vary as the network says they do, times `velocity_gain`.
     median_share : how much of a decoded articulation is the median of the bins, 0..1; the rest is the regression.
     trees_share : how much of the expected velocity is what trees say, 0..1 (`duvhuman.models.trees`).
+    furthest_below, furthest_above : how many MIDI velocities a note may lie from the mean of its part: as far as a
+        player went in their takes (`duvhuman.humanize.decode.within_reach`); 127: nothing bounds it.
     typical_range : velocity SD within a part, median over the training parts; what the range hint defaults to.
     typical_level : the mean velocity that the network is told of a part; 0: the part's own;
         `EXPECTED_LEVEL`: the one that the network expects of it.
@@ -91,6 +93,8 @@ class ModelConfig:
     spread_share: float = 0.0
     median_share: float = 0.5
     trees_share: float = 0.0
+    furthest_below: float = 127.0
+    furthest_above: float = 127.0
     typical_range: float = 14.0
     typical_level: float = 0.0
 
@@ -100,7 +104,9 @@ class ModelConfig:
                 raise ModelError(f"{name} must be 1 or more, not {size}")
         if not 0 <= self.dropout < 1:
             raise ModelError(f"dropout must be from 0 to below 1, not {self.dropout}")
-        for name in ("velocity_gain", "contour_gain", "swell_gain", "typical_range"):
+        for name in (
+            "velocity_gain", "contour_gain", "swell_gain", "typical_range", "furthest_below", "furthest_above"
+        ):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ModelError(f"{name} must be a number from 0, not {value}")
         if not (0 <= self.typical_level <= 127 or self.typical_level == EXPECTED_LEVEL):

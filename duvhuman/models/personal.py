@@ -22,7 +22,10 @@ from duvhuman.models.files import MEMORY_FILE, PERSONAL_FILE
 from duvhuman.models.memory import Memory, attach
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
-PERSONAL = ("velocity_gain", "contour_gain", "swell_gain", "spread_share", "typical_range", "typical_level")
+PERSONAL = (
+    "velocity_gain", "contour_gain", "swell_gain", "spread_share", "typical_range", "typical_level", "furthest_below",
+    "furthest_above",
+)
 
 
 def make_personal(network: PhraseTransformer, folder: Path) -> None:

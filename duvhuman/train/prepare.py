@@ -22,6 +22,7 @@ import numpy as np
 
 from duvhuman import __version__
 from duvhuman.errors import DataError, DuvhumanError, FileError, OptionError
+from duvhuman.files import MIDI_SUFFIXES
 from duvhuman.humanize.keyed import KeyArray
 from duvhuman.humanize.score import BoolArray, IntArray
 from duvhuman.train.data.engines import Engine, LocalPool, ThisProcess, in_order
@@ -113,6 +114,9 @@ def prepare(
         wanted = found.first_of_each()
         if not (wanted & ~found.extra).any():
             found.left_out.update({ONLY_EXTRA: int(found.extra.sum())} if found.extra.any() else {})
+            if not total:
+                folders = ", ".join(str(pack.folder) for pack in packs)
+                raise DataError(f"{folders}: no MIDI files ({', '.join(MIDI_SUFFIXES)}) there, or in folders below")
             raise DataError(f"{total} files hold no usable part ({_reasons(found.left_out) or 'no notes'})")
         summary = _write(work / "new", found, wanted, spool, files, valid_share)
         if parquet:

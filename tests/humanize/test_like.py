@@ -7,6 +7,7 @@ high notes louder, and every note half as long as written.
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 import warnings
@@ -76,7 +77,7 @@ def test_a_flat_part_is_played_with_the_accents_of_the_take() -> None:
 
 def test_the_report_says_what_it_was_played_like_and_how_well_that_went() -> None:
     (told,) = humanize(flat_song(), "guitar", like=take(), seed=1).report.parts
-    assert told.like.takes == ("<bytes>",)
+    assert told.like.takes == ("take 1",)
     assert told.like.held_out_notes >= 16
     assert told.like.velocity_r_after > told.like.velocity_r_before + 0.3
     (plain,) = humanize(flat_song(), "guitar", seed=1).report.parts
@@ -85,7 +86,7 @@ def test_the_report_says_what_it_was_played_like_and_how_well_that_went() -> Non
 
 def test_the_report_with_takes_is_plain_data() -> None:
     report = humanize(flat_song(), "guitar", like=take(), seed=1).report.to_dict()
-    assert report["parts"][0]["like"]["takes"] == ("<bytes>",)
+    assert report["parts"][0]["like"]["takes"] == ("take 1",)
 
 
 def test_predict_and_load_take_it_too() -> None:
@@ -133,7 +134,7 @@ def test_a_take_of_too_few_notes_is_refused_with_their_count() -> None:
 
 
 def test_a_flat_take_is_refused_with_the_reason() -> None:
-    with pytest.raises(DataError, match=r"<bytes> is flat: nothing to learn from"):
+    with pytest.raises(DataError, match=r"nothing to learn the guitar from: take 1 is flat\. Give"):
         humanize(flat_song(), "guitar", like=flat_song(NOTES))
 
 
@@ -159,16 +160,24 @@ def test_a_take_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         humanize(flat_song(), "guitar", like=tmp_path / "nowhere.mid")
 
 
-@pytest.mark.parametrize("like", [[], 3, [3]])
-def test_what_is_no_take_is_an_option_error(like: object) -> None:
-    with pytest.raises(OptionError):
+@pytest.mark.parametrize(
+    ("like", "where"), [([], "like: no take"), (3, "like: cannot"), ([b"MThd", 3], r"like\[1\]: cannot")]
+)
+def test_what_is_no_take_is_an_option_error_that_says_which(like: object, where: str) -> None:
+    with pytest.raises(OptionError, match=where):
         humanize(flat_song(), "guitar", like=like)
 
 
 def test_of_several_takes_those_with_nothing_to_learn_from_are_left_out_and_named() -> None:
-    with pytest.warns(DuvhumanWarning, match="is flat: nothing to learn from; it is left out"):
+    with pytest.warns(DuvhumanWarning, match="^take 1 is flat; it is left out"):
         result = humanize(flat_song(), "guitar", like=[flat_song(NOTES), take()], seed=1)
     assert accent(result) > 14
+    assert result.report.parts[0].like.takes == ("take 2",)
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        again = humanize(flat_song(), "guitar", like=(one for one in (take(), flat_song(NOTES))), seed=1)
+    assert again.to_bytes() == result.to_bytes()
+    assert len(list((Path(os.environ[CACHE_VARIABLE]) / "like").iterdir())) == 1
 
 
 def test_another_instruments_take_is_used_with_a_warning() -> None:
@@ -200,7 +209,8 @@ def test_a_take_off_any_grid_is_learnt_from() -> None:
     onset = np.cumsum(rng.integers(100, 400, NOTES))
     notes = [(int(onset[i]), 50 + i % 12, 50 + 4 * (i % 12), 90) for i in range(NOTES)]
     low, high = flat_song(64, low=50), list(riff(64))
-    result = velocities(humanize(low, "guitar", like=song(part(notes)), seed=1))
+    with pytest.warns(DuvhumanWarning, match="take 1: it keeps no beat of its file"):
+        result = velocities(humanize(low, "guitar", like=song(part(notes)), seed=1))
     assert np.corrcoef(result, [note[1] for note in high])[0, 1] > 0.5  # the higher, the louder, as in the take
 
 
@@ -406,3 +416,14 @@ def test_a_take_that_tells_little_of_its_own_held_out_bars_is_told(
     monkeypatch.setattr(like_module, "_report", lambda *_: little)
     with pytest.warns(DuvhumanWarning, match=told):
         load("guitar", like=take())
+    lengths = replace(little, articulation_mae_before=0.4, articulation_mae_after=0.2)
+    monkeypatch.setattr(like_module, "_report", lambda *_: lengths)
+    with pytest.warns(DuvhumanWarning, match=r"its lengths are met better \(articulation MAE 0.40 -> 0.20\)"):
+        load("guitar", like=take())
+
+
+def test_nobody_goes_further_than_the_player_of_the_take_went() -> None:
+    loud = velocities(humanize(flat_song(), "guitar", like=take(64), seed=1))
+    told = np.concatenate([found.notes.velocity for found in read_parts(parse_smf(take(64)))])
+    assert loud.max() - loud.mean() <= told.max() - told.mean() + 3
+    assert loud.min() - loud.mean() >= told.min() - told.mean() - 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from duvhuman.rhythm.grid import grid_share, has_grid
+from duvhuman.rhythm.grid import grid_share, has_grid, late_by
 
 
 @pytest.mark.parametrize(("unit", "step"), [(4, 1 / 4), (6, 1 / 6)])
@@ -28,3 +28,16 @@ def test_a_free_recording_does_not() -> None:
 
 def test_no_onsets_contradict_no_grid() -> None:
     assert has_grid(np.zeros(0))
+
+
+@pytest.mark.parametrize("unit", [2, 3, 4])
+@pytest.mark.parametrize("late", [-0.04, 0.0, 0.05])
+def test_what_comes_late_throughout_is_late_by_so_much(unit: int, late: float) -> None:
+    onset = np.arange(200) / unit + late + np.random.default_rng(0).normal(0, 0.02, 200)
+    assert late_by(onset) == pytest.approx(late, abs=0.01)
+
+
+def test_what_keeps_to_no_grid_is_not_late() -> None:
+    assert late_by(np.cumsum(np.random.default_rng(0).uniform(0.1, 1.0, 300))) is None
+    assert late_by(np.array([0.03, 0.53])) is None
+    assert late_by(np.empty(0)) is None

@@ -33,6 +33,7 @@ from duvhuman.humanize.decode import (
     keep_detail,
     local_mean,
     stretched,
+    within_reach,
 )
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
 from duvhuman.humanize.perform import listen
@@ -57,7 +58,7 @@ from duvhuman.train.personal.takes import FOLDS, Passage, folds_of
 from duvhuman.train.run.losses import loss_terms
 from duvhuman.train.run.teachers import as_taught
 
-RECIPE = 19
+RECIPE = 20
 """Raised when the same takes would give another adapter: what was cached before is then fitted anew."""
 STEPS = 10
 LORA_SHARE = 0.5
@@ -68,6 +69,9 @@ BATCH, SHORTEST_WINDOW = 4, 24
 WARMUP_STEPS = 5
 HINTS = {"level": 1.0, "range": 0.7, "contour": 0.1}
 """How often each hint is given: at inference the level and the range always are."""
+STRAY, BEYOND = 0.005, 2.0
+"""No note is played further from the mean than all but such a share of the take's on either side, and so many MIDI
+velocities more."""
 AS_LIVELY = 0.95
 """The SD of the velocities over the player's that gains are chosen for."""
 CONFIG = TrainConfig(lr=2e-3, boundary_weight=0.0)
@@ -205,11 +209,14 @@ class _Fit:
         network.to(next(network.parameters()).device).set_dropout(0.0)  # LoRA's, too: nothing is drawn
         heard = self._heard(network)
         before = self._state(heard, np.zeros((self.notes, 2)), network.config.velocity_gain)
-        typical = float(np.sqrt(np.mean(_centred(self._velocity, self._passage) ** 2)))
+        centred = _centred(self._velocity, self._passage)
+        typical = float(np.sqrt(np.mean(centred**2)))
+        lowest, highest = np.quantile(centred, (STRAY, 1 - STRAY))
         # How loud this player plays and how far they go the take tells; what others do is no help.
         network.config = replace(
             network.config, typical_range=round(float(np.clip(typical, *RANGES)), 2),
             typical_level=round(float(self._velocity.mean()), 2), swell_gain=1.0, spread_share=0.0,
+            furthest_below=round(float(BEYOND - lowest), 2), furthest_above=round(float(BEYOND + highest), 2),
         )
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
         beginning = _copies(trained)
@@ -333,10 +340,10 @@ class _Fit:
         velocity, middle = np.concatenate(kept), np.concatenate([local_mean(passage) for passage in kept])
         gain = self._gain(velocity, middle) if stretch is None else stretch
         wide = [
-            stretched(
+            within_reach(stretched(
                 passage, heard.spread[low:high], gain=gain, spread_share=config.spread_share,
                 swell_gain=config.swell_gain,
-            )
+            ), config)
             for passage, (low, high) in zip(kept, self._spans(), strict=True)
         ]
         played = np.clip(np.concatenate(wide), 1, 127)

@@ -15,15 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from duvhuman.errors import DataError, warn
-from duvhuman.humanize.company import varies
-from duvhuman.humanize.score import BoolArray, IntArray, score_of
+from duvhuman.humanize.company import LEAST_DISTINCT, LEAST_SD, varies
+from duvhuman.humanize.score import BoolArray, IntArray, Score, is_flat, score_of
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import AUTO, Instrument, get_instrument, pitch_range
 from duvhuman.midi.damage import damage
 from duvhuman.midi.interop import Source
 from duvhuman.midi.notes import NoteTable, Part, read_parts
-from duvhuman.midi.smf import parse_smf
+from duvhuman.midi.smf import SmfFile, parse_smf
 from duvhuman.rhythm.band import Beats, find_beats
+from duvhuman.rhythm.grid import late_by
 from duvhuman.train.data.releases import keys_released
 from duvhuman.train.pairs.bars import bar_contents
 from duvhuman.train.pairs.performance import Performance
@@ -32,6 +33,14 @@ FEWEST_NOTES = 64
 MOST_NOTES = 4096
 """Of longer takes the first notes are used."""
 FEWEST_PASSAGE_NOTES = 16
+FAILED_VELOCITY, FAILED_SHARE = 3, 0.1
+"""Notes no louder are failed triggers and bumps, if they are no more than such a share of a part."""
+CLICK_SECONDS = 0.015
+"""Who ends a note so soon says nothing of its length: pads and triggers send note-offs at once."""
+MOSTLY = 0.5
+NO_USE = "are hardly heard, never end or have no length"
+LATE_BEATS = 0.025
+"""A take whose file keeps its beat is late if it is by so much."""
 FOLDS = 4
 RUN_OF_BARS = 4
 """Runs of so many bars are held out together where there are enough: neighbours resemble each other."""
@@ -80,18 +89,22 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
         chosen = [choice.part for choice in selection.choices if choice.instrument is named]
         tables = [_usable(part, named) for part in chosen]
         unusable += sum(len(part.notes) - len(table) for part, table in zip(chosen, tables, strict=True))
+        notices: list[str] = []
         if selection.notice and any(map(len, tables)):
             marked, what = (
                 ("no", "the take of another instrument is") if selection.unmarked
                 else ("not every", "parts called another instrument are")
             )
-            warn(f"{take.name}: {marked} part is marked as {named.name}; {what} learnt from")
+            notices.append(f"{marked} part is marked as {named.name}; {what} learnt from")
         reasons = [_nothing_to_learn(table) for table in tables]
         beats = None if all(reasons) else find_beats(parts, tracks_apart=smf.format == 2)
-        passages += [
-            Passage(_performance(table, named, keys_released(smf, table), beats, part.name), number)
+        learnt = [
+            (part, _performance(table, named, _ends_known(smf, table), beats, part.name))
             for part, table, reason in zip(chosen, tables, reasons, strict=True) if not reason
         ]
+        passages += [Passage(played, number) for _, played in learnt]
+        if notices := notices + _what_is_learnt(learnt):
+            warn(f"{take.name}: {'; '.join(notices)}")
         if all(reasons):
             nothing = "holds drums only" if parts else "holds no notes"
             refused.append(f"{take.name} {reasons[0] if reasons else nothing}")
@@ -99,7 +112,7 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
     if notes < FEWEST_NOTES:
         found = f"only {notes} usable notes, {FEWEST_NOTES} are needed" if passages else ""
         if found and unusable:
-            found += f" ({unusable} more lie beyond the range of the {named.name}, never end or have no length)"
+            found += f" ({unusable} more lie beyond the range of the {named.name}, {NO_USE})"
         raise DataError(
             f"nothing to learn the {named.name} from: {'; '.join(filter(None, [*refused, found]))}. "
             "Give a longer take, with the velocities as they were played"
@@ -109,26 +122,53 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
     return _shortened(passages)
 
 
+def _what_is_learnt(learnt: Sequence[tuple[Part, Performance]]) -> list[str]:
+    """What to say of the parts of a take that are learnt from, if anything: it may not be what the player thinks."""
+    told = []
+    if len(learnt) > 1:
+        tracks = ", ".join(f"{'+'.join(map(str, part.tracks))} ({part.name or 'no title'})" for part, _ in learnt)
+        told.append(
+            f"{len(learnt)} parts are learnt from, as if one player played them (of its tracks, from 0: {tracks}); "
+            "give the player's alone if others are among them"
+        )
+    if learnt and not any(played.score.grid_known.all() for _, played in learnt):
+        told.append(
+            "it keeps no beat of its file, so that nothing which follows the beat is learnt; play it to a click"
+        )
+    if learnt and np.mean(np.concatenate([played.released for _, played in learnt])) < MOSTLY:
+        told.append("most lengths tell nothing (clicks, or the pedal hides them) and are not learnt")
+    return told
+
+
+def _ends_known(smf: SmfFile, notes: NoteTable) -> BoolArray:
+    """(N,) whether the end of a note tells when it was let go."""
+    return keys_released(smf, notes) & (notes.duration_seconds >= CLICK_SECONDS)
+
+
 def _usable(part: Part, instrument: Instrument) -> NoteTable:
-    """The notes that say how the instrument is played: no key-switches, and none that nobody ended."""
+    """The notes that say how the instrument is played: no key-switches, no failed triggers, none that nobody ended."""
     notes, (low, high) = part.notes, pitch_range(instrument, part.program, part.name)
-    inside = (notes.pitch >= low) & (notes.pitch <= high)
-    return notes.select(inside & (notes.off_event >= 0) & (notes.duration_ticks > 0))
+    usable = (notes.pitch >= low) & (notes.pitch <= high) & (notes.off_event >= 0) & (notes.duration_ticks > 0)
+    failed = usable & (notes.velocity <= FAILED_VELOCITY)
+    return notes.select(usable & ~failed if failed.sum() <= FAILED_SHARE * usable.sum() else usable)
 
 
 def _nothing_to_learn(notes: NoteTable) -> str:
     """Why a part teaches nothing, or an empty string."""
     if len(notes) < FEWEST_PASSAGE_NOTES:
         return f"has only {len(notes)} usable notes"
-    if not varies(notes.velocity):
-        return "is flat: nothing to learn from"
-    return ""
+    if varies(notes.velocity):
+        return ""
+    if is_flat(notes.velocity.astype(np.float64)):
+        return "is flat"
+    different, spread = len(np.unique(notes.velocity)), float(notes.velocity.std())
+    return f"has {different} velocities with an SD of {spread:.1f} ({LEAST_DISTINCT} with {LEAST_SD:g} are needed)"
 
 
 def _performance(
     notes: NoteTable, instrument: Instrument, released: BoolArray, beats: Beats | None, name: str
 ) -> Performance:
-    score = score_of(notes, instrument, beats, name=name)
+    score = _on_time(score_of(notes, instrument, beats, name=name))
     n = len(notes)
     velocity = notes.velocity.astype(np.float64)
     return Performance(
@@ -142,6 +182,18 @@ def _performance(
         released=released,
         wanted=np.ones(n, dtype=np.bool_),
         core=np.ones(n, dtype=np.bool_),
+    )
+
+
+def _on_time(score: Score) -> Score:
+    """A take that comes late or early throughout, or is played loosely, on the beats that it keeps to."""
+    late = late_by(score.onset_beats)
+    if late is None or (score.grid_known.all() and abs(late) < LATE_BEATS):
+        return score
+    return score.replace(
+        onset_beats=score.onset_beats - late,
+        beat_in_bar=np.mod(score.beat_in_bar - late, score.bar_beats),
+        grid_known=np.ones(len(score), dtype=np.bool_),
     )
 
 

@@ -108,3 +108,50 @@ def test_lengths_that_are_the_pedals_are_known_as_such() -> None:
     pedal = b"".join(number(80 * (i > 0)) + b"\xb0\x40\x7f" + number(400) + b"\xb0\x40\x00" for i in range(80))
     (one,) = read_takes([open_midi(song(part(notes, number=PIANO), part([], number=None, before=pedal)))], "keys")
     assert one.played.released.tolist() == [False, True] * 40
+
+
+def _habit(*, late: int = 0, loose: float = 0.0) -> bytes:
+    """Every other eighth louder, so many ticks late, and with an SD of `loose` ticks."""
+    rng = np.random.default_rng(4)
+    ticks = 480 + 240 * np.arange(200) + late + rng.normal(0, loose, 200)
+    rows = [(round(float(tick)), 45 + i * 7 % 20, 60 + 30 * (i % 2) + i % 5, 200) for i, tick in enumerate(ticks)]
+    return song(part(rows, number=GUITAR))
+
+
+@pytest.mark.parametrize(("late", "loose"), [(0, 0.0), (18, 7.0), (26, 18.0), (0, 26.0), (-20, 10.0)])
+def test_a_take_that_comes_late_or_is_loose_is_on_its_beats(late: int, loose: float) -> None:
+    (one,) = read_takes([open_midi(_habit(late=late, loose=loose))], "guitar")
+    score = one.played.score
+    assert score.grid_known.all()
+    away = score.onset_beats * 2 - np.round(score.onset_beats * 2)
+    assert abs(away.mean()) < 0.03
+    assert np.allclose(np.mod(score.onset_beats - score.beat_in_bar + 2, 4), 2)
+
+
+def test_failed_triggers_are_not_learnt_from_but_what_is_often_soft_is() -> None:
+    rows = [(240 * i, 45 + i % 20, 2 if i % 20 == 0 else 50 + i % 40, 200) for i in range(200)]
+    (one,) = read_takes([open_midi(song(part(rows, number=GUITAR)))], "guitar")
+    assert len(one.played) == 190
+    soft = [(240 * i, 45 + i % 20, 2 if i % 5 == 0 else 50 + i % 40, 200) for i in range(200)]
+    (one,) = read_takes([open_midi(song(part(soft, number=GUITAR)))], "guitar")
+    assert len(one.played) == 200
+
+
+def test_of_clicks_nothing_is_learnt_of_lengths() -> None:
+    rows = [(240 * i, 45 + i % 20, 50 + i % 40, 1) for i in range(200)]
+    with pytest.warns(DuvhumanWarning, match="most lengths tell nothing"):
+        (one,) = read_takes([open_midi(song(part(rows, number=GUITAR)))], "guitar")
+    assert not one.played.released.any()
+
+
+def test_that_several_parts_are_learnt_from_is_told() -> None:
+    rows = [(240 * i, 45 + i % 20, 50 + i % 40, 200) for i in range(200)]
+    two = song(*(part(rows, number=GUITAR, channel=channel, name=f"Gtr {channel}") for channel in (0, 1)))
+    with pytest.warns(DuvhumanWarning, match=r"2 parts are learnt from.*0 \(Gtr 0\), 1 \(Gtr 1\)"):
+        assert len(read_takes([open_midi(two)], "guitar")) == 2
+
+
+def test_why_a_take_that_is_not_flat_teaches_nothing_is_told() -> None:
+    rows = [(240 * i, 45 + i % 20, 110 if i % 2 else 127, 200) for i in range(200)]
+    with pytest.raises(DataError, match=r"has 2 velocities with an SD of 8.5 \(5 with 3 are needed\)"):
+        read_takes([open_midi(song(part(rows, number=GUITAR)))], "guitar")
