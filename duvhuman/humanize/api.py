@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Unpack
+from typing import BinaryIO, TypeVar, Unpack, overload
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from duvhuman.humanize.keyed import seed_of_player
 from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter, tells_little
 from duvhuman.humanize.networks import load_network
-from duvhuman.humanize.options import DEFAULT_VARIATION, Options, PlayOptions
+from duvhuman.humanize.options import DEFAULT_VARIATION, AllOptions, Options, PathName, PlayOptions
 from duvhuman.humanize.perform import perform
 from duvhuman.humanize.played_file import How, PlayedFile, PlayedPart
 from duvhuman.humanize.report import Prediction
@@ -33,7 +33,7 @@ from duvhuman.humanize.written import hardly_varies
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, pitch_range
 from duvhuman.midi.damage import damage
 from duvhuman.midi.edit import apply_performance
-from duvhuman.midi.interop import Source, open_midi
+from duvhuman.midi.interop import MidiFile, Source, open_midi
 from duvhuman.midi.notes import Part, read_parts
 from duvhuman.midi.smf import SmfFile, parse_smf
 from duvhuman.models.device import check_device
@@ -41,11 +41,16 @@ from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.store import find_adapter, find_model
 from duvhuman.rhythm.band import Beats, find_beats
 
-PathName = str | os.PathLike[str]
+T = TypeVar("T")
+FileLike = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | MidiFile
 FEW_KEY_SWITCHES = 0.25
 """Of a part that holds a larger share of them it is told: they may be music."""
 
 
+@overload
+def humanize(midi: FileLike, instrument: str, **options: Unpack[AllOptions]) -> MidiFile: ...
+@overload
+def humanize(midi: T, instrument: str, **options: Unpack[AllOptions]) -> T: ...
 def humanize(
     midi: object,
     instrument: str,
@@ -63,7 +68,7 @@ def humanize(
     like: object = None,
     model: PathName | None = None,
     device: str = "auto",
-) -> Any:
+) -> object:
     """Give a flat part the velocities and note lengths that a player would.
 
     Parameters
@@ -194,7 +199,11 @@ class Humanizer:
     def __repr__(self) -> str:
         return f"<duvhuman.Humanizer {self.instrument!r}>"
 
-    def humanize(self, midi: object, **options: Unpack[PlayOptions]) -> Any:
+    @overload
+    def humanize(self, midi: FileLike, **options: Unpack[PlayOptions]) -> MidiFile: ...
+    @overload
+    def humanize(self, midi: T, **options: Unpack[PlayOptions]) -> T: ...
+    def humanize(self, midi: object, **options: Unpack[PlayOptions]) -> object:
         """Play `midi`; the keyword arguments are those of `humanize` from `intensity` to `follow`, which are no others.
 
         What else must be known, such as ``like``, is told to `load`.

@@ -8,6 +8,7 @@ Tracks are indices into the file's tracks, from 0; pitches are MIDI note numbers
 from __future__ import annotations
 
 import difflib
+import os
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
@@ -15,6 +16,7 @@ from typing import Any, TypedDict
 
 from duvhuman.errors import OptionError
 
+PathName = str | os.PathLike[str]
 DEFAULT_VARIATION = 0.0
 DYNAMICS = ("keep", "replace")
 LARGEST_SEED = 2**63 - 1
@@ -32,6 +34,15 @@ class PlayOptions(TypedDict, total=False):
     tracks: Collection[int] | None
     protect: Collection[int] | None
     follow: bool
+
+
+class AllOptions(PlayOptions, total=False):
+    """The keyword arguments of `duvhuman.humanize`, for type checkers and editors."""
+
+    adapter: PathName | None
+    like: object
+    model: PathName | None
+    device: str
 
 
 @dataclass(frozen=True)

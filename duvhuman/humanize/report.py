@@ -103,7 +103,8 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the model says of every note of the played parts, in onset, then pitch order.
+    """What the model says of every note of the played parts, in onset, then pitch order; notes of one pitch that begin
+    together are in the order of the file.
 
     Attributes
     ----------

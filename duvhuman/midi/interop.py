@@ -30,6 +30,8 @@ from duvhuman.midi.smf import parse_smf
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from duvhuman.humanize.report import Report  # for type checkers alone: this package knows nothing of playing
+
 _BYTES = (bytes, bytearray, memoryview)
 _LONGEST_PATH = 4096  # bytes
 
@@ -51,7 +53,7 @@ class MidiFile:
         If it is no bytes.
     """
 
-    def __init__(self, data: bytes, *, report: Any = None, name: str = "<bytes>") -> None:
+    def __init__(self, data: bytes, *, report: Report | None = None, name: str = "<bytes>") -> None:
         if not isinstance(data, _BYTES):
             raise OptionError(f"a MidiFile is made of the bytes of a file, not of an object of type "
                               f"{type(data).__name__}. To open a file: MidiFile(Path(path).read_bytes()).")
@@ -76,8 +78,8 @@ class MidiFile:
         return self._name
 
     @property
-    def report(self) -> Any:
-        """What was done to the file (a `duvhuman.Report`), None if nothing was."""
+    def report(self) -> Report | None:
+        """What was done to the file, None if nothing was."""
         return self._report
 
     @cached_property
