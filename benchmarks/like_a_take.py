@@ -152,10 +152,9 @@ def judged(case: Case, network: PhraseTransformer, louder: FloatArray | None) ->
     """How the notes that count are played, alone or in company."""
     rest, fresh = case.rest, case.fresh
     played = perform(network, rest.score, written_flat(rest), company=louder)
-    articulation = np.log(played.duration_beats / rest.score.nominal_beats)
-    return velocity_metrics(rest.played.velocity[fresh], np.round(played.velocity)[fresh]) | articulation_metrics(
-        rest.articulation[fresh] * np.log(2), articulation[fresh]
-    )
+    articulation = np.log2(played.duration_beats / rest.score.nominal_beats)
+    lengths = articulation_metrics(rest.articulation[fresh], articulation[fresh])
+    return velocity_metrics(rest.played.velocity[fresh], np.round(played.velocity)[fresh]) | lengths
 
 
 def line(instrument: str, rows: Sequence[dict[str, float]]) -> list[str]:

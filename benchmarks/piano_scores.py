@@ -61,7 +61,7 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True)
 class Played:
-    """What was played: velocity and ln(performed / written duration) of each note of a score that was."""
+    """What was played: velocity and log2(performed / written duration) of each note of a score that was."""
 
     velocity: dict[Key, float]
     articulation: dict[Key, float]
@@ -188,7 +188,7 @@ def performance(notes: dict[Key, tuple[float, float, float]], length: dict[Key, 
     for key, (onset, release, _) in notes.items():
         start, stop = np.interp([key[0], key[0] + length[key]], ticks, times)
         if stop > start and release > onset:
-            articulation[key] = float(np.log((release - onset) / (stop - start)))
+            articulation[key] = float(np.log2((release - onset) / (stop - start)))
     return Played({key: notes[key][2] for key in articulation}, articulation)
 
 
@@ -202,7 +202,7 @@ def humanized(piece: Piece, player: duvhuman.Humanizer) -> Played:
     predicted = player.predict(score_midi(piece))
     keys = list(zip(predicted.onset_ticks.tolist(), predicted.pitch.tolist(), strict=True))
     length: FloatArray = np.array([piece.length[key] for key in keys]) / TICKS_PER_BEAT
-    articulation = np.log(predicted.duration_beats / length)
+    articulation = np.log2(predicted.duration_beats / length)
     velocity = predicted.velocity.astype(np.float64)
     return Played(
         dict(zip(keys, velocity.tolist(), strict=True)), dict(zip(keys, articulation.tolist(), strict=True))

@@ -20,11 +20,12 @@ notes are written so many times as long, or longer."""
 
 def with_grace_notes(score: Score) -> Score:
     """A part in which the notes after grace notes begin with these, and none of these lies above them."""
-    onset, written = score.onset_beats.copy(), score.nominal_beats
-    pitch, place = score.pitch.copy(), score.beat_in_bar.copy()
-    step = next_onset(score)
-    on_place = np.abs(np.mod(place + PLACE_BEATS / 2, PLACE_BEATS) - PLACE_BEATS / 2) < TICK_BEATS
+    written, step = score.nominal_beats, next_onset(score)
+    on_place = np.abs(np.mod(score.beat_in_bar + PLACE_BEATS / 2, PLACE_BEATS) - PLACE_BEATS / 2) < TICK_BEATS
     short = (step < SHORTEST_BEATS) & (np.abs(written - step) < ENDS_WITHIN * step)
+    if not (on_place & short).any():
+        return score
+    onset, pitch, place = score.onset_beats.copy(), score.pitch.copy(), score.beat_in_bar.copy()
     for note in np.flatnonzero(on_place & short):
         main = np.abs(score.onset_beats - score.onset_beats[note] - step[note]) <= TICK_BEATS
         if (written[main] >= LONGER * step[note]).all():

@@ -2,7 +2,7 @@
 
 Written velocities stay. To them is added a share of what would set each note apart from others that are written as loud
 if the part were flat. Where much is written that is ``ModelConfig.passage_detail``, or half of it beside accents, which
-leave the swells of the whole part to guess; where little is, it is all, but of notes that stand out.
+leave the swells of the whole part to guess; where little is, it is all.
 
 Conventions
 -----------
@@ -161,7 +161,7 @@ def as_written(
     usual = _around(written, hand, _median)
     apart = np.abs(written - usual) > ALIKE
     free = least + (1 - least) * little
-    kept = written + np.where(apart, least, free) * detail
+    kept = written + free * detail
     if not little.any() or apart.all():
         return kept
     # accents among hardly any are not softer than the notes would be without them

@@ -32,8 +32,6 @@ LARGEST_GAIN = 10.0
 DURATION_BINS = 16
 DURATION_EDGES = (-3.0, -2.2, -1.6, -1.15, -0.8, -0.5, -0.3, -0.15, -0.05, 0.05, 0.2, 0.5, 1.0, 1.7, 2.5)
 """The 15 inner edges of the articulation bins: a few per cent wide around "as written", an octave wide far from it."""
-WITHOUT_EFFECT = ("articulation_gain", 1.0)
-"""What configs of models held before, to no effect."""
 SHAPE = ("d_model", "n_heads", "n_layers", "d_ff", "max_len")
 """The sizes of a network in `ModelConfig`."""
 
@@ -157,7 +155,6 @@ class ModelConfig:
         ModelError
             If a key is unknown or a value has the wrong type.
         """
-        values = {name: value for name, value in values.items() if (name, value) != WITHOUT_EFFECT}
         known = {field.name: field for field in fields(cls)}
         unknown = sorted(set(values) - set(known))
         if unknown:

@@ -379,12 +379,12 @@ def check_goes_on(
     last = min(config.stop_after or config.epochs, config.epochs)
     if (done := state["progress"]["epoch"]) > last:
         raise OptionError(f"{run} is through {done} epochs and cannot end after {last}; give more, {anew}")
-    if state.get("data", digests["data"]) != digests["data"]:
+    if state["data"] != digests["data"]:
         raise DataError(
             f"{task.data.name} is not what {run} was trained on so far: prepared or written down anew; "
             f"give the data of then with --data, {anew}"
         )
-    if state.get("teachers", digests["teachers"]) != digests["teachers"]:
+    if state["teachers"] != digests["teachers"]:
         raise DataError(
             f"the teachers are not those that {run} was taught by so far: trained anew, or others; "
             f"give those of then with --teachers, {anew}"

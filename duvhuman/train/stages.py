@@ -193,7 +193,7 @@ def _network(
     """The network that a stage begins with, or, amid it, one of the shape that its state has the weights of."""
     torch.manual_seed(config.seed)
     state = load_state(run.folder) if _in_progress(run, stage) else {}
-    if "network" in state:
+    if state:
         stored = ModelConfig.from_dict(state["network"])
         check_features(stored, run.folder / STATE_FILE)
         network = PhraseTransformer(stored)

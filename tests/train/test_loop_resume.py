@@ -15,7 +15,7 @@ from toys import KilledError, column_of, same_weights, toy_data, weights
 
 from duvhuman.errors import DataError, OptionError
 from duvhuman.train import loop
-from duvhuman.train.checkpoint import load_state, save_state, stage_in_progress
+from duvhuman.train.checkpoint import load_state, stage_in_progress
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.run import validate
 
@@ -150,14 +150,6 @@ def test_a_run_goes_on_only_with_the_data_it_began_with(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"copy is not what .*run was trained on so far: prepared or written down anew"):
         train(PhraseData(copy), run.folder, resume=True)
     assert train(data, run.folder, resume=True).result is not None
-
-
-def test_a_state_of_before_states_told_of_the_data_goes_on(data: PhraseData, tmp_path: Path) -> None:
-    train(data, tmp_path, stop_at_step=2)
-    state = load_state(tmp_path)
-    del state["data"]
-    save_state(tmp_path, state)
-    assert train(data, tmp_path, resume=True).result is not None
 
 
 def test_the_configuration_is_kept_with_the_state(whole: Trained) -> None:

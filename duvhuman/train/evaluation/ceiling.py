@@ -33,7 +33,7 @@ def repetition_ceiling(pairs: Sequence[Pair]) -> dict[str, float]:
         earlier, later = repeated_notes(pair)
         if len(later) < FEWEST_NOTES or pair.played.velocity[later].std() < 1:
             continue
-        velocity, articulation = pair.played.velocity, pair.articulation * np.log(2)
+        velocity, articulation = pair.played.velocity, pair.articulation
         known = np.isfinite(articulation[earlier])  # of the later ones `articulation_metrics` sees to it
         rows.append(
             velocity_metrics(velocity[later], velocity[earlier])

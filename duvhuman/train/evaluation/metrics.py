@@ -2,9 +2,8 @@
 
 Conventions
 -----------
-Arrays are (N,) over the notes of one part. Velocities are MIDI 1..127; articulation is the natural log of performed
-over written duration (`metrics` alone uses it; the network's articulation is log2). Undefined correlations (a side
-that is constant) count as 0.
+Arrays are (N,) over the notes of one part. Velocities are MIDI 1..127; articulation is log2 of performed over written
+duration, and its error is told as a natural logarithm. Undefined correlations (a side that is constant) count as 0.
 """
 
 from __future__ import annotations
@@ -58,14 +57,14 @@ def velocity_metrics(played: FloatArray, predicted: FloatArray) -> dict[str, flo
 
 
 def articulation_metrics(played: FloatArray, predicted: FloatArray) -> dict[str, float]:
-    """Pearson's r and MAE of articulation (natural log) of one part, over the notes whose release is known (`played` is
-    a number); NaN if these are only some, and fewer than `FEWEST_RELEASES`.
+    """Pearson's r of articulation, and MAE of ln(performed / written duration), of one part over the notes whose
+    release is known (`played` is a number); NaN if these are only some, and fewer than `FEWEST_RELEASES`.
     """
     known = np.isfinite(played)
     if known.sum() < min(FEWEST_RELEASES, len(known)):
         return {"art_r": float("nan"), "art_mae": float("nan")}
     played, predicted = played[known], predicted[known]
-    return {"art_r": correlation(played, predicted), "art_mae": float(np.abs(predicted - played).mean())}
+    return {"art_r": correlation(played, predicted), "art_mae": float(np.log(2) * np.abs(predicted - played).mean())}
 
 
 def mean_over_parts(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:

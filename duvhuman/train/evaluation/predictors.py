@@ -97,9 +97,8 @@ def play_pairs(
 
 def metrics_of(pair: Pair, predicted: Rendition) -> dict[str, float]:
     """The metrics of one part."""
-    return velocity_metrics(pair.played.velocity, predicted.velocity) | articulation_metrics(
-        pair.articulation * np.log(2), predicted.articulation * np.log(2)
-    )
+    lengths = articulation_metrics(pair.articulation, predicted.articulation)
+    return velocity_metrics(pair.played.velocity, predicted.velocity) | lengths
 
 
 def score_pairs(

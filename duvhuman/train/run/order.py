@@ -66,7 +66,7 @@ class Order:
         try:
             values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             config = {stage: config_of(table, str(path)) for stage, table in values["config"].items()}
-            teachers = tuple(values.get("teachers", ()))
+            teachers = tuple(values["teachers"])
             return cls(str(values["instrument"]), tuple(values["data"]), values["init_from"], config, teachers)
         except FileNotFoundError:
             message = f"{path}: no run to resume there; name the folder of a run, or begin one without --resume"
