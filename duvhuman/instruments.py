@@ -27,7 +27,7 @@ OTHER_WORDS = frozenset((
 ))
 """Words in the titles of tracks of other instruments, whatever else the title says: a bass drum, a bass clarinet."""
 VOICE_WORDS = frozenset((
-    "soprano", "sopran", "mezzo", "alto", "alt", "tenor", "baritone", "bariton", "choir", "chor", "choeur", "coro",
+    "soprano", "sopran", "mezzo", "alto", "tenor", "baritone", "bariton", "choir", "chor", "choeur", "coro",
     "voice", "voices", "vocal", "vocals", "vox", "singer", "gesang", "stimme", "chant", "voix", "canto", "voce",
 ))
 """Words in the titles of what is sung; a bass among them sings."""
@@ -75,12 +75,12 @@ INSTRUMENTS: dict[str, Instrument] = {
             "guitar", frozenset(range(24, 32)), 33, 90, 25,
             ("gtr", "guitars", "acoustic_guitar", "electric_guitar"),
             ("guitar", "guitars", "gtr", "gtrs", "git", "guit", "guitare", "guitarra", "gitarre", "chitarra", "strat",
-             "nylon"),
+             "nylon", "egtr", "violão"),
         ),
         Instrument(
             "bass", frozenset(range(32, 40)), 23, 72, 33,
             ("bass_guitar", "electric_bass"),
-            ("bass", "basses", "basse", "basso", "bajo"),
+            ("bass", "basses", "basse", "basso", "bajo", "baixo"),
         ),
         Instrument(
             "keys", frozenset((*range(8), *range(16, 24))), 21, 108, 0,
@@ -89,14 +89,14 @@ INSTRUMENTS: dict[str, Instrument] = {
                 "piano", "pianos", "keys", "keyboard", "keyboards", "organ", "organs", "rhodes", "klavier", "pno",
                 "epiano", "clav", "clavinet", "wurli", "wurlitzer", "hammond", "harpsichord", "cembalo", "clavecin",
                 "clavicembalo", "pianoforte", "fortepiano", "orgel", "orgue", "organo", "órgano", "harmonium",
-                "accordion", "akkordeon", "accordéon", "fisarmonica", "harmonica",
+                "accordion", "akkordeon", "accordéon", "fisarmonica", "harmonica", "ep", "teclado", "teclados",
             ),
         ),
         Instrument(
             "strings", frozenset((*range(40, 46), *range(48, 52))), 24, 108, 48,
             ("string", "violin", "viola", "cello", "orchestra"),
             (
-                "strings", "string", "strgs", "streicher", "cordes", "archi", "cuerdas", "pizzicato", "pizz",
+                "strings", "string", "strgs", "streicher", "cordes", "archi", "cuerdas", "cordas", "pizzicato", "pizz",
                 *VIOLIN, *VIOLINS, *VIOLA, *VIOLAS, *CELLO, *CELLOS, *CONTRABASS,
             ),
         ),
@@ -107,7 +107,8 @@ INSTRUMENTS: dict[str, Instrument] = {
 PROGRAM_OF_WORD: dict[str, dict[str, int]] = {
     "guitar": {
         "muted": 28, "mute": 28, "nylon": 24, "classical": 24, "jazz": 26, "clean": 27, "overdrive": 29,
-        "overdriven": 29, "distortion": 30, "distorted": 30, "dist": 30, "electric": 27,
+        "overdriven": 29, "crunch": 29, "distortion": 30, "distorted": 30, "dist": 30, "electric": 27, "elec": 27,
+        "e": 27, "egtr": 27, "strat": 27,
     },
     "bass": {
         "slap": 36, "fretless": 35, "pick": 34, "picked": 34, "synth": 38, "acoustic": 32, "upright": 32, "double": 32,
@@ -116,7 +117,7 @@ PROGRAM_OF_WORD: dict[str, dict[str, int]] = {
         "rhodes": 4, "epiano": 4, "wurli": 4, "wurlitzer": 4, "clavinet": 7, "clav": 7, "harpsichord": 6, "cembalo": 6,
         "clavecin": 6, "clavicembalo": 6, "accordion": 21, "akkordeon": 21, "accordéon": 21, "fisarmonica": 21,
         "harmonica": 22, "harmonium": 20, "hammond": 16, "church": 19, "pipe": 19, "organ": 18, "orgel": 19,
-        "orgue": 19, "organo": 19, "órgano": 19, "electric": 4,
+        "orgue": 19, "organo": 19, "órgano": 19, "electric": 4, "elec": 4, "e": 4, "ep": 4,
     },
     "strings": {
         "pizzicato": 45, "pizz": 45, "tremolo": 44, "slow": 49, "synth": 50,
@@ -135,7 +136,7 @@ LOWEST_OF_WORD = (
 )
 _BY_PROGRAM = {program: row for row in INSTRUMENTS.values() for program in row.programs}
 _BY_WORD = {word: row for row in INSTRUMENTS.values() for word in row.track_words}
-_STRINGS_OF_GUITAR = re.compile(r"\b(6|7|8|12)[ -]?string\b", re.IGNORECASE)
+_STRINGS_OF_GUITAR = re.compile(r"\b(6|7|8|12)[ -]?string\b(?! (ens|quartet|quintet|sect|pad|orch))", re.IGNORECASE)
 _SECOND_WORD = re.compile(r"(?<=[a-z]{3})(?=[A-Z][a-z])")
 _NAMES = {alias: row for row in INSTRUMENTS.values() for alias in (row.name, *row.aliases)}
 

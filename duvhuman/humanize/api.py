@@ -29,7 +29,6 @@ from duvhuman.humanize.played_file import How, PlayedFile, PlayedPart
 from duvhuman.humanize.report import Prediction
 from duvhuman.humanize.score import BoolArray, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
-from duvhuman.humanize.written import hardly_varies
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, pitch_range
 from duvhuman.midi.damage import damage
 from duvhuman.midi.edit import apply_performance
@@ -284,9 +283,9 @@ class Humanizer:
         written, hand = seen.velocity.astype(np.float64), hands_of(seen)
         keep = options.dynamics == "keep"
         lift = written_balance(written, hand, score) if keep else np.zeros(len(written))
-        followed = others if options.velocity and (hardly_varies(written - lift, hand) or not keep) else []
         liked = self._liked.get(choice.instrument.name)
-        louder = company(followed, seen.onset_seconds, seen.pitch, choice.instrument.name) if followed else None
+        heard = others if options.velocity else []
+        louder = company(heard, seen.onset_seconds, seen.pitch, choice.instrument.name) if heard else None
         if louder is not None and liked is not None:
             louder *= TAKE_SHARE
         played = perform(
@@ -306,6 +305,7 @@ class Humanizer:
         selected = np.full(len(notes), True) if options.tracks is None else np.isin(notes.track, list(options.tracks))
         velocity = np.where(selected, velocity, notes.velocity)  # the other hand is heard, but not changed
         duration = np.where(selected, duration, notes.duration_ticks)
+        followed = heard if played.followed else []
         how = How(free, selected, played, network.config, None if liked is None else liked.report, followed)
         return PlayedPart(choice, velocity, duration, how=how)
 

@@ -36,21 +36,23 @@ OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 0.9
 """Where such a share of the notes is written shorter than up to the next onset, or more, lengths are meant: notes of so
 many beats or more last that share of theirs at least. Where none is, a long one may be a stab. A gate of nine tenths
 makes a beat no shorter."""
-BOWED = (*range(40, 45), *range(48, 52))
-"""The General MIDI programs of what is bowed, which is held so, too: a string struck again is no stab."""
-OFTEN_OVER, NEARBY_BEATS = 0.04, 1.0
-"""Where such a share of the notes is held over the next onset, and not slurred into it, or more, voices are written
-apart: none rings on that lies above the mean pitch within so many beats. Below, a pedal may let it."""
+BOWED, LEAST_BOWED = (*range(40, 45), *range(48, 52)), 0.4
+"""The General MIDI programs of what is bowed, and how much of its length lasts there at least what is no staccato."""
+OFTEN_OVER, VOICES_BEATS, NEARBY_BEATS = 0.04, 32.0, 1.0
+"""Where such a share of the notes within so many beats is held over the next onset, and not slurred into it, or more,
+voices are written apart: none rings on that lies above another of its chord and the mean pitch within the last so many
+beats. Below, a pedal may let it. Where fewer are held they ring on for less than is predicted."""
 REST_BEATS, REST_BARS = 0.125, 0.5
-"""What ends so many beats before the next onset, or more, is written with a rest behind it. So is a note of a whole
-bar, if the rest is no longer than so many bars: before a longer one all that is played may be written for a bar."""
+"""What ends so many beats before the next onset, or more, is written with a rest behind it, less surely so from half of
+that on. So is a note of a whole bar, if the rest is no longer than so many bars: before a longer one all that is
+played may be written for a bar."""
 NO_REST, WHOLE_REST = 0.03, 0.15
 """The share of the gap that a rest is: from the former on a long note before it is held, the more the longer the rest,
 from the latter on for `STACCATO_LEAST` of its length. A gate of 97 % is none."""
 LONGEST_STRUM = 0.25
 """Beats; what takes longer is a run."""
 HELD_FROM = 0.75
-"""From so many beats on, and altogether at `HELD_BEATS`."""
+"""From so many beats on less, and altogether at `HELD_BEATS`."""
 LEAST_SECONDS = 0.12
 """So long a note of `HELD_BEATS` or more lasts at least, or `LEAST_HELD` of its length if that is shorter: of a held
 chord it would be a click."""
@@ -81,7 +83,8 @@ class _Written:
     over_next : (N,) whether it is held over the next onset.
     under_held : (N,) whether one that is held over the next onset, in the same hand, sounds until it ends, or longer.
     over_any : (N,) whether it is held over the next onset of either hand.
-    upper : (N,) whether it may be of an upper voice, one of several.
+    struck_again : (N,) whether a note of its chord is struck again at the next onset: strings that ring would be muted.
+    upper : (N,) how surely it is of an upper voice, one of several, from 0 to 1.
     whole_bar : (N,) whether it is a bar before a short rest.
     rest : (N,) how much of a rest stands behind it, from 0, none, to 1.
     """
@@ -95,7 +98,8 @@ class _Written:
     over_next: BoolArray
     under_held: BoolArray
     over_any: BoolArray
-    upper: BoolArray
+    struck_again: BoolArray
+    upper: FloatArray
     whole_bar: BoolArray
     rest: FloatArray
 
@@ -104,13 +108,18 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
     written, bar, gap = score.nominal_beats, longest_written(score), own_gap(score, hand)
     learnt = np.minimum(gap, bar)
     hand = _two_hands(hand, len(score))
-    chord = 2 * np.cumsum(chord_starts(score)) + hand
+    chord = 2 * chord_numbers(score) + hand
     slack = SLUR_BEATS + next_spread(score)  # of a strum each string may end where it is struck again
     over_next = written > gap + slack
     of_any = own_gap(score) if hand.any() else gap
-    apart = np.mean(written > SLUR * of_any + slack) >= OFTEN_OVER
+    over = (written > SLUR * of_any + slack).astype(np.float64)
+    apart = np.minimum(window_mean(over, *neighbours(score.onset_beats, VOICES_BEATS)) / OFTEN_OVER, 1.0)
+    starts, number = np.flatnonzero(chord_starts(score)), chord_numbers(score)
+    again = gap_to_later_same_pitch(score.replace(pitch=score.pitch + 128 * hand))  # by the same hand
+    lowest = np.minimum.reduceat(score.pitch, starts)[number]
     above = score.pitch > window_mean(score.pitch.astype(np.float64), *neighbours(score.onset_beats, NEARBY_BEATS))
     whole_bar = (np.abs(written - bar) <= SLUR_BEATS) & (gap >= bar + REST_BEATS) & (gap <= (1 + REST_BARS) * bar)
+    before_rest = np.where(whole_bar, 1.0, np.clip(2 * (learnt - written) / REST_BEATS - 1, 0.0, 1.0))
     rest = ((gap - written) / np.maximum(gap, SHORTEST_BEATS) - NO_REST) / (WHOLE_REST - NO_REST)
     return _Written(
         gap=gap,
@@ -122,9 +131,10 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
         over_next=over_next,
         under_held=_under_held(score, over_next, hand),
         over_any=written > of_any + slack,
-        upper=above & apart,
+        struck_again=np.maximum.reduceat(again <= learnt + slack, starts)[number],
+        upper=apart * (above & (score.pitch > lowest)),
         whole_bar=whole_bar,
-        rest=np.clip(rest, 0.0, 1.0) * ((written <= learnt - REST_BEATS) | whole_bar),
+        rest=np.clip(rest, 0.0, 1.0) * before_rest,
     )
 
 
@@ -178,9 +188,9 @@ def performed_beats(
     played = np.maximum(played, _least(notes, whole, score, as_in_a_take=as_in_a_take))
     played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
     slurred = notes.over_next & (written < SLUR * notes.gap) & ~notes.last
-    ringing = notes.up_to_next & ~notes.under_held & ~notes.over_any & ~notes.upper
-    free = ringing | (notes.short & (written < HELD_BEATS))
-    played = np.where(slurred, written, np.where(free, played, np.minimum(played, written)))
+    ringing = notes.up_to_next & ~notes.under_held & ~notes.over_any & ~notes.struck_again
+    free = np.where(ringing, 1.0 - notes.upper, notes.short & (written < HELD_BEATS))
+    played = np.where(slurred, written, played - (1.0 - free) * np.maximum(played - written, 0.0))
     played = np.where(notes.whole_bar, np.minimum(played, notes.gap), played)
     touches = notes.up_to_next & (played > notes.gap) & (played < TOUCHES * notes.gap)
     played = played if as_in_a_take else np.where(touches, notes.gap, played)
@@ -198,13 +208,13 @@ def _least(notes: _Written, whole: FloatArray, score: Score, *, as_in_a_take: bo
     """
     written = score.nominal_beats
     told = np.where(notes.short, 1.0, notes.rest * ~notes.whole_bar).mean() / OFTEN_SHORT
-    held = notes.last | notes.over_any | notes.under_held | np.isin(score.program, BOWED)
-    meant = np.where(held, 1.0, min(told, 1.0))
+    meant = np.where(notes.last | notes.over_any | notes.under_held, 1.0, min(told, 1.0))
     no_click = 0.0 if as_in_a_take else np.minimum(LEAST_SECONDS * score.tempo_bpm / 60, LEAST_HELD * whole)
-    least = np.where(written >= HELD_BEATS, np.maximum(LEAST_HELD * meant * whole, no_click), 0.0)
-    ending = np.where(notes.over_next & notes.last, 1.0, notes.rest)
-    ending = ending * np.clip((written - HELD_FROM) / (HELD_BEATS - HELD_FROM), 0.0, 1.0)
-    return np.maximum(least, ending * (LEAST_HELD if as_in_a_take else STACCATO_LEAST) * whole)
+    ending = np.where(notes.over_next & notes.last, 1.0, notes.rest) * (LEAST_HELD if as_in_a_take else STACCATO_LEAST)
+    long = np.clip((written - HELD_FROM) / (HELD_BEATS - HELD_FROM), 0.0, 1.0)
+    least = long * np.maximum(np.maximum(LEAST_HELD * meant, ending) * whole, no_click)
+    bowed = np.isin(score.program, BOWED) & ~notes.short & (not as_in_a_take)
+    return np.maximum(least, np.where(bowed, LEAST_BOWED * whole, 0.0))
 
 
 def own_gap(score: Score, hand: IntArray | None = None) -> FloatArray:

@@ -11,11 +11,19 @@ Arrays are (N,) over the notes of one part. A hand is what one track plays on on
 
 from __future__ import annotations
 
-from itertools import permutations
-
 import numpy as np
 
-from duvhuman.humanize.score import FLAT_SD, FloatArray, IntArray, Score, group_means, is_flat, neighbours
+from duvhuman.humanize.score import (
+    CHORD_BEATS,
+    FLAT_SD,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Score,
+    group_means,
+    neighbours,
+)
+from duvhuman.humanize.written import ALIKE, MUCH_WRITTEN
 from duvhuman.midi.notes import NoteTable
 
 SOFTEST = 8
@@ -26,10 +34,14 @@ lie more of those of a faint part or hand below `SOFTEST`."""
 FAINT = 20.0
 """A part, or a hand, is faint of which half lies below this, and no more is it made louder: beyond, what is soft is a
 ghost note beside others."""
-MOST_LAYERS, FEWEST_OF_LAYER, LAYER_SHARE = 3, 8, 0.05
+MOST_LAYERS, FEWEST_OF_LAYER, LAYER_SHARE = 3, 8, 0.1
 """So many levels at most are layers of a hand, each of so many notes at least, and of such a share of all."""
 NEARBY_BEATS, NEARLY_ALWAYS = 1.0, 0.9
-"""Notes of a layer lie above, or below, the mean pitch of another's within so many beats, this share of them."""
+"""This share of the notes lies nearest to the mean pitch of its own layer within so many beats, of all layers."""
+OFTEN_TOGETHER = 0.5
+"""When so many of the notes of a layer begin a note of another sounds: a line alone has accents and no layers."""
+COMPANY_BEATS = 4.0
+"""A hand or layer plays alone where no other plays within so many beats."""
 HAND_SHARE = 0.25
 """What has fewer of a part's notes is no hand for that: a string of a guitar with a channel for each, a few notes."""
 
@@ -42,42 +54,84 @@ def hands_of(notes: NoteTable) -> IntArray:
 def layers_of(velocity: FloatArray, score: Score) -> IntArray:
     """(N,) the number of each note's layer, from 0, where a part is written at a few levels, one above the other.
 
-    A louder note here and there is an accent. What is written at one level is a layer if most of it has notes of each
-    other level nearby, and lies on the same side of their mean pitch nearly always.
+    A louder note here and there is an accent. What most of the notes are written at are layers if nine in ten of those
+    that have the others nearby lie nearer to their own mean pitch there; the rest are accents in the nearest layer.
     """
-    levels = np.unique(velocity)
-    layer = np.searchsorted(levels[1:][np.diff(levels) > 2 * FLAT_SD], velocity, side="right")
-    notes = np.bincount(layer)
-    if not 2 <= len(notes) <= MOST_LAYERS or notes.min() < max(FEWEST_OF_LAYER, LAYER_SHARE * len(velocity)):
-        return np.zeros(len(velocity), dtype=np.int64)
+    nothing = np.zeros(len(velocity), dtype=np.int64)
+    level, notes = np.unique(velocity, return_counts=True)
+    level = level[notes >= max(FEWEST_OF_LAYER, LAYER_SHARE * len(velocity))]
+    if not 2 <= len(level) <= MOST_LAYERS or np.diff(level).min() <= 2 * FLAT_SD:
+        return nothing
+    away = np.abs(velocity[:, None] - level)
+    written, certain = away.argmin(axis=1), away.min(axis=1) <= FLAT_SD
+    if certain.mean() < NEARLY_ALWAYS:
+        return nothing
     low, high = neighbours(score.onset_beats, NEARBY_BEATS)
-    for one, other in permutations(range(len(notes)), 2):
-        total, count = (np.append(0, np.cumsum((layer == other) * values)) for values in (score.pitch, 1))
-        with_it = (layer == one) & (count[high] > count[low])
-        above = score.pitch - ((total[high] - total[low]) / np.maximum(count[high] - count[low], 1))
-        one_side = max(np.mean(above[with_it] > 0), np.mean(above[with_it] < 0)) if with_it.any() else 0.0
-        if one_side < NEARLY_ALWAYS or with_it.sum() < notes[one] / 2:
-            return np.zeros(len(velocity), dtype=np.int64)
+    far = np.empty(away.shape)
+    for one in range(len(level)):
+        mine = (written == one) & certain
+        total, count = (np.append(0, np.cumsum(mine * values)) for values in (score.pitch, 1))
+        mean = (total[high] - total[low]) / np.maximum(count[high] - count[low], 1)
+        far[:, one] = np.where(count[high] > count[low], np.abs(score.pitch - mean), np.nan)
+    met = np.isfinite(far).all(axis=1)
+    sounds = _with_others(score, written)
+    layer = np.where(met, np.nan_to_num(far).argmin(axis=1), written)
+    for one in range(len(level)):
+        mine = certain & (written == one)
+        if np.mean(layer[mine & met] == one) < NEARLY_ALWAYS or sounds[mine].mean() < OFTEN_TOGETHER:
+            return nothing
     return layer
+
+
+def _with_others(score: Score, group: IntArray) -> BoolArray:
+    """(N,) whether a note of another group sounds when a note begins."""
+    end = score.onset_beats + score.nominal_beats
+    together = np.zeros(len(group), dtype=np.int64)
+    for one in np.unique(group):
+        others = group != one
+        begun = np.searchsorted(score.onset_beats[others], score.onset_beats + CHORD_BEATS, side="right")
+        ended = np.searchsorted(np.sort(end[others]), score.onset_beats + CHORD_BEATS, side="right")
+        together[group == one] = (begun - ended)[group == one]
+    return together > 0
+
+
+def main_hands(hand: IntArray | None, notes: int) -> IntArray:
+    """(N,) which hand plays a note, from 0; one that plays too little (`HAND_SHARE`) is counted with hand 0."""
+    hand = np.zeros(notes, dtype=np.int64) if hand is None else hand
+    return np.where(np.bincount(hand)[hand] >= HAND_SHARE * notes, hand, 0)
 
 
 def written_balance(velocity: FloatArray, hand: IntArray, score: Score) -> FloatArray:
     """(N,) how far above the mean of all notes those of each hand, or else layer, are written.
 
-    It is 0 throughout if that is nobody's decision.
+    It is 0 throughout if that is nobody's decision: if they are written at one level, or too many notes at others.
     """
     for group in (hand, layers_of(velocity, score)):
-        lift: FloatArray = group_means(velocity, group) - velocity.mean()
-        if np.abs(lift).max() > FLAT_SD and all(is_flat(velocity[group == one]) for one in np.unique(group)):
-            return lift
+        level = np.empty(len(velocity))
+        for one in np.unique(group):
+            level[group == one] = np.median(velocity[group == one])
+        apart = np.abs(velocity - level) > ALIKE
+        if np.ptp(level) > FLAT_SD and all(np.mean(apart[group == one]) < MUCH_WRITTEN for one in np.unique(group)):
+            return level - velocity.mean()
     return np.zeros(len(velocity))
 
 
-def balanced(velocity: FloatArray, lift: FloatArray | None) -> FloatArray:
-    """Played velocities moved so that the mean of those with the same `lift` lies so far above that of all."""
+def levelled(velocity: FloatArray, lift: FloatArray | None, score: Score) -> FloatArray:
+    """Played velocities without what sets hands or layers apart that the user has written at levels of their own.
+
+    Each has the mean of all, where the others play, too, and where they do not: a melody does not get louder when an
+    accompaniment joins it.
+    """
     if lift is None or not lift.any():
         return velocity
-    return velocity - group_means(velocity, np.unique(lift, return_inverse=True)[1]) + velocity.mean() + lift
+    group = np.unique(lift, return_inverse=True)[1]
+    low, high = neighbours(score.onset_beats, COMPANY_BEATS)
+    own = np.stack([np.append(0, np.cumsum(group == one)) for one in range(group.max() + 1)])[group]
+    rows = np.arange(len(group))
+    alone = own[rows, high] - own[rows, low] == high - low
+    state = 2 * group + alone
+    few = np.bincount(state)[state] < FEWEST_OF_LAYER
+    return velocity - group_means(velocity, np.where(few, 2 * group, state)) + velocity.mean()
 
 
 def with_room(velocity: FloatArray, hand: IntArray | None = None) -> FloatArray:

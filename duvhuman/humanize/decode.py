@@ -94,7 +94,8 @@ def decode_velocity(
         )
         velocity = velocity if alike is None else group_means(velocity, alike)
         velocity = velocity if company is None else in_company(velocity, company)
-        velocity = within_reach(velocity, config) if config.gain_is_all else not_too_far(velocity, kept)
+        if not config.gain_is_all:  # else a take tells how far this player goes
+            velocity = not_too_far(velocity, kept)
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), no_tails(uniform))
@@ -108,6 +109,8 @@ def decode_velocity(
         away = varied.mean() - velocity.mean()
         louder -= 0.0 if level is None else np.sign(away) * np.round(max(abs(away) - MOST_DRIFT, 0.0))
         velocity = varied
+    if config.gain_is_all and not contour_given:
+        velocity = within_reach(velocity, config)
     return velocity + louder, spread
 
 
@@ -177,8 +180,8 @@ def not_too_far(velocity: FloatArray, expected: FloatArray) -> FloatArray:
 
 
 def within_reach(velocity: FloatArray, config: ModelConfig) -> FloatArray:
-    """(N,) velocities no further from their mean than the player of a take went: what takes tell little of is stretched
-    far, most of all what they do not hold.
+    """(N,) velocities no further from what their mean was than the player of a take went: what takes tell little of is
+    stretched far, most of all what they do not hold.
     """
     middle = float(velocity.mean())
     return np.clip(velocity, middle - config.furthest_below, middle + config.furthest_above)

@@ -85,7 +85,7 @@ def open_takes(like: object) -> list[Source]:
     FileError
         If a path cannot be read.
     """
-    several = list(like) if isinstance(like, (list, tuple, set, frozenset, GeneratorType)) else None
+    several = list(like) if isinstance(like, (list, tuple, GeneratorType)) else None
     takes = []
     for number, take in enumerate([like] if several is None else several):
         try:

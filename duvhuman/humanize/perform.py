@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from duvhuman.humanize.articulate import limit_durations, performed_beats
-from duvhuman.humanize.balance import balanced, with_room
+from duvhuman.humanize.balance import levelled, main_hands, with_room
 from duvhuman.humanize.bars import equal_bars
 from duvhuman.humanize.decode import (
     DETAIL_NOTES,
@@ -40,7 +40,7 @@ from duvhuman.humanize.score import (
     longest_written,
 )
 from duvhuman.humanize.windows import Distribution, predict_distribution
-from duvhuman.humanize.written import as_written, how_little, tells_accents, tells_dynamics
+from duvhuman.humanize.written import as_written, how_little, tells_dynamics
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
@@ -60,16 +60,19 @@ class Played:
     duration_beats : (N,) within what `limit_durations` allows.
     spread : (N,) SD of the predicted velocity bins.
     said : what the network said, moved to the level of the written velocities.
+    followed : whether the company was heeded anywhere.
     """
 
     velocity: FloatArray
     duration_beats: FloatArray
     spread: FloatArray
     said: Distribution
+    followed: bool
 
     def select(self, rows: BoolArray) -> Played:
         """Some of the notes."""
-        return Played(self.velocity[rows], self.duration_beats[rows], self.spread[rows], self.said.select(rows))
+        velocity, duration, spread = self.velocity[rows], self.duration_beats[rows], self.spread[rows]
+        return Played(velocity, duration, spread, self.said.select(rows), self.followed)
 
 
 def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: bool) -> Hints:
@@ -191,18 +194,16 @@ def perform(
         )
 
     velocity, spread = decoded(company if flat else None)
+    followed = company is not None and flat
+    velocity = levelled(velocity, lift, score)
     if keep_dynamics and not by_contour and tells_dynamics(written_velocity):
-        hands = np.zeros(len(score), dtype=np.int64) if hand is None else hand
-        accents = tells_accents(score, written_velocity, hands)
-        little = how_little(written_velocity, velocity, hands, accents=accents)
-        if company is not None and not flat:
+        little = how_little(score, written_velocity, velocity, main_hands(hand, len(score)))
+        if company is not None and not flat and (followed := bool(little.any())):
             velocity, spread = decoded(little * company)
-        velocity = as_written(
-            velocity, written_velocity, little, score, hands, accents=accents,
-            passage_detail=model.config.passage_detail,
-        )
-    velocity = with_room(balanced(velocity, lift), hand)
+            velocity = levelled(velocity, lift, score)
+        velocity = as_written(score, written_velocity, velocity, little, hand, detail=model.config.passage_detail)
+    velocity = with_room(velocity if lift is None else velocity + lift, hand)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1], alike=alike)
     beats = performed_beats(score, articulation, hand, as_in_a_take=model.config.gain_is_all)
     duration = limit_durations(score, beats)
-    return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said)
+    return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said, followed=followed)

@@ -16,10 +16,8 @@ from duvhuman.instruments import (
     CELLO,
     CELLOS,
     INSTRUMENTS,
-    OTHER_WORDS,
     VIOLA,
     VIOLAS,
-    VOICE_WORDS,
     Instrument,
     get_instrument,
     instrument_of_program,
@@ -29,8 +27,10 @@ from duvhuman.instruments import (
 )
 from duvhuman.midi.notes import Part
 
-VOICES = VOICE_WORDS - {"vox", "vocal", "vocals", "voice", "voices"}
-"""Words in the titles of voices of a choir; a singer in a band has a bass guitar beside."""
+VOICES = (
+    frozenset(("soprano", "sopran", "soprani")), frozenset(("alto", "alt", "alti")), frozenset(("tenor", "tenore")),
+)
+"""Words in short titles of the voices of a choir, of which there is more than one."""
 LOW_STRINGS = frozenset((*VIOLA, *VIOLAS, *CELLO, *CELLOS))
 
 
@@ -90,16 +90,18 @@ def choose_parts(
 def _own_instrument(part: Part, parts: Sequence[Part]) -> Instrument | None:
     """What the part says it is: by its program, or by its track's name if no program is set.
 
-    A "bass" sings beside voices, and is bowed beside violas or cellos where nobody drums.
+    Where nobody drums a "bass" sings beside voices of a choir, and is bowed beside violas or cellos.
     """
     if part.program >= 0:
         return instrument_of_program(part.program)
     named = instrument_of_track_name(part.name)
     if named is INSTRUMENTS["bass"]:
-        titles = [set(title_words(other.name)) for other in parts]
-        if any(words & VOICES and not words & OTHER_WORDS for words in titles):
+        titles = [title_words(other.name) for other in parts if instrument_of_track_name(other.name) is not named]
+        if any(other.is_drums for other in parts):
+            return named
+        if sum(any(len(words) < 3 and kind.intersection(words) for words in titles) for kind in VOICES) > 1:
             return None
-        if any(words & LOW_STRINGS for words in titles) and not any(other.is_drums for other in parts):
+        if any(LOW_STRINGS.intersection(words) for words in titles):
             return INSTRUMENTS["strings"]
     return named
 

@@ -7,16 +7,13 @@ leave the swells of the whole part to guess; where little is, it is all.
 Conventions
 -----------
 Arrays are (N,) over the notes of one part, in the order of its `Score`; velocities are MIDI's. A hand is what
-`duvhuman.humanize.balance` calls so: what is written for one tells nothing of how little is for the other. "Around" a
-note are `AROUND` notes of its hand: a verse that was played by hand says nothing of a chorus that is flat.
+`duvhuman.humanize.balance` calls so: what is written for one tells nothing of how little is for the other, nor does a
+verse that was played by hand tell anything of a chorus that is flat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from duvhuman.humanize.score import (
     FLAT_SD,
@@ -28,8 +25,9 @@ from duvhuman.humanize.score import (
     neighbours,
 )
 
-AROUND = 128
-"""So many notes of a hand around each tell how little is written there: of a shorter part, all."""
+RUN_FROM, RUN_NOTES = 16, 32
+"""Beside accents nothing is written of a run of so many notes of a hand, or more, at one velocity; of a shorter one the
+less is, the longer it is, from the former on."""
 FAINT_SD = 4.0
 """Written velocities with an SD below it hardly vary."""
 AS_LOUD = 2.0
@@ -42,8 +40,13 @@ ACCENTS_DETAIL = 0.5
 MUCH_WRITTEN = 0.1
 """No more is left to guess than that where such a share of the notes is written apart, or more; all, as on a flat part,
 where none is."""
-SOME_WRITTEN = 0.025
-"""So it is where such a share of the notes around one is written apart, whatever is written in the rest of the part."""
+BESIDE_ACCENTS = 0.05
+"""All of that counts if such a share of the chords is accented, or more: a few accents make no passages flat."""
+WIDE_GAP, FEWEST_AT_LEVEL = 25.0, 8
+"""What is written at one velocity, so many notes at least, that lies so far from all others is played as if it were
+flat: ghost notes say nothing of how loud the others are among themselves."""
+ACCENT_SHARE = 0.5
+"""An accent among hardly any is louder by such a share of what is written than the note would be without it."""
 PASSAGE_BEATS, ALIKE = 8.0, 5.0
 """A note is compared with those within so many beats, or in all the part where accents are written or little is, whose
 written velocities differ from its own by no more."""
@@ -54,33 +57,18 @@ def tells_dynamics(velocity: FloatArray) -> bool:
     return not is_flat(velocity) or bool(np.any(np.abs(velocity - np.median(velocity)) > ALIKE))
 
 
-def hardly_varies(velocity: FloatArray, hand: IntArray) -> bool:
-    """Whether so little is written somewhere, if anything, that the rest may follow other parts (`how_little`)."""
-    faint, rare = _around(velocity, hand, _sd) < FAINT_SD, _around(velocity, hand, _share_apart) < MUCH_WRITTEN
-    return bool((faint | rare).any())
-
-
-def _sd(windows: FloatArray) -> FloatArray:
-    return np.std(windows, axis=1)
-
-
-def _median(windows: FloatArray) -> FloatArray:
-    return np.median(windows, axis=1)
-
-
-def _share_apart(windows: FloatArray) -> FloatArray:
-    return np.mean(np.abs(windows - _median(windows)[:, None]) > ALIKE, axis=1)
-
-
-def _around(values: FloatArray, hand: IntArray, of: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    """(N,) what `of` makes, (M,), of the (M, W) values around each note of a hand."""
-    made = np.empty(len(values))
+def run_lengths(velocity: FloatArray, hand: IntArray) -> IntArray:
+    """(N,) how many notes of a hand in a row are written as loud as a note, but for what counts as flat."""
+    lengths = np.empty(len(velocity), dtype=np.int64)
     for one in np.unique(hand):
         mine = np.flatnonzero(hand == one)
-        width = min(AROUND, len(mine))
-        first = np.clip(np.arange(len(mine)) - width // 2, 0, len(mine) - width)
-        made[mine] = of(sliding_window_view(values[mine], width))[first]
-    return made
+        begins, first = [], -np.inf
+        for value in velocity[mine].tolist():
+            begins.append(abs(value - first) >= FLAT_SD)
+            first = value if begins[-1] else first
+        run = np.cumsum(begins) - 1
+        lengths[mine] = np.bincount(run)[run]
+    return lengths
 
 
 def tells_accents(score: Score, velocity: FloatArray, hand: IntArray | None = None) -> bool:
@@ -92,15 +80,28 @@ def tells_accents(score: Score, velocity: FloatArray, hand: IntArray | None = No
     ----------
     hand : (N,) which hand plays a note; each hand is compared with itself.
     """
+    undone, changes, _, voiced = _changes(score, velocity, hand)
+    return undone > FEWEST_ACCENTS * changes or voiced > FEWEST_ACCENTS
+
+
+def accented_share(score: Score, velocity: FloatArray, hand: IntArray | None = None) -> float:
+    """The share of the chords whose accent is undone at the next, or of the notes apart from theirs if that is more."""
+    undone, _, chords, voiced = _changes(score, velocity, hand)
+    return max(undone / chords, voiced)
+
+
+def _changes(score: Score, velocity: FloatArray, hand: IntArray | None) -> tuple[int, int, int, float]:
+    """How many changes of loudness are undone at the next chord, of how many, between how many chords; and the share of
+    the notes that lie above or below their own chord.
+    """
     hand = np.zeros(len(velocity), dtype=np.int64) if hand is None else hand
     number = chord_numbers(score)
     chords, chord = np.unique(hand * len(score) + number, return_inverse=True)  # hand after hand, each in time
     loud = np.bincount(chord, velocity) / np.bincount(chord)
     step = np.where(np.diff(chords // len(score)) == 0, np.diff(loud), 0.0)
     step[np.abs(step) <= AS_LOUD] = 0.0
-    undone = np.count_nonzero(step[:-1] * step[1:] < 0)
-    voiced = np.mean(np.abs(velocity - loud[chord]) > AS_LOUD)
-    return bool(undone > FEWEST_ACCENTS * np.count_nonzero(step) or voiced > FEWEST_ACCENTS)
+    voiced = float(np.mean(np.abs(velocity - loud[chord]) > AS_LOUD))
+    return int(np.count_nonzero(step[:-1] * step[1:] < 0)), int(np.count_nonzero(step)), len(chords), voiced
 
 
 def detail_of(played: FloatArray, written: FloatArray, score: Score, beats: float) -> FloatArray:
@@ -114,57 +115,53 @@ def detail_of(played: FloatArray, written: FloatArray, score: Score, beats: floa
     return detail
 
 
-def how_little(written: FloatArray, played: FloatArray, hand: IntArray, *, accents: bool) -> FloatArray:
-    """(N,) how little is written, from 0, much, to 1, nothing: in the whole part, or, beside accents, around a note.
+def how_little(score: Score, written: FloatArray, played: FloatArray, hand: IntArray) -> FloatArray:
+    """(N,) how little is written, from 0, much, to 1, nothing: in the whole part or, beside accents, in a run of notes.
 
     A note is written apart that lies as far from the median as those of the flat part usually do, as `played`; one that
-    lies half as far counts half. Much is `MUCH_WRITTEN` of the part, or `SOME_WRITTEN` around a note. What hardly
-    varies is little, too: from nothing at `FLAT_SD` on it counts for more, up to `FAINT_SD`.
-
-    Parameters
-    ----------
-    accents : whether written velocities tell of single notes (`tells_accents`). Else a long passage is as loud as it is
-        written to be.
+    lies half as far counts half. What hardly varies is little, too: from nothing at `FLAT_SD` on it counts for more, up
+    to `FAINT_SD`. Without accents a long run is a passage, as loud as it is written to be.
     """
-    usual = max(float(np.abs(played - np.median(played)).mean()), 1e-6)
+    apart, usual = np.abs(written - np.median(written)), float(np.abs(played - np.median(played)).mean())
+    rare = 1.0 - float(np.minimum(apart / max(usual, 1e-6), 1.0).mean()) / MUCH_WRITTEN
+    faint = (FAINT_SD - float(np.std(written))) / (FAINT_SD - FLAT_SD)
+    flat = np.clip((run_lengths(written, hand) - RUN_FROM) / (RUN_NOTES - RUN_FROM), 0.0, 1.0)
+    beside = min(accented_share(score, written, hand) / BESIDE_ACCENTS, 1.0)
+    return np.clip(np.maximum(max(rare, faint), beside * flat), 0.0, 1.0)
 
-    def share_apart(windows: FloatArray) -> FloatArray:
-        return np.minimum(np.abs(windows - _median(windows)[:, None]) / usual, 1.0).mean(axis=1)
 
-    def little(shares: FloatArray, sds: FloatArray, much: float) -> FloatArray:
-        return np.clip(np.maximum(1 - shares / much, (FAINT_SD - sds) / (FAINT_SD - FLAT_SD)), 0.0, 1.0)
-
-    whole = little(share_apart(written[None]), _sd(written[None]), MUCH_WRITTEN)
-    if not accents:
-        return np.repeat(whole, len(written))
-    return np.maximum(whole, little(_around(written, hand, share_apart), _around(written, hand, _sd), SOME_WRITTEN))
+def alone_at_its_level(written: FloatArray) -> FloatArray:
+    """(N,) 1 where many notes are written at one velocity and none nearer to it than `WIDE_GAP`, less where these are
+    soft, else 0.
+    """
+    level, of, notes = np.unique(written, return_inverse=True, return_counts=True)
+    gap = np.diff(level, prepend=-np.inf, append=np.inf)
+    alone = (np.minimum(gap[:-1], gap[1:]) >= WIDE_GAP) & (notes >= FEWEST_AT_LEVEL)
+    return np.where(alone[of], 1.0, 0.0) * np.minimum(written / max(float(np.median(written)), 1.0), 1.0)
 
 
 def as_written(
-    velocity: FloatArray, written: FloatArray, little: FloatArray, score: Score, hand: IntArray, *, accents: bool,
-    passage_detail: float,
+    score: Score, written: FloatArray, velocity: FloatArray, little: FloatArray, hand: IntArray | None, *, detail: float
 ) -> FloatArray:
     """(N,) velocities of a part whose written dynamics are kept.
 
     Parameters
     ----------
-    velocity : those of the part if it were flat.
-    written : those that are kept.
-    little, accents : how little is written, and whether it tells of single notes (`how_little`).
+    written, velocity : those that are kept, and those of the part if it were flat.
+    little : how little is written (`how_little`).
+    detail : ``ModelConfig.passage_detail``.
     """
-    least, detail = passage_detail, detail_of(velocity, written, score, np.inf)
-    if accents:
-        least *= ACCENTS_DETAIL
-    else:
+    accents, apart = tells_accents(score, written, hand), detail_of(velocity, written, score, np.inf)
+    if not accents:
         near = detail_of(velocity, written, score, PASSAGE_BEATS)
-        detail = near + little * (detail - near)
-    usual = _around(written, hand, _median)
-    apart = np.abs(written - usual) > ALIKE
-    free = least + (1 - least) * little
-    kept = written + free * detail
-    if not little.any() or apart.all():
+        apart = near + little * (apart - near)
+    least = detail * ACCENTS_DETAIL if accents else detail
+    share = least + (1 - least) * (np.maximum(little, alone_at_its_level(written)) if accents else little)
+    kept, usual = written + share * apart, float(np.median(written))
+    rare = np.abs(written - usual) > ALIKE
+    if not little.any() or rare.all():
         return kept
-    # accents among hardly any are not softer than the notes would be without them
-    plain = usual + free * (velocity - velocity[~apart].mean())
+    # accents among hardly any are not softer than the notes would be without them, but louder
+    plain = usual + share * (velocity - velocity[~rare].mean()) + ACCENT_SHARE * (written - usual)
     beyond = np.where(written > usual, np.maximum(plain - kept, 0), np.minimum(plain - kept, 0))
-    return kept + little * np.where(apart, beyond, 0)
+    return kept + little * np.where(rare, beyond, 0)

@@ -9,7 +9,7 @@ Conventions
 -----------
 A voice is what one track plays on one channel. Without a program it sounds like program 0. Voices are one player's if
 
-- they are keyboards with the same program on one channel, or called keyboards there;
+- they are keyboards with the same program on one channel, or called the same keyboard there;
 - they are keyboards of one program and nothing else plays, unless some of them, but not all, are called a melody (where
   no program is set and the user says "keys", a voice called "bass" is one, too, unless another is called a keyboard);
 - they are keyboards of one program called right and left hand, and the right one lies higher (the sides of a stereo
@@ -33,6 +33,7 @@ from duvhuman.instruments import (
     instrument_of_program,
     instrument_of_track_name,
     title_words,
+    usual_program,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def players(
     for index, voice in enumerate(voices):
         groups["track", voice.tracks].append(index)
         if index in keys and (voice.program >= 0 or KEYBOARD_WORDS.intersection(title_words(voice.name))):
-            groups["channel", (voice.channel, voice.program)].append(index)
+            sound = voice.program if voice.program >= 0 else ~usual_program(INSTRUMENTS[KEYS], voice.name)
+            groups["channel", (voice.channel, sound)].append(index)
         if index in hands:
             groups["sound", _sound(voice)].append(index)
 

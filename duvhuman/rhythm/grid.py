@@ -13,6 +13,9 @@ LATE_AGREEMENT, LEAST_SURE = 0.25, 9.0
 """Onsets that all come late, or early, keep to a grid of their own if their places in its units agree so well (the
 length of their mean as directions: 1 if all are the same, 0 if any is as likely), and their number times the square of
 that is so large (by chance it is once in e to that power)."""
+LATE_UNITS, NEARLY = (1, 2, 3, 4, 6), 0.8
+"""Notes per beat of the grids that onsets may be late on, and how nearly as well as any they keep to a coarser one."""
+STRUM_BEATS, ON_BEAT = 0.05, 0.05
 GRID_SHARE = 0.35
 """A grid means something if this share of onsets lies within a tenth of a unit of it (0.2 would by chance)."""
 
@@ -29,16 +32,21 @@ def has_grid(onset_beats: FloatArray) -> bool:
 
 
 def late_by(onset_beats: FloatArray) -> float | None:
-    """By how many beats, fewer than half a unit, onsets come later than the grid that they keep to best.
+    """By how many beats, less than half a unit, onsets come later than the grid that they keep to.
 
     An interface that is late, a player who lays back or a clip that was cut badly moves all of them; how loosely they
-    are played beside does not matter. None if they keep to no grid at all.
+    are played beside does not matter. The coarsest grid tells that they keep to nearly as well as to any: quarters say
+    more than sixteenths. 0 if as many stand on the beats of the file; None if they keep to no grid at all.
     """
-    onset = np.asarray(onset_beats)
+    onset = np.sort(np.asarray(onset_beats))
+    onset = onset[np.diff(onset, prepend=-np.inf) > STRUM_BEATS]  # a chord tells once
     if not len(onset):
         return None
-    means = {unit: complex(np.exp(2j * np.pi * unit * onset).mean()) for unit in GRID_UNITS}
-    unit, mean = max(means.items(), key=lambda one: abs(one[1]))
-    if abs(mean) < LATE_AGREEMENT or len(onset) * abs(mean) ** 2 < LEAST_SURE:
+    means = [(unit, complex(np.exp(2j * np.pi * unit * onset).mean())) for unit in LATE_UNITS]
+    best = max(abs(mean) for _, mean in means)
+    if best < LATE_AGREEMENT or len(onset) * best**2 < LEAST_SURE:
         return None
-    return float(np.angle(mean)) / (2 * np.pi * unit)
+    unit, mean = next((unit, mean) for unit, mean in means if abs(mean) >= NEARLY * best)
+    late = float(np.angle(mean)) / (2 * np.pi * unit)
+    on_time, then = (np.mean(np.abs(onset - by - np.round(onset - by)) < ON_BEAT) for by in (0.0, late))
+    return 0.0 if on_time >= then else late

@@ -7,7 +7,14 @@ import pytest
 from builders import PIANO, part, riff, score, song
 
 import duvhuman
-from duvhuman.humanize.balance import FARTHEST_SHARE, SOFTEST, balanced, hands_of, with_room, written_balance
+from duvhuman.humanize.balance import (
+    FARTHEST_SHARE,
+    SOFTEST,
+    hands_of,
+    levelled,
+    with_room,
+    written_balance,
+)
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 
@@ -54,6 +61,32 @@ def test_accents_are_no_layer(accented: np.ndarray) -> None:
     assert not written_balance(np.where(accented, 96.0, 80.0), np.zeros(128, dtype=np.int64), MELODY).any()
 
 
+def test_in_a_line_alone_there_are_no_layers() -> None:
+    arpeggio = score(np.arange(128) / 2, np.tile([45, 57, 60, 64, 69, 64, 60, 57], 16), length=0.5)
+    downbeats = np.where(np.arange(128) % 8 == 0, 105.0, 85.0)
+    assert not written_balance(downbeats, np.zeros(128, dtype=np.int64), arpeggio).any()
+
+
+@pytest.mark.parametrize(("row", "level"), [(3, 80.0), (3, 90.0), (7, 104.0), (5, 100.0)])
+def test_a_note_at_another_level_is_an_accent_of_its_own_layer_and_hand(row: int, level: float) -> None:
+    written = np.where(UPPER, 100.0, 80.0)
+    usual = written_balance(written, np.zeros(128, dtype=np.int64), MELODY)
+    written[row] = level
+    for hand in (np.zeros(128, dtype=np.int64), UPPER.astype(np.int64)):
+        assert np.allclose(written_balance(written, hand, MELODY), usual, atol=0.3)
+
+
+def test_a_melody_is_no_louder_where_an_accompaniment_joins_it() -> None:
+    line = score(np.append(np.arange(64.0), np.arange(32.0, 64.0)), np.append(np.full(64, 72), np.full(32, 48)))
+    order = np.argsort(line.onset_beats, kind="stable")
+    line, right = line.select(order), np.append(np.ones(64), np.zeros(32))[order] == 1
+    lift = np.where(right, 5.0, -10.0)
+    joined = right & (line.onset_beats >= 32)
+    moved = levelled(np.where(joined, 90.0, 70.0) + np.arange(96) % 3, lift, line)
+    alone = right & (line.onset_beats < 28)
+    assert moved[joined].mean() == pytest.approx(moved[alone].mean(), abs=3)  # 20 as it was
+
+
 def test_a_melody_that_is_written_louder_lives_as_on_a_track_of_its_own() -> None:
     notes = [(beat * 480, 480, pitch) for beat in range(32) for pitch in (48, 52, 55)]
     notes += [(number * 240, 240, 72 + number * 5 % 7) for number in range(64)]
@@ -63,19 +96,21 @@ def test_a_melody_that_is_written_louder_lives_as_on_a_track_of_its_own() -> Non
             [(tick, pitch, level if pitch >= 72 else 80, length) for tick, length, pitch in sorted(notes)], number=PIANO
         )), "keys")
         spread.append([played.velocity[rows].std() for rows in (played.pitch >= 72, played.pitch < 72)])
-        assert abs(played.velocity[played.pitch >= 72].mean() - played.velocity[played.pitch < 72].mean() - 20) < 20
+    apart = played.velocity[played.pitch >= 72].mean() - played.velocity[played.pitch < 72].mean()
+    assert apart == pytest.approx(20, abs=0.6)
     assert np.allclose(*spread, atol=0.5)
 
 
 def test_balanced_keeps_what_is_played_within_a_hand() -> None:
     played = np.array([70.0, 60, 74, 50, 55])
-    moved = balanced(played, np.array([12.0, -8, 12, -8, -8]))
+    lift = np.array([12.0, -8, 12, -8, -8])
+    moved = levelled(played, lift, FIVE) + lift
     assert np.isclose(moved.mean(), played.mean())
     for one in (0, 1):
         mine = one == HAND
         assert np.allclose(moved[mine] - moved[mine].mean(), played[mine] - played[mine].mean())
     assert np.isclose(moved[HAND == 0].mean() - moved[HAND == 1].mean(), 20)
-    assert balanced(played, np.zeros(5)) is played
+    assert levelled(played, np.zeros(5), FIVE) is played
 
 
 SPREAD = np.random.default_rng(0).normal(0, 10, 1000)

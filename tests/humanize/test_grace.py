@@ -18,6 +18,25 @@ def test_a_grace_note_on_the_beat_makes_a_chord_with_its_note() -> None:
     assert np.array_equal(shown.nominal_beats, written.nominal_beats)
 
 
+def test_several_grace_notes_may_stand_before_a_note() -> None:
+    shown = with_grace_notes(score([1, 1.05, 1.1, 2], [60, 62, 64, 60], length=[0.05, 0.05, 0.9, 1]))
+    assert shown.onset_beats == pytest.approx([1, 1, 1, 2])
+    assert shown.pitch.tolist() == [60, 62, 64, 60]
+
+
+def test_what_lies_far_away_or_keeps_no_beat_is_no_grace_note() -> None:
+    far = score([1, 1.1], [84, 30], length=[0.1, 0.9])
+    assert np.array_equal(with_grace_notes(far).pitch, far.pitch)
+    free = score([1, 1.1], [62, 60], length=[0.1, 0.9], grid=False)
+    assert with_grace_notes(free) is free
+
+
+def test_onsets_stay_in_order() -> None:
+    shown = with_grace_notes(score([1, 1.008, 1.1, 1.105, 2], [62, 40, 60, 64, 60], length=[0.1, 1, 0.9, 0.9, 1]))
+    assert (np.diff(shown.onset_beats) >= 0).all()
+    assert shown.onset_beats[:4] == pytest.approx([1, 1, 1, 1])
+
+
 @pytest.mark.parametrize(("onset", "length"), [
     ([0.9, 1.0, 2.0], [0.1, 1.0, 1.0]),  # before the beat
     ([1.0, 1.1, 1.2], [0.1, 0.1, 0.1]),  # a trill

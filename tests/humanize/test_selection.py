@@ -49,7 +49,8 @@ def test_auto_goes_by_program_then_by_track_name() -> None:
 @pytest.mark.parametrize(("others", "played"), [
     (["Guitar", "drums"], "bass"), (["Violin", "Guitar"], "bass"), (["Vocals"], "bass"), (["Tenor Sax"], "bass"),
     (["Violin I", "Viola"], "strings"), (["Violoncelli"], "strings"), (["Cello", "drums"], "bass"),
-    (["Soprano", "Alto", "Tenor"], None),
+    (["Soprano", "Alto", "Tenor"], None), (["Sopran", "Alt"], None), (["Soprano", "Alto", "Tenor", "drums"], "bass"),
+    (["Choir"], "bass"), (["Baritone Guitar"], "bass"), (["Tenor Banjo"], "bass"), (["Soprano"], "bass"),
 ])
 def test_what_a_bass_without_a_program_is_its_company_tells(others: list[str], played: str | None) -> None:
     titles = ["Double Bass", *others]

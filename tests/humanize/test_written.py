@@ -143,28 +143,41 @@ def test_the_more_is_written_the_less_is_guessed() -> None:
     played = np.tile([70.0, 90.0], 50)  # ten from the median each
     for accents, loud, little in ((0, 30, 1), (3, 30, 0.7), (1, 180, 0.9), (10, 95, 0), (40, 90, 0)):
         written = np.where(np.arange(100) < accents, loud, 80.0)
-        assert how_little(written, played, np.zeros(100, int), accents=True) == pytest.approx(little)
-    assert set(how_little(np.full(3, 80.0), np.full(3, 80.0), np.zeros(3, int), accents=True)) == {1}
+        assert how_little(_line(100), written, played, np.zeros(100, int)) == pytest.approx(little)
+    assert set(how_little(_line(3), np.full(3, 80.0), np.full(3, 80.0), np.zeros(3, int))) == {1}
 
 
 def test_what_hardly_varies_is_little() -> None:
     played = np.tile([70.0, 90.0], 50)
     for sd, little in ((1.5, 1), (2.0, 0.8), (3.0, 0.4), (4.0, 0)):
         written = 80 + sd * np.tile([-1.0, 1.0], 50)
-        assert how_little(written, played, np.zeros(100, int), accents=True) == pytest.approx(little)
+        assert how_little(_line(100), written, played, np.zeros(100, int)) == pytest.approx(little)
 
 
-def test_how_little_is_written_is_told_around_each_note_and_in_each_hand() -> None:
+def test_beside_what_was_played_nothing_is_written_of_a_run_at_one_velocity_or_a_hand() -> None:
     usual, lively = np.tile([70.0, 90.0], 200), np.tile([60.0, 100.0], 200)
-    first, even = np.arange(400) < 200, np.arange(400) % 4 < 2
-    of_verse = how_little(np.where(first, lively, 80.0), usual, np.zeros(400, int), accents=True)
-    assert set(of_verse[:136]) == {0}
-    assert set(of_verse[265:]) == {1}
+    first, even, line = np.arange(400) < 200, np.arange(400) % 4 < 2, _line(400)
+    of_verse = how_little(line, np.where(first, lively, 80.0), usual, np.zeros(400, int))
+    assert set(of_verse[:200]) == {0}
+    assert set(of_verse[200:]) == {1}
+    short = np.where((np.arange(400) >= 100) & (np.arange(400) < 124), 80.0, lively)
+    assert set(how_little(line, short, usual, np.zeros(400, int))[100:124]) == {0.5}
     blocks = np.where(first, 50.0, 80.0)
-    assert set(how_little(blocks, usual, np.zeros(400, int), accents=False)) == {0}
-    of_hands = how_little(np.where(even, lively, 80.0), usual, even.astype(int), accents=True)
+    assert set(how_little(line, blocks, usual, np.zeros(400, int))) == {0}
+    blocks[[250, 350]] = 100  # two accents make no passages flat
+    assert how_little(line, blocks, usual, np.zeros(400, int)).max() < 0.2
+    of_hands = how_little(line, np.where(even, lively, 80.0), usual, even.astype(int))
     assert set(of_hands[even]) == {0}
     assert set(of_hands[~even]) == {1}
+
+
+def test_ghost_notes_take_no_life_from_the_others() -> None:
+    line, network = _line(400), _keys()
+    ghosts = np.arange(400) % 4 == 1
+    flat = perform(network, line, np.full(400, 100.0)).velocity
+    played = perform(network, line, np.where(ghosts, 30.0, 100.0)).velocity
+    assert played[~ghosts].std() > 0.8 * flat[~ghosts].std()
+    assert played[ghosts].max() < 45
 
 
 def test_a_part_with_one_accent_follows_others_as_a_flat_one_does() -> None:

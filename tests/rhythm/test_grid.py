@@ -37,6 +37,23 @@ def test_what_comes_late_throughout_is_late_by_so_much(unit: int, late: float) -
     assert late_by(onset) == pytest.approx(late, abs=0.01)
 
 
+@pytest.mark.parametrize("late", [0.1, 0.13, 0.2])
+def test_eighths_are_late_by_up_to_a_quarter_of_a_beat(late: float) -> None:
+    onset = np.arange(200) / 2 + late + np.random.default_rng(0).normal(0, 0.01, 200)
+    assert late_by(onset) == pytest.approx(late, abs=0.01)
+
+
+@pytest.mark.parametrize("swing", [0.54, 0.6, 0.67])
+def test_swing_on_the_beat_is_not_late(swing: float) -> None:
+    assert abs(late_by(np.ravel([[beat, beat + swing] for beat in range(100)]))) < 0.01
+
+
+def test_strums_in_free_time_find_no_grid() -> None:
+    rng = np.random.default_rng(0)
+    found = [late_by(np.repeat(np.cumsum(rng.uniform(1, 3, 12)), 6)) for _ in range(50)]
+    assert sum(late is not None for late in found) <= 2
+
+
 def test_what_keeps_to_no_grid_is_not_late() -> None:
     assert late_by(np.cumsum(np.random.default_rng(0).uniform(0.1, 1.0, 300))) is None
     assert late_by(np.array([0.03, 0.53])) is None

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from duvhuman.humanize.bars import PLACES_PER_BEAT
 from duvhuman.humanize.score import IntArray
 from duvhuman.train.evaluation.metrics import articulation_metrics, mean_over_parts, velocity_metrics
-from duvhuman.train.pairs.bars import PLACES_PER_BEAT, bar_contents, bars_of
+from duvhuman.train.pairs.bars import bar_contents, bars_of
 from duvhuman.train.pairs.deadpan import Pair
 
 FEWEST_NOTES = 32
@@ -48,13 +49,13 @@ def repeated_notes(pair: Pair) -> tuple[IntArray, IntArray]:
     nothing = np.zeros(0, dtype=np.int64)
     if not score.grid_known.all():
         return nothing, nothing
-    bar, content = bars_of(score)[0], bar_contents([score])
+    (bar, place), content = bars_of(score), bar_contents([score])
     edges = np.append(np.flatnonzero(np.append(True, np.diff(bar) != 0)), len(bar))
     alike: dict[int, list[IntArray]] = defaultdict(list)
     for start, stop in itertools.pairwise(edges):
         notes = np.arange(start, stop)
-        place = np.round(score.beat_in_bar[notes] * PLACES_PER_BEAT)
-        alike[int(content[start])].append(notes[np.lexsort((score.pitch[notes], place))])
+        order = np.lexsort((score.pitch[notes], np.round(place[notes] * PLACES_PER_BEAT)))
+        alike[int(content[start])].append(notes[order])
     earlier, later = [nothing], [nothing]
     for bars in alike.values():
         for one, other in itertools.pairwise(bars):

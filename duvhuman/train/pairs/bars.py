@@ -12,10 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from duvhuman.humanize.bars import PLACES_PER_BEAT, bars_and_places
 from duvhuman.humanize.score import GRIDLESS_BAR_BEATS, FloatArray, IntArray, Score
-
-PLACES_PER_BEAT = 12
-"""Notes stand at the same place if they are nearest to the same of so many."""
 
 
 def bar_contents(scores: Sequence[Score]) -> IntArray:
@@ -35,7 +33,7 @@ def bar_contents(scores: Sequence[Score]) -> IntArray:
 def bars_of(score: Score) -> tuple[IntArray, FloatArray]:
     """(N,) the number of each note's bar, which never falls, and (N,) beats since it began."""
     if score.grid_known.all():
-        start = score.onset_beats - score.beat_in_bar
-        return np.cumsum(np.append(True, np.abs(np.diff(start)) > 1 / PLACES_PER_BEAT)) - 1, score.beat_in_bar
+        begins, place = bars_and_places(score)
+        return np.cumsum(np.append(True, np.diff(begins) != 0)) - 1, place / PLACES_PER_BEAT
     bar = np.floor(score.onset_beats / GRIDLESS_BAR_BEATS).astype(np.int64)
     return bar - bar[0], score.onset_beats - GRIDLESS_BAR_BEATS * bar
