@@ -78,7 +78,8 @@ def layers_of(velocity: FloatArray, score: Score) -> IntArray:
     layer = np.where(met, np.nan_to_num(far).argmin(axis=1), written)
     for one in range(len(level)):
         mine = certain & (written == one)
-        if np.mean(layer[mine & met] == one) < NEARLY_ALWAYS or sounds[mine].mean() < OFTEN_TOGETHER:
+        judged = layer[mine & met] == one
+        if len(judged) < FEWEST_OF_LAYER or judged.mean() < NEARLY_ALWAYS or sounds[mine].mean() < OFTEN_TOGETHER:
             return nothing
     return layer
 
@@ -126,9 +127,8 @@ def levelled(velocity: FloatArray, lift: FloatArray | None, score: Score) -> Flo
         return velocity
     group = np.unique(lift, return_inverse=True)[1]
     low, high = neighbours(score.onset_beats, COMPANY_BEATS)
-    own = np.stack([np.append(0, np.cumsum(group == one)) for one in range(group.max() + 1)])[group]
-    rows = np.arange(len(group))
-    alone = own[rows, high] - own[rows, low] == high - low
+    before = np.stack([np.append(0, np.cumsum(group == one)) for one in range(group.max() + 1)])
+    alone = before[group, high] - before[group, low] == high - low
     state = 2 * group + alone
     few = np.bincount(state)[state] < FEWEST_OF_LAYER
     return velocity - group_means(velocity, np.where(few, 2 * group, state)) + velocity.mean()
