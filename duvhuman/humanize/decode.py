@@ -5,8 +5,8 @@ Conventions
 Arrays are (N,) over the notes of one part. What is played on a note follows from no more than some 2,000 notes to
 either side (a few means over `STRETCH_NOTES`, of each other), but for means over the part (its level, its share of
 short notes, its equal bars), whether it is written in layers or with accents, its last chord, and the next onset of a
-note's own pitch, wherever that is. Random draws are keyed to what is played: an edit elsewhere changes nothing, and equal
-bars are played alike.
+note's own pitch, wherever that is. Random draws are keyed to what is played: an edit elsewhere changes nothing, and
+equal bars are played alike.
 """
 
 from __future__ import annotations
