@@ -36,8 +36,10 @@ OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 0.9
 """Where such a share of the notes is written shorter than up to the next onset, or more, lengths are meant: notes of so
 many beats or more last that share of theirs at least. Where none is, a long one may be a stab. A gate of nine tenths
 makes a beat no shorter."""
-BOWED, LEAST_BOWED = (*range(40, 45), *range(48, 52)), 0.4
+BOWED, LEAST_BOWED = (*range(40, 45), *range(48, 52)), 0.3
 """The General MIDI programs of what is bowed, and how much of its length lasts there at least what is no staccato."""
+DRIVEN = (28, 29, 30)
+"""The General MIDI programs of guitars, muted, overdriven and distorted, of which no string rings on over chugs."""
 OFTEN_OVER, VOICES_BEATS, NEARBY_BEATS = 0.04, 32.0, 1.0
 """Where such a share of the notes within so many beats is held over the next onset, and not slurred into it, or more,
 voices are written apart: none rings on that lies above another of its chord and the mean pitch within the last so many
@@ -83,7 +85,7 @@ class _Written:
     over_next : (N,) whether it is held over the next onset.
     under_held : (N,) whether one that is held over the next onset, in the same hand, sounds until it ends, or longer.
     over_any : (N,) whether it is held over the next onset of either hand.
-    struck_again : (N,) whether a note of its chord is struck again at the next onset: strings that ring would be muted.
+    struck_again : (N,) whether a string of its chord is struck again at the next onset, on a guitar that is `DRIVEN`.
     upper : (N,) how surely it is of an upper voice, one of several, from 0 to 1.
     whole_bar : (N,) whether it is a bar before a short rest.
     rest : (N,) how much of a rest stands behind it, from 0, none, to 1.
@@ -131,7 +133,7 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
         over_next=over_next,
         under_held=_under_held(score, over_next, hand),
         over_any=written > of_any + slack,
-        struck_again=np.maximum.reduceat(again <= learnt + slack, starts)[number],
+        struck_again=np.maximum.reduceat(again <= learnt + slack, starts)[number] & np.isin(score.program, DRIVEN),
         upper=apart * (above & (score.pitch > lowest)),
         whole_bar=whole_bar,
         rest=np.clip(rest, 0.0, 1.0) * before_rest,
