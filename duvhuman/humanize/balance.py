@@ -23,7 +23,7 @@ from duvhuman.humanize.score import (
     group_means,
     neighbours,
 )
-from duvhuman.humanize.written import ALIKE, MUCH_WRITTEN
+from duvhuman.humanize.written import ALIKE
 from duvhuman.midi.notes import NoteTable
 
 SOFTEST = 8
@@ -36,10 +36,12 @@ FAINT = 20.0
 ghost note beside others."""
 MOST_LAYERS, FEWEST_OF_LAYER, LAYER_SHARE = 3, 8, 0.1
 """So many levels at most are layers of a hand, each of so many notes at least, and of such a share of all."""
-NEARBY_BEATS, NEARLY_ALWAYS = 1.0, 0.9
+NEARBY_BEATS, NEARLY_ALWAYS = 1.0, 0.8
 """This share of the notes lies nearest to the mean pitch of its own layer within so many beats, of all layers."""
 OFTEN_TOGETHER = 0.5
 """When so many of the notes of a layer begin a note of another sounds: a line alone has accents and no layers."""
+MOST_APART = 0.3
+"""No level is that of a hand, or layer, of which more is written apart from it."""
 COMPANY_BEATS = 4.0
 """A hand or layer plays alone where no other plays within so many beats."""
 HAND_SHARE = 0.25
@@ -54,18 +56,27 @@ def hands_of(notes: NoteTable) -> IntArray:
 def layers_of(velocity: FloatArray, score: Score) -> IntArray:
     """(N,) the number of each note's layer, from 0, where a part is written at a few levels, one above the other.
 
-    A louder note here and there is an accent. What most of the notes are written at are layers if nine in ten of those
+    A louder note here and there is an accent. What most of the notes are written at are layers if four in five of those
     that have the others nearby lie nearer to their own mean pitch there; the rest are accents in the nearest layer.
     """
-    nothing = np.zeros(len(velocity), dtype=np.int64)
     level, notes = np.unique(velocity, return_counts=True)
-    level = level[notes >= max(FEWEST_OF_LAYER, LAYER_SHARE * len(velocity))]
-    if not 2 <= len(level) <= MOST_LAYERS or np.diff(level).min() <= 2 * FLAT_SD:
-        return nothing
+    near = np.cumsum(np.diff(level, prepend=level[0]) > 2 * FLAT_SD)  # levels that jitter are one
+    level, notes = np.bincount(near, level * notes) / np.bincount(near, notes), np.bincount(near, notes)
+    many = np.count_nonzero(notes >= max(FEWEST_OF_LAYER, LAYER_SHARE * len(velocity)))
+    usual = np.argsort(-notes, kind="stable")[:many]
+    for layers in range(min(len(usual), MOST_LAYERS), 1, -1):  # the rarest level may be that of accents
+        layer = _layers_at(np.sort(level[usual[:layers]]), velocity, score)
+        if layer is not None:
+            return layer
+    return np.zeros(len(velocity), dtype=np.int64)
+
+
+def _layers_at(level: FloatArray, velocity: FloatArray, score: Score) -> IntArray | None:
+    """The layers that are written at these levels; None if they are no layers."""
     away = np.abs(velocity[:, None] - level)
-    written, certain = away.argmin(axis=1), away.min(axis=1) <= FLAT_SD
-    if certain.mean() < NEARLY_ALWAYS:
-        return nothing
+    written, certain = away.argmin(axis=1), away.min(axis=1) <= 2 * FLAT_SD
+    if certain.mean() < 1 - MOST_APART:
+        return None
     low, high = neighbours(score.onset_beats, NEARBY_BEATS)
     far = np.empty(away.shape)
     for one in range(len(level)):
@@ -80,7 +91,7 @@ def layers_of(velocity: FloatArray, score: Score) -> IntArray:
         mine = certain & (written == one)
         judged = layer[mine & met] == one
         if len(judged) < FEWEST_OF_LAYER or judged.mean() < NEARLY_ALWAYS or sounds[mine].mean() < OFTEN_TOGETHER:
-            return nothing
+            return None
     return layer
 
 
@@ -112,7 +123,7 @@ def written_balance(velocity: FloatArray, hand: IntArray, score: Score) -> Float
         for one in np.unique(group):
             level[group == one] = np.median(velocity[group == one])
         apart = np.abs(velocity - level) > ALIKE
-        if np.ptp(level) > FLAT_SD and all(np.mean(apart[group == one]) < MUCH_WRITTEN for one in np.unique(group)):
+        if np.ptp(level) > FLAT_SD and all(np.mean(apart[group == one]) < MOST_APART for one in np.unique(group)):
             return level - velocity.mean()
     return np.zeros(len(velocity))
 

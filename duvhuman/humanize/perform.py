@@ -60,7 +60,7 @@ class Played:
     duration_beats : (N,) within what `limit_durations` allows.
     spread : (N,) SD of the predicted velocity bins.
     said : what the network said, moved to the level of the written velocities.
-    followed : whether the company was heeded anywhere.
+    followed : whether the company made any note louder or softer.
     """
 
     velocity: FloatArray
@@ -193,15 +193,16 @@ def perform(
             contour_given=contour_given, level=float(written_velocity.mean()),
         )
 
-    velocity, spread = decoded(company if flat else None)
-    followed = company is not None and flat
-    velocity = levelled(velocity, lift, score)
+    alone, spread = decoded(None)
+    together = alone if company is None or not flat else decoded(company)[0]
+    velocity = levelled(together, lift, score)
     if keep_dynamics and not by_contour and tells_dynamics(written_velocity):
         little = how_little(score, written_velocity, velocity, main_hands(hand, len(score)))
-        if company is not None and not flat and (followed := bool(little.any())):
-            velocity, spread = decoded(little * company)
-            velocity = levelled(velocity, lift, score)
+        if company is not None and not flat and little.any():
+            together = decoded(little * company)[0]
+            velocity = levelled(together, lift, score)
         velocity = as_written(score, written_velocity, velocity, little, hand, detail=model.config.passage_detail)
+    followed = bool(np.any(np.round(together) != np.round(alone)))
     velocity = with_room(velocity if lift is None else velocity + lift, hand)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1], alike=alike)
     beats = performed_beats(score, articulation, hand, as_in_a_take=model.config.gain_is_all)

@@ -14,9 +14,11 @@ verse that was played by hand tell anything of a chorus that is flat.
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from duvhuman.humanize.score import (
     FLAT_SD,
+    BoolArray,
     FloatArray,
     IntArray,
     Score,
@@ -25,26 +27,22 @@ from duvhuman.humanize.score import (
     neighbours,
 )
 
-RUN_FROM, RUN_NOTES = 16, 32
-"""Beside accents nothing is written of a run of so many notes of a hand, or more, at one velocity; of a shorter one the
-less is, the longer it is, from the former on."""
+RUN_NOTES, RUN_SHARE = 32, 0.8
+"""Beside accents nothing is written of so many notes of a hand, one after another, that are all at one velocity, and
+something of those of which such a share is, or less."""
 FAINT_SD = 4.0
 """Written velocities with an SD below it hardly vary."""
 AS_LOUD = 2.0
 """Two chords are as loud as each other if their velocities differ by no more than this."""
-FEWEST_ACCENTS = 0.2
-"""Accents are written if more of the changes of loudness are undone at the next chord, or more of the notes lie above
-or below their own chord."""
 ACCENTS_DETAIL = 0.5
 """How much of ``ModelConfig.passage_detail`` is played where accents are written, and less is left to guess."""
 MUCH_WRITTEN = 0.1
 """No more is left to guess than that where such a share of the notes is written apart, or more; all, as on a flat part,
 where none is."""
-BESIDE_ACCENTS = 0.05
-"""All of that counts if such a share of the chords is accented, or more: a few accents make no passages flat."""
-WIDE_GAP, FEWEST_AT_LEVEL = 25.0, 8
-"""What is written at one velocity, so many notes at least, that lies so far from all others is played as if it were
-flat: ghost notes say nothing of how loud the others are among themselves."""
+MANY_ACCENTS = 0.05
+"""Single notes are written if such a share of the chords is accented, or more, and the less, the fewer are."""
+GHOST_SHARE = 0.5
+"""What is softer than that share of the median is a ghost note, and says nothing of how loud the others are."""
 ACCENT_SHARE = 0.5
 """An accent among hardly any is louder by such a share of what is written than the note would be without it."""
 PASSAGE_BEATS, ALIKE = 8.0, 5.0
@@ -57,22 +55,26 @@ def tells_dynamics(velocity: FloatArray) -> bool:
     return not is_flat(velocity) or bool(np.any(np.abs(velocity - np.median(velocity)) > ALIKE))
 
 
-def run_lengths(velocity: FloatArray, hand: IntArray) -> IntArray:
-    """(N,) how many notes of a hand in a row are written as loud as a note, but for what counts as flat."""
-    lengths = np.empty(len(velocity), dtype=np.int64)
+def ghosts(velocity: FloatArray) -> BoolArray:
+    """(N,) whether a note is a ghost note."""
+    return velocity < GHOST_SHARE * np.median(velocity)
+
+
+def flatness(velocity: FloatArray, hand: IntArray) -> FloatArray:
+    """(N,) how flat the flattest `RUN_NOTES` notes of a hand are that a note is one of: to 1, all at one velocity."""
+    flat = np.empty(len(velocity))
     for one in np.unique(hand):
-        mine = np.flatnonzero(hand == one)
-        begins, first = [], -np.inf
-        for value in velocity[mine].tolist():
-            begins.append(abs(value - first) >= FLAT_SD)
-            first = value if begins[-1] else first
-        run = np.cumsum(begins) - 1
-        lengths[mine] = np.bincount(run)[run]
-    return lengths
+        mine = velocity[hand == one]
+        width = min(RUN_NOTES, len(mine))
+        runs = sliding_window_view(mine, width)
+        share = np.mean(np.abs(runs - np.median(runs, axis=1, keepdims=True)) <= FLAT_SD, axis=1)
+        ends = np.full(width - 1, -np.inf)
+        flat[hand == one] = sliding_window_view(np.concatenate([ends, share, ends]), width).max(axis=1)
+    return np.clip((flat - RUN_SHARE) / (1 - RUN_SHARE), 0.0, 1.0)
 
 
-def tells_accents(score: Score, velocity: FloatArray, hand: IntArray | None = None) -> bool:
-    """Whether written velocities tell of single notes, and not only of passages (p, f, a crescendo).
+def accents_told(score: Score, velocity: FloatArray, hand: IntArray | None = None) -> float:
+    """How much written velocities tell of single notes, from 0, of passages alone (p, f, a crescendo), to 1.
 
     An accent sets a chord apart from both those beside it, or a note from its chord; a passage does neither.
 
@@ -80,28 +82,15 @@ def tells_accents(score: Score, velocity: FloatArray, hand: IntArray | None = No
     ----------
     hand : (N,) which hand plays a note; each hand is compared with itself.
     """
-    undone, changes, _, voiced = _changes(score, velocity, hand)
-    return undone > FEWEST_ACCENTS * changes or voiced > FEWEST_ACCENTS
-
-
-def accented_share(score: Score, velocity: FloatArray, hand: IntArray | None = None) -> float:
-    """The share of the chords whose accent is undone at the next, or of the notes apart from theirs if that is more."""
-    undone, _, chords, voiced = _changes(score, velocity, hand)
-    return max(undone / chords, voiced)
-
-
-def _changes(score: Score, velocity: FloatArray, hand: IntArray | None) -> tuple[int, int, int, float]:
-    """How many changes of loudness are undone at the next chord, of how many, between how many chords; and the share of
-    the notes that lie above or below their own chord.
-    """
     hand = np.zeros(len(velocity), dtype=np.int64) if hand is None else hand
     number = chord_numbers(score)
     chords, chord = np.unique(hand * len(score) + number, return_inverse=True)  # hand after hand, each in time
     loud = np.bincount(chord, velocity) / np.bincount(chord)
     step = np.where(np.diff(chords // len(score)) == 0, np.diff(loud), 0.0)
     step[np.abs(step) <= AS_LOUD] = 0.0
+    undone = np.count_nonzero(step[:-1] * step[1:] < 0) / len(chords)
     voiced = float(np.mean(np.abs(velocity - loud[chord]) > AS_LOUD))
-    return int(np.count_nonzero(step[:-1] * step[1:] < 0)), int(np.count_nonzero(step)), len(chords), voiced
+    return float(min(max(undone, voiced) / MANY_ACCENTS, 1.0))
 
 
 def detail_of(played: FloatArray, written: FloatArray, score: Score, beats: float) -> FloatArray:
@@ -120,24 +109,17 @@ def how_little(score: Score, written: FloatArray, played: FloatArray, hand: IntA
 
     A note is written apart that lies as far from the median as those of the flat part usually do, as `played`; one that
     lies half as far counts half. What hardly varies is little, too: from nothing at `FLAT_SD` on it counts for more, up
-    to `FAINT_SD`. Without accents a long run is a passage, as loud as it is written to be.
+    to `FAINT_SD`. Without accents a long run is a passage, as loud as it is written to be. Ghost notes do not count.
     """
-    apart, usual = np.abs(written - np.median(written)), float(np.abs(played - np.median(played)).mean())
+    rest = ~ghosts(written)
+    others, usual = written[rest], float(np.abs(played - np.median(played)).mean())
+    apart = np.abs(others - np.median(others))
     rare = 1.0 - float(np.minimum(apart / max(usual, 1e-6), 1.0).mean()) / MUCH_WRITTEN
-    faint = (FAINT_SD - float(np.std(written))) / (FAINT_SD - FLAT_SD)
-    flat = np.clip((run_lengths(written, hand) - RUN_FROM) / (RUN_NOTES - RUN_FROM), 0.0, 1.0)
-    beside = min(accented_share(score, written, hand) / BESIDE_ACCENTS, 1.0)
-    return np.clip(np.maximum(max(rare, faint), beside * flat), 0.0, 1.0)
-
-
-def alone_at_its_level(written: FloatArray) -> FloatArray:
-    """(N,) 1 where many notes are written at one velocity and none nearer to it than `WIDE_GAP`, less where these are
-    soft, else 0.
-    """
-    level, of, notes = np.unique(written, return_inverse=True, return_counts=True)
-    gap = np.diff(level, prepend=-np.inf, append=np.inf)
-    alone = (np.minimum(gap[:-1], gap[1:]) >= WIDE_GAP) & (notes >= FEWEST_AT_LEVEL)
-    return np.where(alone[of], 1.0, 0.0) * np.minimum(written / max(float(np.median(written)), 1.0), 1.0)
+    faint = (FAINT_SD - float(np.std(others))) / (FAINT_SD - FLAT_SD)
+    runs = accents_told(score, written, hand) * flatness(others, hand[rest])
+    little = np.zeros(len(written))
+    little[rest] = np.clip(np.maximum(max(rare, faint), runs), 0.0, 1.0)
+    return little
 
 
 def as_written(
@@ -151,13 +133,11 @@ def as_written(
     little : how little is written (`how_little`).
     detail : ``ModelConfig.passage_detail``.
     """
-    accents, apart = tells_accents(score, written, hand), detail_of(velocity, written, score, np.inf)
-    if not accents:
-        near = detail_of(velocity, written, score, PASSAGE_BEATS)
-        apart = near + little * (apart - near)
-    least = detail * ACCENTS_DETAIL if accents else detail
-    share = least + (1 - least) * (np.maximum(little, alone_at_its_level(written)) if accents else little)
-    kept, usual = written + share * apart, float(np.median(written))
+    accents = accents_told(score, written, hand)
+    near, of_all = (detail_of(velocity, written, score, beats) for beats in (PASSAGE_BEATS, np.inf))
+    least = detail * (1 - (1 - ACCENTS_DETAIL) * accents)
+    share = least + (1 - least) * little
+    kept, usual = written + share * (near + np.maximum(little, accents) * (of_all - near)), float(np.median(written))
     rare = np.abs(written - usual) > ALIKE
     if not little.any() or rare.all():
         return kept

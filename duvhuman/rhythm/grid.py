@@ -15,7 +15,7 @@ length of their mean as directions: 1 if all are the same, 0 if any is as likely
 that is so large (by chance it is once in e to that power)."""
 LATE_UNITS, NEARLY = (1, 2, 3, 4, 6), 0.8
 """Notes per beat of the grids that onsets may be late on, and how nearly as well as any they keep to a coarser one."""
-STRUM_BEATS, ON_BEAT = 0.05, 0.05
+STRUM_BEATS = 0.05
 GRID_SHARE = 0.35
 """A grid means something if this share of onsets lies within a tenth of a unit of it (0.2 would by chance)."""
 
@@ -36,7 +36,7 @@ def late_by(onset_beats: FloatArray) -> float | None:
 
     An interface that is late, a player who lays back or a clip that was cut badly moves all of them; how loosely they
     are played beside does not matter. The coarsest grid tells that they keep to nearly as well as to any: quarters say
-    more than sixteenths. 0 if as many stand on the beats of the file; None if they keep to no grid at all.
+    more than sixteenths. 0 if as many stand on the file's own grid; None if they keep to no grid at all.
     """
     onset = np.sort(np.asarray(onset_beats))
     onset = onset[np.diff(onset, prepend=-np.inf) > STRUM_BEATS]  # a chord tells once
@@ -48,5 +48,5 @@ def late_by(onset_beats: FloatArray) -> float | None:
         return None
     unit, mean = next((unit, mean) for unit, mean in means if abs(mean) >= NEARLY * best)
     late = float(np.angle(mean)) / (2 * np.pi * unit)
-    on_time, then = (np.mean(np.abs(onset - by - np.round(onset - by)) < ON_BEAT) for by in (0.0, late))
+    on_time, then = (max(grid_share(onset - by, unit) for unit in GRID_UNITS) for by in (0.0, late))
     return 0.0 if on_time >= then else late
