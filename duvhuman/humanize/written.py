@@ -27,7 +27,7 @@ from duvhuman.humanize.score import (
     neighbours,
 )
 
-RUN_NOTES, RUN_SHARE = 32, 0.8
+RUN_NOTES, RUN_SHARE = 32, 0.9
 """Beside accents nothing is written of so many notes of a hand, one after another, that are all at one velocity, and
 something of those of which such a share is, or less."""
 FAINT_SD = 4.0
