@@ -164,15 +164,16 @@ def performed_beats(
 
     Networks learnt it of notes that are written up to the next onset, for a bar at most, whatever rests there were.
     Only such a note may ring on, clearly (`TOUCHES`), for as long as is predicted, and none beside one that is held
-    over the next onset: there voices are written apart. Any other length is the user's, and hardly exceeded: a melody
-    over an accompaniment, what is held under one, a pad, what is detached. A staccato lasts as long as if it were
-    written up to the next onset, but from `STACCATO_LEAST` to `STACCATO_MOST` times its length at most. One that ends a
-    little before the next onset, as a player's do, is not shortened further than if it were written so; a long note
-    before a rest, or at the end of the part, which lets go at once, is held (`STACCATO_LEAST`). So is what is written
-    over the next onset, or stands beside such a note, and where staccatos or rests tell that lengths are meant any long
-    note, for some of its length (`LEAST_HELD`); none is a click anywhere (`LEAST_SECONDS`). A note written longer than
-    `longest_written`, which networks were never shown, ends as much earlier as one of that length would. What is
-    written a little into the next onset is slurred into it.
+    over the next onset, nor, where such notes are many, in an upper voice. Any other length is the user's, and hardly
+    exceeded: a melody over an accompaniment, what is held under one, a pad, what is detached. A staccato lasts as long
+    as if it were written up to the next onset, but from `STACCATO_LEAST` to `STACCATO_MOST` times its length at most.
+    One that ends a little before the next onset, as a player's do, is not shortened further than if it were written so;
+    a long note before a rest, or at the end of the part, which lets go at once, is held (`STACCATO_LEAST`). So is what
+    is written over the next onset, or stands beside such a note, and where staccatos or rests tell that lengths are
+    meant any long note, for some of its length (`LEAST_HELD`); none is a click anywhere (`LEAST_SECONDS`), nor anything
+    that is `BOWED`, and no ornament rings into the next onset. A note written longer than `longest_written`, which
+    networks were never shown, ends as much earlier as one of that length would. What is written a little into the next
+    onset is slurred into it.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def with_grace_notes(score: Score) -> Score:
     """A part in which the notes after grace notes begin with these, and none of these lies above them."""
     begins = np.flatnonzero(np.diff(score.onset_beats, prepend=-np.inf) > TICK_BEATS)  # the first note of each onset
     step = np.diff(score.onset_beats[begins], append=np.inf)
-    alone = np.diff(begins, append=len(score))
+    ends = np.append(begins[1:], len(score))
     place = np.mod(score.beat_in_bar[begins] + PLACE_BEATS / 2, PLACE_BEATS) - PLACE_BEATS / 2
     first = (step < SHORTEST_BEATS) & (np.abs(place) < TICK_BEATS) & score.grid_known[begins]
     onset, pitch, in_bar = score.onset_beats.copy(), score.pitch.copy(), score.beat_in_bar.copy()
@@ -31,17 +31,17 @@ def with_grace_notes(score: Score) -> Score:
         graces: list[int] = []
         last = number
         while last < len(begins) - 1 and len(graces) <= MOST_GRACE_NOTES and step[last] < SHORTEST_BEATS:
-            here = np.arange(begins[last], begins[last] + alone[last])
+            here = np.arange(begins[last], ends[last])
             short = here[np.abs(score.nominal_beats[here] - step[last]) < ENDS_WITHIN * step[last]]
             if not len(short):
                 break
             graces, last = [*graces, *short.tolist()], last + 1
-        main = np.arange(begins[last], begins[last] + alone[last])
+        main = np.arange(begins[last], ends[last])
         top = score.pitch[main].max()
         if not graces or len(graces) > MOST_GRACE_NOTES or np.abs(score.pitch[graces] - top).max() > FARTHEST:
             continue
         if (score.nominal_beats[main] >= LONGER * step[last - 1]).all():
-            moved = np.arange(begins[number], main[-1] + 1)
+            moved = slice(begins[number], ends[last])
             onset[moved], in_bar[moved] = score.onset_beats[begins[number]], score.beat_in_bar[begins[number]]
-            pitch[graces] = np.minimum(pitch[graces], 2 * top - pitch[graces])
+            pitch[graces] = np.minimum(pitch[graces], np.maximum(2 * top - pitch[graces], 0))
     return score.replace(onset_beats=onset, pitch=pitch, beat_in_bar=in_bar) if first.any() else score

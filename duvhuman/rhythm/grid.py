@@ -16,6 +16,7 @@ that is so large (by chance it is once in e to that power)."""
 LATE_UNITS, NEARLY = (1, 2, 3, 4, 6), 0.8
 """Notes per beat of the grids that onsets may be late on, and how nearly as well as any they keep to a coarser one."""
 STRUM_BEATS = 0.05
+"""Onsets no further apart are those of one chord."""
 GRID_SHARE = 0.35
 """A grid means something if this share of onsets lies within a tenth of a unit of it (0.2 would by chance)."""
 

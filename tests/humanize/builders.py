@@ -8,12 +8,15 @@ Songs have 480 ticks per beat. A note is (onset in ticks, pitch, velocity, durat
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from midi_bytes import off, on, program, smf, title, track
 
 from duvhuman.humanize.features import compute_features, feature_names
 from duvhuman.humanize.score import Hints, Score
+from duvhuman.models.phrase_transformer import PhraseTransformer
+from duvhuman.models.store import find_model
 
 Note = tuple[int, int, int, int]
 GUITAR, BASS, PIANO, STRINGS, FLUTE = 25, 33, 0, 48, 73
@@ -96,3 +99,15 @@ def song(*parts: bytes, **header: int) -> bytes:
 def flat_song(n: int = 64, **options: int) -> bytes:
     """One flat guitar part."""
     return song(part(riff(n, **options)))
+
+
+def eighths(n: int) -> Score:
+    """A line of seven pitches, over and over."""
+    return score(np.arange(n) / 2, 60 + np.arange(n) % 7)
+
+
+def shipped_keys(**config: float) -> PhraseTransformer:
+    """The base of the keys that ship, with other values in its config."""
+    network = PhraseTransformer.from_pretrained(find_model("keys", None)).eval()
+    network.config = replace(network.config, **config)
+    return network

@@ -31,6 +31,10 @@ def test_what_lies_far_away_or_keeps_no_beat_is_no_grace_note() -> None:
     assert with_grace_notes(free) is free
 
 
+def test_no_pitch_is_below_the_scale() -> None:
+    assert with_grace_notes(score([1, 1.1], [5, 1], length=[0.1, 0.9])).pitch.tolist() == [0, 1]
+
+
 def test_onsets_stay_in_order() -> None:
     shown = with_grace_notes(score([1, 1.008, 1.1, 1.105, 2], [62, 40, 60, 64, 60], length=[0.1, 1, 0.9, 0.9, 1]))
     assert (np.diff(shown.onset_beats) >= 0).all()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
-from builders import random_score, score
+from builders import eighths, random_score, score, shipped_keys
 
 from duvhuman.humanize import perform as module
 from duvhuman.humanize.articulate import performed_beats
@@ -24,31 +23,20 @@ from duvhuman.humanize.score import Hints, Score
 from duvhuman.humanize.windows import Distribution, predict_distribution
 from duvhuman.models.config import EXPECTED_LEVEL, VELOCITY_BIN_CENTRES, ModelConfig
 from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.models.store import find_model
-
-
-def _line(n: int) -> Score:
-    return score(np.arange(n) / 2, 60 + np.arange(n) % 7)
-
-
-def _keys(**config: float) -> PhraseTransformer:
-    network = PhraseTransformer.from_pretrained(find_model("keys", None)).eval()
-    network.config = dataclasses.replace(network.config, **config)
-    return network
 
 
 @pytest.mark.parametrize("level", [40.0, 64.0, 95.5])
 @pytest.mark.parametrize("variation", [0.0, 0.5])
 def test_a_part_is_as_loud_as_it_is_written(level: float, variation: float) -> None:
     score = random_score(300)
-    played = perform(_keys(), score, np.full(300, level), variation=variation, seed=3).velocity
+    played = perform(shipped_keys(), score, np.full(300, level), variation=variation, seed=3).velocity
     assert abs(played.mean() - level) < (0.6 if variation == 0 else 5)
     assert played.std() > 3
 
 
 @pytest.mark.parametrize("other", [121.0, 112.0])
 def test_one_note_that_is_written_softer_takes_no_life_from_a_part_at_the_end_of_the_scale(other: float) -> None:
-    score, network, written = random_score(600), _keys(), np.full(600, 127.0)
+    score, network, written = random_score(600), shipped_keys(), np.full(600, 127.0)
     flat = perform(network, score, written).velocity
     written[20] = other
     edited = perform(network, score, written).velocity
@@ -58,17 +46,17 @@ def test_one_note_that_is_written_softer_takes_no_life_from_a_part_at_the_end_of
 
 def test_the_level_that_is_told_can_be_the_one_that_the_network_expects() -> None:
     score = random_score(96)
-    expected = expected_level(_keys(), score)
+    expected = expected_level(shipped_keys(), score)
     assert 50 < expected < 110
     written = np.full(96, 20.0)
-    played = perform(_keys(typical_level=EXPECTED_LEVEL, register_tilt=0.0), score, written).velocity
-    assert np.array_equal(played, perform(_keys(typical_level=expected), score, written).velocity)
-    assert not np.array_equal(played, perform(_keys(typical_level=expected - 32), score, written).velocity)
-    assert not np.array_equal(played, perform(_keys(typical_level=0.0), score, written).velocity)
+    played = perform(shipped_keys(typical_level=EXPECTED_LEVEL, register_tilt=0.0), score, written).velocity
+    assert np.array_equal(played, perform(shipped_keys(typical_level=expected), score, written).velocity)
+    assert not np.array_equal(played, perform(shipped_keys(typical_level=expected - 32), score, written).velocity)
+    assert not np.array_equal(played, perform(shipped_keys(typical_level=0.0), score, written).velocity)
 
 
 def test_the_level_to_be_expected_follows_from_the_middle_of_a_part_and_not_from_what_is_written() -> None:
-    network = _keys(typical_level=EXPECTED_LEVEL)
+    network = shipped_keys(typical_level=EXPECTED_LEVEL)
     score = random_score(LEVEL_NOTES + 200)
     higher = score.pitch.copy()
     higher[:90], higher[-90:] = higher[:90] + 30, higher[-90:] + 30
@@ -125,8 +113,8 @@ def test_the_tilt_looks_at_the_notes_around_alone() -> None:
 
 def test_recitals_are_tilted_where_the_level_is_expected_and_no_dynamics_are_kept() -> None:
     score = random_score(96)
-    recital = _keys(typical_level=EXPECTED_LEVEL, register_tilt=0.5)
-    plain = _keys(typical_level=EXPECTED_LEVEL, register_tilt=0.0)
+    recital = shipped_keys(typical_level=EXPECTED_LEVEL, register_tilt=0.5)
+    plain = shipped_keys(typical_level=EXPECTED_LEVEL, register_tilt=0.0)
     assert expected_level(recital, score) < 75
     flat, lively = np.full(96, 64.0), random_score(96, seed=2).pitch.astype(float)
 
@@ -136,7 +124,7 @@ def test_recitals_are_tilted_where_the_level_is_expected_and_no_dynamics_are_kep
 
     assert slope(recital, flat, keep=False) < slope(plain, flat, keep=False) - 0.02
     assert slope(recital, lively, keep=True) == slope(plain, lively, keep=True)
-    told = [_keys(typical_level=60.0, register_tilt=tilt) for tilt in (0.0, 0.5)]
+    told = [shipped_keys(typical_level=60.0, register_tilt=tilt) for tilt in (0.0, 0.5)]
     assert slope(told[0], flat, keep=False) == slope(told[1], flat, keep=False)
 
 
@@ -152,7 +140,7 @@ def _seen_by_the_network(monkeypatch: pytest.MonkeyPatch, line: Score) -> list[t
         return predict_distribution(model, score, hints, *given, **named)
 
     monkeypatch.setattr(module, "predict_distribution", spy)
-    perform(_keys(typical_level=EXPECTED_LEVEL, typical_range=17.0), line, np.full(len(line), 80.0))
+    perform(shipped_keys(typical_level=EXPECTED_LEVEL, typical_range=17.0), line, np.full(len(line), 80.0))
     assert len(seen) == 2
     return seen
 
@@ -166,7 +154,7 @@ def test_the_network_sees_no_note_that_is_longer_than_a_bar(monkeypatch: pytest.
 def test_of_a_flat_part_the_network_is_told_the_level_that_it_expects_and_its_range(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (_, asked), (_, told) = _seen_by_the_network(monkeypatch, _line(40))
+    (_, asked), (_, told) = _seen_by_the_network(monkeypatch, eighths(40))
     assert np.isnan(asked.level).all()
     assert len(set(told.level)) == 1
     assert np.isfinite(told.level).all()
@@ -184,9 +172,9 @@ def test_velocities_and_lengths_are_drawn_apart(monkeypatch: pytest.MonkeyPatch)
         return drawn[-1]
 
     monkeypatch.setattr(module, "keyed_uniform", spy)
-    perform(_keys(), _line(200), np.full(200, 80.0))
+    perform(shipped_keys(), eighths(200), np.full(200, 80.0))
     assert drawn == []
-    perform(_keys(), _line(200), np.full(200, 80.0), variation=1.0, seed=3)
+    perform(shipped_keys(), eighths(200), np.full(200, 80.0), variation=1.0, seed=3)
     velocity, length = drawn
     assert abs(np.corrcoef(velocity, length)[0, 1]) < 0.3
 
@@ -201,5 +189,5 @@ def test_with_a_take_lengths_are_as_it_tells(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(module, "performed_beats", spy)
     for share in (0.5, 0.0):
-        perform(_keys(spread_share=share), _line(40), np.full(40, 80.0))
+        perform(shipped_keys(spread_share=share), eighths(40), np.full(40, 80.0))
     assert asked == [False, True]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
-from builders import PIANO, part, random_score, riff, score, song
+from builders import PIANO, eighths, part, random_score, riff, score, shipped_keys, song
 
 import duvhuman
 from duvhuman.humanize.perform import perform
-from duvhuman.humanize.score import Score
 from duvhuman.humanize.written import accents_told, how_little
-from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.models.store import find_model
 
 TERRACES = np.repeat([50.0, 90.0, 70.0], 64)
 
@@ -29,7 +24,7 @@ TERRACES = np.repeat([50.0, 90.0, 70.0], 64)
     (np.full(64, 80.0), False), (np.array([80.0]), False),
 ])
 def test_accents_are_told_from_the_dynamics_of_passages(velocity: np.ndarray, tells: bool) -> None:
-    assert accents_told(_line(len(velocity)), velocity) == tells
+    assert accents_told(eighths(len(velocity)), velocity) == tells
 
 
 @pytest.mark.parametrize("notes", [2, 4])
@@ -48,21 +43,11 @@ def test_each_hand_is_compared_with_itself() -> None:
     assert accents_told(both, velocity) == 1
 
 
-def _line(n: int) -> Score:
-    return score(np.arange(n) / 2, 60 + np.arange(n) % 7)
-
-
-def _keys(**config: float) -> PhraseTransformer:
-    network = PhraseTransformer.from_pretrained(find_model("keys", None)).eval()
-    network.config = dataclasses.replace(network.config, **config)
-    return network
-
-
 @pytest.mark.parametrize(("accent", "share", "beats"), [(0.0, 0.5, 8), (20.0, 0.25, 1000)])
 def test_what_is_written_is_kept_and_notes_that_are_written_alike_are_played_as_on_a_flat_part(
     accent: float, share: float, beats: float
 ) -> None:
-    line, network = _line(len(TERRACES)), _keys(passage_detail=0.5)
+    line, network = eighths(len(TERRACES)), shipped_keys(passage_detail=0.5)
     written = TERRACES + accent * (np.arange(len(TERRACES)) % 4 == 0)
     flat = perform(network, line, np.full(len(written), written.mean())).velocity
     played = perform(network, line, written).velocity
@@ -71,13 +56,13 @@ def test_what_is_written_is_kept_and_notes_that_are_written_alike_are_played_as_
         alike = near & (np.abs(written - level) <= 5)
         assert played[number] == pytest.approx(level + share * (flat[number] - flat[alike].mean()))
     assert np.std(played - written) > 0.5
-    assert np.array_equal(perform(_keys(passage_detail=0.0), line, written).velocity, written)
+    assert np.array_equal(perform(shipped_keys(passage_detail=0.0), line, written).velocity, written)
 
 
 @pytest.mark.parametrize(("accent", "number"), [(30.0, 1), (16.0, 1), (-30.0, 1), (30.0, 3)])
 def test_where_hardly_anything_is_written_the_rest_is_played_as_on_a_flat_part(accent: float, number: int) -> None:
     """A few accents in 150 notes neither take the life out of the others nor get lost, however little they weigh."""
-    line, network = _line(150), _keys(passage_detail=0.5)
+    line, network = eighths(150), shipped_keys(passage_detail=0.5)
     places = np.linspace(40, 100, number).astype(np.int64)
     written = np.full(150, 80.0)
     written[places] += accent
@@ -90,7 +75,7 @@ def test_where_hardly_anything_is_written_the_rest_is_played_as_on_a_flat_part(a
 
 @pytest.mark.parametrize(("accent", "softer"), [(12.0, False), (6.0, False), (-12.0, True)])
 def test_an_accent_is_no_softer_than_the_note_would_be_without_it(accent: float, softer: bool) -> None:
-    line, network = _line(150), _keys(passage_detail=0.5)
+    line, network = eighths(150), shipped_keys(passage_detail=0.5)
     flat = perform(network, line, np.full(150, 80.0)).velocity
     place = int(flat.argmin() if softer else flat.argmax())
     played = perform(network, line, np.where(np.arange(150) == place, 80.0 + accent, 80.0)).velocity
@@ -101,7 +86,7 @@ def test_an_accent_is_no_softer_than_the_note_would_be_without_it(accent: float,
 
 @pytest.mark.parametrize("share", [0.01, 0.03, 0.05])
 def test_accents_stand_out_from_what_is_played_around_them(share: float) -> None:
-    line, network, rng = random_score(600, seed=3), _keys(passage_detail=0.5), np.random.default_rng(0)
+    line, network, rng = random_score(600, seed=3), shipped_keys(passage_detail=0.5), np.random.default_rng(0)
     accented = rng.random(600) < share
     played = perform(network, line, np.where(accented, 96.0, 80.0)).velocity
     around = [np.median(np.delete(played, n)[max(n - 4, 0) : n + 4]) for n in np.flatnonzero(accented)]
@@ -111,7 +96,7 @@ def test_accents_stand_out_from_what_is_played_around_them(share: float) -> None
 def test_where_hardly_anything_is_written_a_part_swells_as_a_flat_one_does() -> None:
     """Two louder chords at the end are no accents, but no reason to level the rest either."""
     high = np.arange(600) // 150 % 2
-    line, network = score(np.arange(600) / 2, 52 + 20 * high + np.arange(600) % 7), _keys(passage_detail=0.5)
+    line, network = score(np.arange(600) / 2, 52 + 20 * high + np.arange(600) % 7), shipped_keys(passage_detail=0.5)
     written = np.where(np.arange(600) < 596, 80.0, 92.0)
     assert accents_told(line, written) == 0
     flat, played = (perform(network, line, one).velocity[:596] for one in (np.full(600, 80.0), written))
@@ -122,8 +107,8 @@ def test_where_hardly_anything_is_written_a_part_swells_as_a_flat_one_does() -> 
 
 def test_what_is_flat_beside_what_was_played_lives_as_if_all_were_flat() -> None:
     """A chorus that was programmed after a verse that was played; a left hand that was beside a right one."""
-    network, rng = _keys(passage_detail=0.5), np.random.default_rng(0)
-    line = _line(600)
+    network, rng = shipped_keys(passage_detail=0.5), np.random.default_rng(0)
+    line = eighths(600)
     second = np.arange(600) >= 300
     verse = np.where(second, 80.0, 80 + 12 * rng.standard_normal(600)).round()
     flat, played = (perform(network, line, one).velocity for one in (np.full(600, 80.0), verse))
@@ -143,20 +128,20 @@ def test_the_more_is_written_the_less_is_guessed() -> None:
     played = np.tile([70.0, 90.0], 50)  # ten from the median each
     for accents, loud, little in ((0, 45, 1), (3, 45, 0.7), (1, 180, 0.9), (10, 95, 0), (40, 90, 0)):
         written = np.where(np.arange(100) < accents, loud, 80.0)
-        assert how_little(_line(100), written, played, np.zeros(100, int)) == pytest.approx(little)
-    assert set(how_little(_line(3), np.full(3, 80.0), np.full(3, 80.0), np.zeros(3, int))) == {1}
+        assert how_little(eighths(100), written, played, np.zeros(100, int)) == pytest.approx(little)
+    assert set(how_little(eighths(3), np.full(3, 80.0), np.full(3, 80.0), np.zeros(3, int))) == {1}
 
 
 def test_what_hardly_varies_is_little() -> None:
     played = np.tile([70.0, 90.0], 50)
     for sd, little in ((1.5, 1), (2.0, 0.8), (3.0, 0.4), (4.0, 0)):
         written = 80 + sd * np.tile([-1.0, 1.0], 50)
-        assert how_little(_line(100), written, played, np.zeros(100, int)) == pytest.approx(little)
+        assert how_little(eighths(100), written, played, np.zeros(100, int)) == pytest.approx(little)
 
 
 def test_beside_what_was_played_nothing_is_written_of_a_run_at_one_velocity_or_a_hand() -> None:
     usual, lively = np.tile([70.0, 90.0], 200), np.tile([60.0, 100.0], 200)
-    first, even, line = np.arange(400) < 200, np.arange(400) % 4 < 2, _line(400)
+    first, even, line = np.arange(400) < 200, np.arange(400) % 4 < 2, eighths(400)
     of_verse = how_little(line, np.where(first, lively, 80.0), usual, np.zeros(400, int))
     assert set(of_verse[:190]) == {0}
     assert set(of_verse[200:]) == {1}
@@ -173,7 +158,7 @@ def test_beside_what_was_played_nothing_is_written_of_a_run_at_one_velocity_or_a
 
 
 def test_ghost_notes_take_no_life_from_the_others() -> None:
-    line, network = _line(400), _keys()
+    line, network = eighths(400), shipped_keys()
     ghosts = np.arange(400) % 4 == 1
     flat = perform(network, line, np.full(400, 100.0)).velocity
     played = perform(network, line, np.where(ghosts, 30.0, 100.0)).velocity
@@ -182,7 +167,7 @@ def test_ghost_notes_take_no_life_from_the_others() -> None:
 
 
 def test_a_part_with_one_accent_follows_others_as_a_flat_one_does() -> None:
-    line, network = _line(150), _keys()
+    line, network = eighths(150), shipped_keys()
     written, swell = np.full(150, 80.0), np.sin(np.arange(150) / 20)
     written[70] = 96.0
     together, alone = (perform(network, line, written, company=louder).velocity for louder in (2 * swell, None))
@@ -191,14 +176,14 @@ def test_a_part_with_one_accent_follows_others_as_a_flat_one_does() -> None:
 
 
 def test_dynamics_of_passages_can_be_set_aside() -> None:
-    score, network = random_score(len(TERRACES)), _keys()
+    score, network = random_score(len(TERRACES)), shipped_keys()
     flat = perform(network, score, np.full(len(TERRACES), TERRACES.mean())).velocity
     assert np.array_equal(perform(network, score, TERRACES, keep_dynamics=False).velocity, flat)
 
 
 def test_what_is_played_stays_within_midi() -> None:
     score = random_score(len(TERRACES))
-    played = perform(_keys(passage_detail=1.0), score, np.repeat([2.0, 126.0, 64.0], 64)).velocity
+    played = perform(shipped_keys(passage_detail=1.0), score, np.repeat([2.0, 126.0, 64.0], 64)).velocity
     assert played.min() == 1
     assert played.max() == 127
 

@@ -37,10 +37,11 @@ FAILED_VELOCITY, FAILED_SHARE = 3, 0.1
 """Notes no louder are failed triggers and bumps, if they are no more than such a share of a part."""
 CLICK_SECONDS = 0.015
 """Who ends a note so soon says nothing of its length: pads and triggers send note-offs at once."""
-MOSTLY = 0.5
-NO_USE = "are hardly heard, never end or have no length"
 LATE_BEATS = 0.025
 """A take whose file keeps its beat is late if it is by so much."""
+FEWEST_KNOWN = 0.5
+"""Of a take of which fewer ends are known it is told that lengths are not learnt."""
+NO_USE = "are hardly heard, never end or have no length"
 FOLDS = 4
 RUN_OF_BARS = 4
 """Runs of so many bars are held out together where there are enough: neighbours resemble each other."""
@@ -74,7 +75,8 @@ def read_takes(takes: Sequence[Source], instrument: str, *, marked_only: bool = 
     Warns
     -----
     DuvhumanWarning
-        If a take is damaged, another instrument's is used, or some are left out.
+        If a take is damaged, another instrument's is used, some are left out, or one holds several parts, keeps no beat
+        or hardly tells lengths.
     """
     named = get_instrument(instrument)
     passages: list[Passage] = []
@@ -135,7 +137,7 @@ def _what_is_learnt(learnt: Sequence[tuple[Part, Performance]]) -> list[str]:
         told.append(
             "it keeps no beat of its file, so that nothing which follows the beat is learnt; play it to a click"
         )
-    if learnt and np.mean(np.concatenate([played.released for _, played in learnt])) < MOSTLY:
+    if learnt and np.mean(np.concatenate([played.released for _, played in learnt])) < FEWEST_KNOWN:
         told.append("most lengths tell nothing (clicks, or the pedal hides them) and are not learnt")
     return told
 
