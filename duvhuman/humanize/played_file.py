@@ -67,7 +67,7 @@ class PlayedPart:
 
     def as_written(self, after: NoteTable) -> PlayedPart:
         """The part with the velocities and lengths that its notes have in the new file."""
-        hangs = self.notes.off_event < 0  # such a note lasts as long as its track, and has no length of its own
+        hangs = self.notes.off_event < 0  # such a note lasts as long as others let it, and has no length of its own
         duration = np.where(hangs, self.notes.duration_ticks, after.duration_ticks)
         return replace(self, velocity=after.velocity, duration_ticks=duration)
 

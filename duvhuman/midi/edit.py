@@ -6,10 +6,10 @@ down to running status and the way its delta time is written.
 
 Conventions
 -----------
-Ticks are absolute. Velocities clip to 1..127. Lengths are clamped so that the notes still pair as they did (first in,
-first out per track, channel and pitch): a note-off that moves stays behind its note-on, does not pass the next
+Ticks are absolute. Velocities clip to 1..127. Lengths are clamped so that the notes still pair as they did
+(`duvhuman.midi.notes`): a note-off that moves stays behind its note-on, does not pass the next
 note-on of its pitch (at its tick it goes before it), and does not overtake the note-off of another note of its pitch.
-A note that no note-off ends keeps its length.
+A note that no note-off ends, or one before it, keeps its length.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def apply_performance(smf: SmfFile, changes: Sequence[tuple[NoteTable, IntArray,
         new_velocity = np.clip(velocity, 1, 127).astype(np.int64)
         for row in np.flatnonzero(new_velocity != notes.velocity).tolist():
             velocities[int(notes.track[row])][int(notes.on_event[row])] = int(new_velocity[row])
-        moved = (np.asarray(duration) != notes.duration_ticks) & (notes.off_event >= 0)
+        moved = (np.asarray(duration) != notes.duration_ticks) & (notes.off_event > notes.on_event)
         for row in np.flatnonzero(moved).tolist():
             durations[int(notes.track[row])][int(notes.on_event[row])] = int(duration[row])
 
@@ -121,15 +121,19 @@ def _latest_ticks(track: Track, pairing: Pairing) -> list[int]:
     """The last tick that each note (rows of `pairing`) may end at.
 
     It is that of the next note-on of its pitch (of those at a later tick: notes struck together do not bound each
-    other), and that of the next note-off that ends no note so far: it would end a note that sounded on past it.
+    other), and that of the next note-off that ends no note so far: it would end a note that sounded on past it. Before
+    a note-on that none ends it is a tick less: a note-off at its tick could be taken for its own.
     """
     on_ticks, events = track.ticks[pairing.on], len(track)
     end = int(track.ticks.max()) + 1
     next_on = _ticks_behind(pairing.key * end + on_ticks, pairing.key * end + on_ticks, end)
-    stray_key = (track.statuses[pairing.stray] & 0x0F) * 128 + track.first_data(pairing.stray)
-    strays = np.sort(stray_key * events + pairing.stray)
-    next_stray = _ticks_behind(pairing.key * events + pairing.on, strays, events, track.ticks)
-    return np.minimum(next_on, next_stray).tolist()
+    hanging = pairing.on[pairing.off < 0]
+    left_over = np.concatenate([pairing.stray, hanging])
+    key = (track.statuses[left_over] & 0x0F) * 128 + track.first_data(left_over)
+    latest = track.ticks.copy()
+    latest[hanging] -= 1
+    next_left_over = _ticks_behind(pairing.key * events + pairing.on, np.sort(key * events + left_over), events, latest)
+    return np.minimum(next_on, next_left_over).tolist()
 
 
 def _ticks_behind(codes: IntArray, bounds: IntArray, base: int, ticks: IntArray | None = None) -> IntArray:

@@ -9,7 +9,10 @@ per minute throughout. Bars count from 0; a change of metre starts a bar. Channe
 where no program change came before. Tables are 1-D arrays of length N, sorted by onset tick, then pitch.
 
 Notes pair first in, first out per track, channel and pitch. A note-on with velocity 0 is a note-off. A note-off
-without a note sounding is ignored, and a note without a note-off lasts until its track ends.
+without a note sounding is ignored. Where there are more note-ons than note-offs, the first that none behind it would
+end if each ended the latest have none: a note-off that was lost makes no later note longer. Such a note lasts until its
+pitch is played again, or its track ends. Some programs write the note-off of a note of no length before its note-on, at
+the same tick; it is found where that leaves fewer events over.
 
 A part is what one player plays. A voice is the notes of one track and channel, split where the program moves to another
 instrument (or a known program takes over from none); a part is one voice, or several where `duvhuman.midi.hands` finds
@@ -220,7 +223,8 @@ def pair_notes(track: Track) -> Pairing:
     """Find the note-off of every note-on of a track, first in, first out per channel and pitch.
 
     Within one channel and pitch, count note-ons up and note-offs down: a note-off that takes the count to a new low
-    below zero has nothing to end. The i-th note-on then belongs to the i-th of the other note-offs.
+    below zero has nothing to end, and so has, read backwards, a note-on none to end it. The i-th of the other note-ons
+    belongs to the i-th of the other note-offs.
     """
     kind = track.statuses & 0xF0
     events = np.flatnonzero((kind == NOTE_ON) | (kind == NOTE_OFF))
@@ -233,27 +237,60 @@ def pair_notes(track: Track) -> Pairing:
     order = np.argsort(key, kind="stable")
     events, key = events[order], key[order]
     is_on = (kind[events] == NOTE_ON) & (velocity[order] > 0)
-    count = len(events)
-    begins = np.ones(count, dtype=bool)
+    step = np.where(is_on, 1, -1)
+    on_rows, off_rows = _of_no_length(step, key, track.ticks[events])
+    rest = np.ones(len(events), dtype=np.bool_)
+    rest[on_rows] = rest[off_rows] = False
+    stray, hangs = rest.copy(), rest.copy()
+    stray[rest], hangs[rest] = _left_over(step[rest], key[rest])
+
+    off = np.full(len(events), -1, dtype=np.int64)
+    off[is_on & rest & ~hangs] = events[~is_on & rest & ~stray]  # As many of each key, in the same order.
+    off[on_rows] = events[off_rows]
+    return Pairing(events[is_on], off[is_on], key[is_on], np.sort(events[stray]))
+
+
+def _left_over(step: IntArray, key: IntArray) -> tuple[BoolArray, BoolArray]:
+    """(E,) which note-offs (a step of -1) end no note, and which note-ons (1) none ends; keys stand together."""
+    return _new_lows(step, key), _new_lows(-step[::-1], key[::-1])[::-1]
+
+
+def _of_no_length(step: IntArray, key: IntArray, ticks: IntArray) -> tuple[IntArray, IntArray]:
+    """Rows of the note-ons that a note-off before them ends, at the same tick, and rows of these note-offs."""
+    stray, hangs = _left_over(step, key)
+    found: list[tuple[int, int]] = []
+    for one in np.intersect1d(key[stray], key[hangs]).tolist():
+        first, end = np.searchsorted(key, [one, one + 1]).tolist()
+        pairs: list[tuple[int, int]] = []
+        early: list[int] = []  # note-offs that end nothing before them
+        sounding = 0
+        for row in range(first, end):
+            if step[row] < 0:
+                early += [row] * (not sounding)
+                sounding -= bool(sounding)
+            elif early and ticks[early[-1]] == ticks[row]:
+                pairs.append((row, early.pop()))
+            else:
+                sounding += 1
+        if len(early) + sounding < (stray | hangs)[first:end].sum():
+            found += pairs
+    rows = np.array(found, dtype=np.int64).reshape(-1, 2)
+    return rows[:, 0], rows[:, 1]
+
+
+def _new_lows(step: IntArray, key: IntArray) -> BoolArray:
+    """(E,) which steps down (-1) take the count of their key's to a new low below zero; keys stand together."""
+    count = len(step)
+    begins = np.ones(count, dtype=np.bool_)
     begins[1:] = key[1:] != key[:-1]
     group = np.cumsum(begins) - 1
-    step = np.where(is_on, 1, -1)
     total = np.cumsum(step)
     # Each group's counts lie below all those of the groups before it, so that one running minimum serves them all.
     base = -group * (2 * count + 2)
     level = total - (total - step)[begins][group] + base
     lowest = np.minimum.accumulate(np.minimum(level, base))
     lowest_before = np.where(begins, base, np.concatenate([[0], lowest[:-1]])) if count else lowest
-    stray = ~is_on & (level < lowest_before)
-
-    ends = ~is_on & ~stray
-    on_group, off_group, off_events = group[is_on], group[ends], events[ends]
-    rank = np.arange(len(on_group)) - np.searchsorted(on_group, on_group)
-    partner = np.searchsorted(off_group, on_group) + rank
-    off = np.full(len(on_group), -1, dtype=np.int64)
-    paired = partner < np.searchsorted(off_group, on_group, side="right")
-    off[paired] = off_events[partner[paired]]
-    return Pairing(events[is_on], off, key[is_on], np.sort(events[stray]))
+    return (step < 0) & (level < lowest_before)
 
 
 def _row_at(starts: IntArray, ticks: IntArray) -> NDArray[np.intp]:
@@ -305,8 +342,7 @@ def _read_scope(
     off_event = np.concatenate([pairing.off for _, pairing in pairs])
     key = np.concatenate([pairing.key for _, pairing in pairs])
     onset = np.concatenate([owner.ticks[pairing.on] for owner, pairing in pairs])
-    # Index -1, of a note that nothing ends, is the track's last event: there it stops.
-    offset = np.concatenate([owner.ticks[pairing.off] for owner, pairing in pairs])
+    offset = np.concatenate([_ends(owner, pairing) for owner, pairing in pairs])
     velocity = np.concatenate([owner.last_data(pairing.on) for owner, pairing in pairs])
     channel, pitch = key // 128, key % 128
     place = np.repeat(np.arange(len(tracks)), sizes)
@@ -338,6 +374,14 @@ def _read_scope(
                    is_drums=all(voices[member].is_drums for member in members))
         for members in players(voices, instrument, chosen)
     ]
+
+
+def _ends(track: Track, pairing: Pairing) -> IntArray:
+    """The tick at which each note of a track ends."""
+    ends = track.ticks[pairing.off]  # Index -1, of a note that nothing ends, is the track's last event.
+    again = np.flatnonzero((pairing.off[:-1] < 0) & (pairing.key[1:] == pairing.key[:-1]))
+    ends[again] = track.ticks[pairing.on[again + 1]]
+    return ends
 
 
 def _in_order(notes: NoteTable) -> NoteTable:
