@@ -120,7 +120,8 @@ def table(name: str, parts: Sequence[Hidden], metrics: Sequence[Sequence[dict[st
         cells = [name, str(len(parts)), f"{beats:.2f}", f"{bars:.2f}", written]
         for metric in ("vel_r", "art_mae"):
             gains = (a[metric] - b[metric] for a, b in zip(each, metrics[1], strict=True))
-            cells += [f"{mean_over_parts(each)[metric]:.3f}", "-" if each is metrics[1] else difference(gains)]
+            gain = "-" if each is metrics[1] else difference(gains, (part.pairs[0].song for part in parts))
+            cells += [f"{mean_over_parts(each)[metric]:.3f}", gain]
         print_row(*cells)
 
 

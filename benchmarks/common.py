@@ -64,11 +64,12 @@ def print_row(*cells: object) -> None:
     print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
-def difference(values: Iterable[float]) -> str:
-    """The mean of differences with its 95 % bootstrap interval; NaN is left out."""
-    known = [value for value in values if np.isfinite(value)]
-    low, high = bootstrap_interval(known)
-    return f"{np.mean(known):+.3f} ({low:+.3f} to {high:+.3f})"
+def difference(values: Iterable[float], songs: Iterable[str] | None = None) -> str:
+    """The mean of differences with its 95 % bootstrap interval, in which songs are drawn whole; NaN is left out."""
+    each = np.array(list(values))
+    known = np.isfinite(each)
+    low, high = bootstrap_interval(each[known], None if songs is None else np.array(list(songs))[known])
+    return f"{each[known].mean():+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def folders_of(name: str, instrument: str) -> tuple[Path, Path | None]:

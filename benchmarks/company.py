@@ -46,14 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     data = PhraseData(options.data)
     print_heading(*HEADINGS)
-    everything: list[tuple[dict[str, float], dict[str, float]]] = []
+    everything: list[tuple[str, dict[str, float], dict[str, float]]] = []
     for instrument in options.instruments:
         rows = [
             row for row in data.select(split="valid", instrument=instrument) if (options.folder / row.source).is_file()
         ]
         network = network_of(SHIPPED, instrument)
         judged = [
-            (metrics(network, case, None), metrics(network, case, heard(case)))
+            (case.pair.song, metrics(network, case, None), metrics(network, case, heard(case)))
             for case in cases(
                 data, options.folder, sample_parts(rows, options.max_parts), options.max_notes,
                 doubles=not options.no_doubles,
@@ -67,12 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_row(*line("all", everything))
 
 
-def line(name: str, judged: Sequence[tuple[dict[str, float], dict[str, float]]]) -> list[str]:
-    """The cells of the table for some parts, each played alone and in company."""
-    alone, together = (mean_over_parts([both[k] for both in judged]) for k in (0, 1))
-    gains = (both[1]["vel_r"] - both[0]["vel_r"] for both in judged)
+def line(name: str, judged: Sequence[tuple[str, dict[str, float], dict[str, float]]]) -> list[str]:
+    """The cells of the table for some parts: the song of each, and how it is played alone and in company."""
+    songs, *rows = zip(*judged, strict=True)
+    alone, together = map(mean_over_parts, rows)
+    gains = (both["vel_r"] - one["vel_r"] for _, one, both in judged)
     return [
-        name, str(len(judged)), f"{alone['vel_r']:.3f}", f"{together['vel_r']:.3f}", difference(gains),
+        name, str(len(judged)), f"{alone['vel_r']:.3f}", f"{together['vel_r']:.3f}",
+        difference(gains, songs),
         f"{alone['vel_sd_ratio']:.2f}", f"{together['vel_sd_ratio']:.2f}",
     ]
 

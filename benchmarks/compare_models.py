@@ -56,25 +56,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pairs = flat_pairs(data, parts, max_notes=options.max_notes, as_scores=options.as_scores)
         if not pairs:
             raise SystemExit(f"{options.data}: no part of {instrument} to play")
+        songs = [pair.song for pair in pairs]
         if floors is not None:
             for name, floor in ((FLAT, flat_predictor), (RIDGE, ridge_floor(floors, instrument))):
                 rows = score_pairs(pairs, floor)
-                print_row(*line(instrument, name, rows, rows))
+                print_row(*line(instrument, name, rows, rows, songs))
         first: list[dict[str, float]] = []
         for name in options.models:
             rows = score_pairs(pairs, model_predictor(network_of(name, instrument)))
             first = first or rows
-            print_row(*line(instrument, name, rows, first))
+            print_row(*line(instrument, name, rows, first, songs))
 
 
-def line(instrument: str, name: str, rows: Sequence[dict[str, float]], first: Sequence[dict[str, float]]) -> list[str]:
+def line(
+    instrument: str, name: str, rows: Sequence[dict[str, float]], first: Sequence[dict[str, float]],
+    songs: Sequence[str],
+) -> list[str]:
     """The cells of the table for one model."""
     cells = [instrument, name, str(len(rows))]
     for key in ("vel_r", "vel_sd_ratio", "art_mae"):
         cells.append(f"{mean_over_parts(rows)[key]:.3f}")
         if key != "vel_sd_ratio":
             gains = (row[key] - other[key] for row, other in zip(rows, first, strict=True))
-            cells.append("-" if rows is first else difference(gains))
+            cells.append("-" if rows is first else difference(gains, songs))
     return cells
 
 

@@ -83,12 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_heading(*HEADINGS, *(IN_COMPANY if options.hear else ()))
     for instrument in options.instruments:
         parts = data.select(split=options.split, instrument=instrument)
-        rows = []
+        rows, songs = [], []
         for case in cases(data, parts, options.max_notes, options.hear):
             rows.append(measure(case, instrument))
+            songs.append(case.rest.song)
             if len(rows) == options.max_parts:
                 break
-        print_row(*line(instrument, rows))
+        print_row(*line(instrument, rows, songs))
 
 
 def cases(
@@ -122,7 +123,7 @@ def halved(data: PhraseData, part: PartRow, max_notes: int, folders: Sequence[Pa
         return None
     level, spread = take.velocity.mean(), take.velocity.std()
     take = replace(take, level=np.full(len(take), level), range=np.full(len(take), spread))
-    case = Case(take, pair_as_written(rest, gap_to_next_onset(rest.score)), fresh)
+    case = Case(take, replace(pair_as_written(rest, gap_to_next_onset(rest.score)), song=part.song), fresh)
     if not folders:
         return case
     file = next((folder / part.source for folder in folders if (folder / part.source).is_file()), None)
@@ -157,7 +158,7 @@ def judged(case: Case, network: PhraseTransformer, louder: FloatArray | None) ->
     return velocity_metrics(rest.played.velocity[fresh], np.round(played.velocity)[fresh]) | lengths
 
 
-def line(instrument: str, rows: Sequence[dict[str, float]]) -> list[str]:
+def line(instrument: str, rows: Sequence[dict[str, float]], songs: Sequence[str]) -> list[str]:
     """The cells of the table for one instrument."""
     if not rows:
         return [instrument, "0"]
@@ -165,20 +166,20 @@ def line(instrument: str, rows: Sequence[dict[str, float]]) -> list[str]:
     seconds = [row["seconds"] for row in rows]
     cells = [
         instrument, str(len(rows)), f"{mean['vel_r before']:.3f}", f"{mean['vel_r after']:.3f}",
-        gain(rows, "before", "after"),
+        gain(rows, songs, "before", "after"),
         f"{mean['vel_sd_ratio before']:.2f}", f"{mean['vel_sd_ratio after']:.2f}",
         f"{mean['art_mae before']:.3f}", f"{mean['art_mae after']:.3f}", f"{mean['notes']:.0f}",
         f"{np.median(seconds):.1f}", f"{max(seconds):.1f}",
     ]
     if "vel_r in company" in mean:
-        cells += [f"{mean['vel_r in company']:.3f}", gain(rows, "after", "in company"),
+        cells += [f"{mean['vel_r in company']:.3f}", gain(rows, songs, "after", "in company"),
                   f"{mean['vel_sd_ratio in company']:.2f}"]
     return cells
 
 
-def gain(rows: Sequence[dict[str, float]], one: str, other: str) -> str:
+def gain(rows: Sequence[dict[str, float]], songs: Sequence[str], one: str, other: str) -> str:
     """By how much velocity r of the other way lies above that of the one, with its interval."""
-    return difference(row[f"vel_r {other}"] - row[f"vel_r {one}"] for row in rows)
+    return difference((row[f"vel_r {other}"] - row[f"vel_r {one}"] for row in rows), songs)
 
 
 if __name__ == "__main__":

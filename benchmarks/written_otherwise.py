@@ -55,13 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pairs = flat_pairs(data, sample_parts(kept, options.max_parts), max_notes=options.max_notes)
         if not pairs:
             raise SystemExit(f"{options.data}: no part of {name} with a beat to play")
+        songs = [pair.song for pair in pairs]
         plain = score_pairs(pairs, predict)
-        print_row(*line(name, AS_IT_IS, plain, plain))
+        print_row(*line(name, AS_IT_IS, plain, plain, songs))
         ways = {label: [replace(pair, score=way(pair.score)) for pair in pairs] for label, way in WAYS.items()}
         ways |= {f"on {places}": [quantised(pair, steps) for pair in pairs] for places, steps in STEPS.items()}
         ways["of the usual program"] = [replace(pair, score=of_program(pair.score, program)) for pair in pairs]
         for label, rewritten in ways.items():
-            print_row(*line(name, label, score_pairs(rewritten, predict), plain))
+            print_row(*line(name, label, score_pairs(rewritten, predict), plain, songs))
 
 
 def at_tempo(score: Score, times: float) -> Score:

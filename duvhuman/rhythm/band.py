@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -34,6 +34,8 @@ TIMING = model.Timing(
 )
 """Tempi of 40 to 174 quarter notes a minute, which a band keeps more steadily than one player alone. What is faster is
 heard at half its tempo, and what is slower at twice it: players feel the beat there, too."""
+IN_TRIPLETS = replace(TIMING, bpm=40.0 * 2.0 ** (np.arange(47) / 16))
+"""Up to 293: swung eighths at half their tempo stand at no place of a bar, in triplets or straight."""
 CUE_WEIGHT = 0.7
 """What is heard together is not independent: all that the cues tell counts so much."""
 THIRD_BEAT = 2
@@ -98,10 +100,10 @@ def find_beats(parts: Sequence[Part], *, tracks_apart: bool = False) -> Beats | 
     if len(seconds) < FEWEST_CHORDS:
         return None
     known, usual = _known(drums=has_drums(parts))
-    choices = [
-        (metre, CUE_WEIGHT * style.log_likelihood(cues, usual), handicap) for metre, style, handicap in known
-    ]
-    rhythm = model.write_down(seconds, choices, TIMING)
+    rhythm = model.write_down(seconds, [
+        model.Choice(metre, CUE_WEIGHT * style.log_likelihood(cues, usual), timing, handicap)
+        for metre, style, timing, handicap in known
+    ])
     beats, bpm = _straightened(seconds, rhythm.onset / UNITS)
     return Beats(seconds, beats, bpm, rhythm.metre.bar / UNITS, rhythm.metre.name)
 
@@ -144,21 +146,26 @@ def chords_of(parts: Sequence[Part]) -> tuple[FloatArray, IntArray]:
 
 
 @cache
-def _known(*, drums: bool) -> tuple[list[tuple[Metre, Style, float]], list[IntArray]]:
-    """What bands play in, with drums or without: metres, what was counted of each, and their handicaps.
+def _known(*, drums: bool) -> tuple[list[tuple[Metre, Style, model.Timing, float]], list[IntArray]]:
+    """What bands play in, with drums or without: metres, what was counted of each, their tempi and handicaps.
 
     And how often each cue has each value anywhere.
     """
     file = resources.files(__package__).joinpath(COUNTS_FILE)
     counts = json.loads(file.read_text(encoding="utf-8"))["with drums" if drums else "without drums"]
-    straight, triplets = Style.from_dict(counts["straight"]), Style.from_dict(counts["triplets"])
-    three = straight.without_beat(THIRD_BEAT)
-    usual = [one.sum(axis=0) + other.sum(axis=0) for one, other in zip(straight.cues, triplets.cues, strict=True)]
-    return [
-        (straight.metre("4/4", BAR), straight, 0.0),
-        (triplets.metre("4/4 in triplets", BAR), triplets, TRIPLETS_HANDICAP),
-        (three.metre("3/4", BAR - UNITS), three, THREE_HANDICAP),
-    ], usual
+    known = []
+    for name, kind, timing, handicap in (
+        ("", "straight", TIMING, 0.0), (" in triplets", "triplets", IN_TRIPLETS, TRIPLETS_HANDICAP),
+    ):
+        style = Style.from_dict(counts[kind])
+        three = style.without_beat(THIRD_BEAT)
+        known += [
+            (style.metre(f"4/4{name}", BAR), style, timing, handicap),
+            (three.metre(f"3/4{name}", BAR - UNITS), three, timing, handicap + THREE_HANDICAP),
+        ]
+    fours = known[0][1], known[2][1]
+    usual = [one.sum(axis=0) + other.sum(axis=0) for one, other in zip(*(style.cues for style in fours), strict=True)]
+    return known, usual
 
 
 def _straightened(seconds: FloatArray, beats: FloatArray) -> tuple[FloatArray, FloatArray]:

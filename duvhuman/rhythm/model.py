@@ -61,6 +61,24 @@ class Timing:
     jitter_seconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class Choice(Generic[M]):
+    """What C chords may be written in.
+
+    Attributes
+    ----------
+    metre : with P places.
+    by_place : (C, P) what else speaks for each place, a log-likelihood.
+    timing : how the tempo is kept.
+    handicap : by how much it must be likelier than a choice with none.
+    """
+
+    metre: M
+    by_place: FloatArray
+    timing: Timing
+    handicap: float = 0.0
+
+
 @dataclass(frozen=True)
 class Rhythm(Generic[M]):
     """How C chords are written.
@@ -77,24 +95,15 @@ class Rhythm(Generic[M]):
     log_likelihood: float
 
 
-def write_down(seconds: FloatArray, choices: Sequence[tuple[M, FloatArray, float]], timing: Timing) -> Rhythm[M]:
-    """The likeliest rhythm of C chords, in the metre that fits their middle best.
-
-    Parameters
-    ----------
-    seconds : (C,) when the chords begin, rising.
-    choices : metres; (C, P) what else speaks for each place of them; and by how much the log-likelihood of each must
-        be better than that of one with 0.
-    timing : how the tempo is kept.
-    """
+def write_down(seconds: FloatArray, choices: Sequence[Choice[M]]) -> Rhythm[M]:
+    """The likeliest rhythm of C chords, which begin at `seconds` (C,), in the choice that fits their middle best."""
     first = max(len(seconds) - SAMPLE_CHORDS, 0) // 2
     sample = slice(first, first + SAMPLE_CHORDS)
-    fits = [likeliest(seconds[sample], by_place[sample], metre, timing) for metre, by_place, _ in choices]
-    best = int(np.argmax([fit.log_likelihood - choice[2] for fit, choice in zip(fits, choices, strict=True)]))
+    fits = [likeliest(seconds[sample], one.by_place[sample], one.metre, one.timing) for one in choices]
+    best = int(np.argmax([fit.log_likelihood - one.handicap for fit, one in zip(fits, choices, strict=True)]))
     if len(seconds) <= SAMPLE_CHORDS:
         return fits[best]
-    metre, by_place, _ = choices[best]
-    return likeliest(seconds, by_place, metre, timing)
+    return likeliest(seconds, choices[best].by_place, choices[best].metre, choices[best].timing)
 
 
 def likeliest(seconds: FloatArray, by_place: FloatArray, metre: M, timing: Timing) -> Rhythm[M]:

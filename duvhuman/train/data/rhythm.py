@@ -99,4 +99,4 @@ def write_down(
     seconds : (C,) when the chords begin, rising.
     by_level : (C, LEVELS) what else speaks for a place of each level (`CueTable.log_likelihood`).
     """
-    return model.write_down(seconds, [(metre, by_level[:, metre.level], 0.0) for metre in metres], TIMING)
+    return model.write_down(seconds, [model.Choice(metre, by_level[:, metre.level], TIMING) for metre in metres])

@@ -17,6 +17,7 @@ import numpy as np
 from duvhuman.humanize.bars import PLACES_PER_BEAT
 from duvhuman.humanize.score import IntArray
 from duvhuman.train.evaluation.metrics import articulation_metrics, mean_over_parts, velocity_metrics
+from duvhuman.train.evaluation.predictors import Rendition
 from duvhuman.train.pairs.bars import bar_contents, bars_of
 from duvhuman.train.pairs.deadpan import Pair
 
@@ -24,23 +25,31 @@ FEWEST_NOTES = 32
 """Parts with fewer repeated notes are left out."""
 
 
-def repetition_ceiling(pairs: Sequence[Pair]) -> dict[str, float]:
-    """The mean metrics of a bar "predicted" by the same player's previous playing of it, and ``parts``.
+def repetition_ceiling(
+    pairs: Sequence[Pair], performances: Sequence[Rendition]
+) -> tuple[dict[str, float], dict[str, float]] | None:
+    """The mean metrics of a bar "predicted" by the same player's previous playing of it, and those of the performances
+    of the pairs on the same notes; both with ``parts``.
 
-    Empty if no part repeats itself. Only parts on a grid have bars.
+    None if no part repeats itself. Only parts on a grid have bars.
     """
-    rows = []
-    for pair in pairs:
+    ceiling, there = [], []
+    for pair, ours in zip(pairs, performances, strict=True):
         earlier, later = repeated_notes(pair)
         if len(later) < FEWEST_NOTES or pair.played.velocity[later].std() < 1:
             continue
         velocity, articulation = pair.played.velocity, pair.articulation
         known = np.isfinite(articulation[earlier])  # of the later ones `articulation_metrics` sees to it
-        rows.append(
-            velocity_metrics(velocity[later], velocity[earlier])
-            | articulation_metrics(np.where(known, articulation[later], np.nan), articulation[earlier])
+        released = np.where(known, articulation[later], np.nan)
+        ceiling.append(
+            velocity_metrics(velocity[later], velocity[earlier]) | articulation_metrics(released, articulation[earlier])
         )
-    return mean_over_parts(rows) | {"parts": float(len(rows))} if rows else {}
+        there.append(
+            velocity_metrics(velocity[later], ours.velocity[later])
+            | articulation_metrics(released, ours.articulation[later])
+        )
+    parts = {"parts": float(len(ceiling))}
+    return (mean_over_parts(ceiling) | parts, mean_over_parts(there) | parts) if ceiling else None
 
 
 def repeated_notes(pair: Pair) -> tuple[IntArray, IntArray]:

@@ -77,10 +77,18 @@ def _mean(name: str, values: FloatArray) -> float:
     return float(measured.mean()) if len(measured) else float("nan")
 
 
-def bootstrap_interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of the mean over parts by the percentile bootstrap (Efron 1979)."""
+def bootstrap_interval(values: Sequence[float], songs: Sequence[str] | None = None) -> tuple[float, float]:
+    """95 % interval of the mean over parts by the percentile bootstrap (Efron 1979).
+
+    Parameters
+    ----------
+    songs : of each part, which are drawn whole (Davison and Hinkley 1997, 3.8): parts of one song are alike. Without
+        them each part stands for itself.
+    """
     rng = np.random.default_rng(0)
-    sample = np.asarray(values)
-    means = sample[rng.integers(len(sample), size=(BOOTSTRAP_DRAWS, len(sample)))].mean(axis=1)
+    song = np.arange(len(values)) if songs is None else np.unique(songs, return_inverse=True)[1]
+    sums, parts = np.bincount(song, weights=np.asarray(values)), np.bincount(song)
+    draws = rng.integers(len(sums), size=(BOOTSTRAP_DRAWS, len(sums)))
+    means = sums[draws].sum(axis=1) / parts[draws].sum(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)

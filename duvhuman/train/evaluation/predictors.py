@@ -10,7 +10,7 @@ often as they are played.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def flat_pair(data: PhraseData, part: PartRow, *, max_notes: int = 1024, as_scor
             return None
         played = straighten(played, Straightening.always(1))
         played = played.select(np.lexsort((played.score.pitch, played.score.onset_beats)))
-    return pair_as_written(played, gap_to_next_onset(played.score))
+    return replace(pair_as_written(played, gap_to_next_onset(played.score)), song=part.song)
 
 
 def flat_pairs(

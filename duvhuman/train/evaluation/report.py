@@ -2,7 +2,7 @@
 
 Conventions
 -----------
-Means are over parts; intervals are 95 % bootstrap intervals of such means.
+Means are over parts; intervals are 95 % bootstrap intervals of such means, in which songs are drawn whole.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from duvhuman.train.pairs.deadpan import Pair
 
 RIDGE_PARTS = 400
 FLAT, JITTER, RIDGE, BASE, ADAPTER = "flat", "jitter", "ridge floor", "base", "base and adapter"
-CONTOUR_ALONE, CONTOUR, CEILING = "contour alone", "with contour hint", "ceiling"
+CONTOUR_ALONE, CONTOUR, CEILING, AT_CEILING = "contour alone", "with contour hint", "ceiling", "on the ceiling's notes"
 NO_AUC = (CONTOUR_ALONE, CONTOUR)
 Metrics = dict[str, float]
 
@@ -52,7 +52,7 @@ class Evaluation:
     ----------
     instrument, parts : what was evaluated, and on how many parts.
     table : row -> the mean of each metric over parts, with ``vel_r_low``, ``vel_r_high`` (the interval) and ``auc``
-        (NaN where not measured). The ceiling has its own ``parts``.
+        (NaN where not measured). The ceiling, and what is shipped on the same notes, have their own ``parts``.
     packs : pack -> row -> mean metrics, with ``parts``.
     played : of the parts played by hand: ``parts``, velocity r of ``base`` and ``adapter``, and their difference
         ``gain`` with ``gain_low`` and ``gain_high``; empty if there are no such parts or no adapter.
@@ -111,22 +111,22 @@ def evaluate_instrument(
         name: [metrics_of(pair, one) for pair, one in zip(pairs, played, strict=True)]
         for name, played in performances.items()
     }
-    table = {name: _summary(rows) for name, rows in each.items()}
+    table = {name: _summary(rows, pairs) for name, rows in each.items()}
     if not can_classify():
         log("no two-sample test: it needs scikit-learn (pip install 'duvhuman[train]')")
-    songs = [part.song for part in parts]
+    songs = [pair.song for pair in pairs]
     for name, row in table.items():
         measured = can_classify() and name not in NO_AUC
         row["auc"] = two_sample_auc(pairs, performances[name], songs) if measured else float("nan")
-    if ceiling := repetition_ceiling(pairs):
-        table[CEILING] = ceiling
-    packs = {
-        pack: {
-            name: _summary([row for row, part in zip(rows, parts, strict=True) if part.pack == pack])
+    if ceiling := repetition_ceiling(pairs, performances[list(models)[-1]]):
+        table[CEILING], table[AT_CEILING] = ceiling
+    packs = {}
+    for pack in sorted({part.pack for part in parts}):
+        mine = [index for index, part in enumerate(parts) if part.pack == pack]
+        packs[pack] = {
+            name: _summary([rows[index] for index in mine], [pairs[index] for index in mine])
             for name, rows in each.items()
         }
-        for pack in sorted({part.pack for part in parts})
-    }
     known = float(np.concatenate([pair.played.released for pair in pairs]).mean())
     return Evaluation(instrument, len(pairs), table, packs, _hand_played(each, parts), known, pairs, performances)
 
@@ -153,19 +153,21 @@ def format_report(report: Evaluation) -> str:
 def format_summary(reports: Sequence[Evaluation]) -> str:
     """One row per instrument in Markdown: the model that is shipped beside floor and ceiling."""
     columns = (
-        "instrument", "parts", "velocity r (95 %)", "ridge floor", "ceiling", "SD ratio", "articulation MAE (ln)",
-        "MAE of the input", "r with contour hint", "AUC", "AUC of the input",
+        "instrument", "parts", "velocity r (95 %)", "ridge floor", "ceiling (ours there)", "SD ratio",
+        "articulation MAE (ln)", "MAE of the input", "r with contour hint (the hint alone)", "AUC", "AUC of the input",
     )
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for report in reports:
         table = report.table
-        best, unknown = table[shipped_row(table)], float("nan")
+        best = table[shipped_row(table)]
+        at_ceiling = [_number(table[row]["vel_r"], 3) for row in (CEILING, AT_CEILING) if row in table]
         cells = (
             report.instrument, str(report.parts),
             f"{best['vel_r']:.3f} ({best['vel_r_low']:.3f} to {best['vel_r_high']:.3f})",
-            _number(table[RIDGE]["vel_r"], 3), _number(table.get(CEILING, {}).get("vel_r", unknown), 3),
+            _number(table[RIDGE]["vel_r"], 3), "{} ({})".format(*at_ceiling) if at_ceiling else "-",
             _number(best["vel_sd_ratio"], 2), _number(best["art_mae"], 3), _number(table[FLAT]["art_mae"], 3),
-            _number(table[CONTOUR]["vel_r"], 3), _number(best["auc"], 2), _number(table[FLAT]["auc"], 2),
+            f"{_number(table[CONTOUR]['vel_r'], 3)} ({_number(table[CONTOUR_ALONE]['vel_r'], 3)})",
+            _number(best["auc"], 2), _number(table[FLAT]["auc"], 2),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -236,8 +238,8 @@ def _number(value: float, places: int) -> str:
     return "-" if np.isnan(value) else f"{value:.{places}f}"
 
 
-def _summary(rows: Sequence[Metrics]) -> Metrics:
-    low, high = bootstrap_interval([row["vel_r"] for row in rows])
+def _summary(rows: Sequence[Metrics], pairs: Sequence[Pair]) -> Metrics:
+    low, high = bootstrap_interval([row["vel_r"] for row in rows], [pair.song for pair in pairs])
     return mean_over_parts(rows) | {"vel_r_low": low, "vel_r_high": high, "parts": float(len(rows))}
 
 
@@ -247,7 +249,7 @@ def _hand_played(each: Mapping[str, Sequence[Metrics]], parts: Sequence[PartRow]
     if not by_hand or not {BASE, ADAPTER} <= each.keys():
         return {}
     base, adapter = (np.array([each[name][i]["vel_r"] for i in by_hand]) for name in (BASE, ADAPTER))
-    low, high = bootstrap_interval(list(adapter - base))
+    low, high = bootstrap_interval(list(adapter - base), [parts[index].song for index in by_hand])
     return {
         "parts": float(len(by_hand)), "base": float(base.mean()), "adapter": float(adapter.mean()),
         "gain": float((adapter - base).mean()), "gain_low": low, "gain_high": high,

@@ -60,12 +60,13 @@ class Pair:
     """A flat score and what was played: (N,) each.
 
     ``articulation`` = log2(performed / written duration) in -6..4, NaN where the key's release, or the gap that
-    it would be written up to, is not known.
+    it would be written up to, is not known. ``song`` tells which parts are of one, "" where nobody asks.
     """
 
     score: Score
     played: Performance
     articulation: FloatArray
+    song: str = ""
 
 
 def pair_as_written(played: Performance, gap_beats: FloatArray) -> Pair:

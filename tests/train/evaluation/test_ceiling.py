@@ -8,6 +8,7 @@ from builders import score
 from toys import performance
 
 from duvhuman.train.evaluation.ceiling import repeated_notes, repetition_ceiling
+from duvhuman.train.evaluation.predictors import Rendition
 from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 
 BARS, NOTES = 9, 8
@@ -28,6 +29,11 @@ def accents(seed: int, *, noise: float) -> np.ndarray:
     return np.clip(of_content[CONTENT] + np.round(noise * rng.standard_normal((BARS, NOTES))), 1, 127)
 
 
+def ceiling(pairs: list[Pair]) -> tuple[dict[str, float], dict[str, float]] | None:
+    """Beside a model that knows the velocities, and holds all notes twice as long as was played."""
+    return repetition_ceiling(pairs, [Rendition(pair.played.velocity, pair.articulation + 1) for pair in pairs])
+
+
 def test_a_bar_is_compared_with_the_one_before_it_of_the_same_content() -> None:
     earlier, later = repeated_notes(player(accents(0, noise=5)))
     pairs = set(zip((earlier // NOTES).tolist(), (later // NOTES).tolist(), strict=True))
@@ -40,7 +46,7 @@ def test_a_copy_tells_nothing() -> None:
     velocity[2] = velocity[0]
     earlier, _ = repeated_notes(player(velocity))
     assert set((earlier // NOTES).tolist()) == {1, 2, 4, 5}
-    assert repetition_ceiling([player(accents(0, noise=0))]) == {}
+    assert ceiling([player(accents(0, noise=0))]) is None
 
 
 def test_without_a_beat_there_are_no_bars() -> None:
@@ -49,8 +55,11 @@ def test_without_a_beat_there_are_no_bars() -> None:
 
 
 def test_the_ceiling_is_high_for_players_who_repeat_themselves() -> None:
-    faithful = repetition_ceiling([player(accents(seed, noise=3)) for seed in range(4)])
-    fickle = repetition_ceiling([player(accents(seed, noise=60)) for seed in range(4)])
+    faithful, ours = ceiling([player(accents(seed, noise=3)) for seed in range(4)])
+    fickle, _ = ceiling([player(accents(seed, noise=60)) for seed in range(4)])
     assert faithful["parts"] == 4.0
     assert faithful["vel_r"] > 0.95 > 0.5 > fickle["vel_r"]
     assert faithful["art_mae"] == pytest.approx(0.0)
+    assert ours["parts"] == 4.0
+    assert ours["vel_r"] == pytest.approx(1.0)  # on the same notes; these are all that was played
+    assert ours["art_mae"] == pytest.approx(np.log(2))

@@ -114,3 +114,12 @@ def test_the_bootstrap_interval_is_that_of_the_mean() -> None:
     assert low == pytest.approx(np.mean(values) - 1.96 * standard_error, abs=0.3 * standard_error)
     assert high == pytest.approx(np.mean(values) + 1.96 * standard_error, abs=0.3 * standard_error)
     assert bootstrap_interval(values) == (low, high)
+
+
+def test_parts_of_one_song_are_drawn_together() -> None:
+    values = [0.0] * 10 + [1.0] * 10
+    low, high = bootstrap_interval(values)
+    assert 0.2 < low < high < 0.8
+    assert bootstrap_interval(values, ["one"] * 10 + ["other"] * 10) == (0.0, 1.0)
+    assert bootstrap_interval(values, list("abcdefghijklmnopqrst")) == (low, high)
+
