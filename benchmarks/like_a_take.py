@@ -1,7 +1,7 @@
 """What a personal adapter gains on bars that its player has not shown: `humanize(..., like=...)`.
 
 Of every validation part the first half is the take. It is judged on those bars of the second half that never occur in
-the first (by pitch and place in the bar), played from a flat score as users' files are, once with the adapter that
+the first (by pitches and their sixteenths), played from a flat score as users' files are, once with the adapter that
 comes with the model and once with the personal one.
 
 Conventions
@@ -42,7 +42,7 @@ from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import articulation_metrics, velocity_metrics
 from duvhuman.train.evaluation.predictors import written_flat
 from duvhuman.train.evaluation.report import sample_parts
-from duvhuman.train.pairs.bars import bar_contents, bars_of
+from duvhuman.train.pairs.bars import SIXTEENTHS, bar_contents, bars_of
 from duvhuman.train.pairs.deadpan import Pair, pair_as_written
 from duvhuman.train.pairs.performance import Performance
 from duvhuman.train.personal.fit import fit_personal
@@ -114,7 +114,7 @@ def halved(data: PhraseData, part: PartRow, max_notes: int, folders: Sequence[Pa
     whole = data.performance(np.array([[start, min(part.stop, start + max_notes), 0]]), [part])
     bar = bars_of(whole.score)[0]
     first = bar < bar[len(bar) // 2]
-    content = bar_contents([whole.score])
+    content = bar_contents([whole.score], SIXTEENTHS)
     take, rest = whole.select(first), whole.select(~first)
     fresh = ~np.isin(content[~first], content[first])
     if len(take) < FEWEST_NOTES or not varies(take.velocity):

@@ -202,18 +202,25 @@ def fit_lengths(notes: NoteTable, wanted: IntArray, room: Room) -> IntArray:
     """Lengths as near to `wanted` as can be in that room.
 
     Left as they are: notes of no length, those that no note-off ends, and those of one pitch that begin together on a
-    channel of a track, where which note-off ends which of them is a convention only.
+    channel of a track and end apart, where which note-off ends which of them is a convention only. If they end together
+    they all last as long as the one that is to last longest.
 
     Parameters
     ----------
     notes : a part of N notes.
     wanted : (N,) ticks.
     """
-    columns = (notes.onset_ticks, notes.pitch, notes.channel, notes.track)
+    columns = np.stack([notes.onset_ticks, notes.pitch, notes.channel, notes.track])
     order = np.lexsort(columns)
-    together = np.ones(len(order) - 1, dtype=np.bool_)
-    for column in columns:
-        together &= np.diff(column[order]) == 0
-    fixed = (notes.duration_ticks == 0) | (notes.off_event < 0) | (wanted == notes.duration_ticks)
-    fixed[order[:-1][together]] = fixed[order[1:][together]] = True
-    return np.where(fixed, notes.duration_ticks, np.clip(wanted, room.least, room.most))
+    begins = np.append(True, (np.diff(columns[:, order]) != 0).any(axis=0))
+    unison = np.empty(len(order), dtype=np.int64)
+    unison[order] = np.cumsum(begins) - 1
+
+    def of_unisons(which: np.ufunc, ticks: IntArray) -> IntArray:
+        found: IntArray = which.reduceat(ticks[order], np.flatnonzero(begins))[unison]
+        return found
+
+    written, wanted = notes.duration_ticks, of_unisons(np.maximum, wanted)
+    apart = of_unisons(np.minimum, written) != of_unisons(np.maximum, written)
+    fixed = apart | (written == 0) | (notes.off_event < 0) | (wanted == written)
+    return np.where(fixed, written, np.clip(wanted, room.least, room.most))

@@ -95,17 +95,23 @@ def test_lengths_stay_within_their_room_and_are_never_nothing() -> None:
     assert fit_lengths(notes, np.array([80, 0, 0, 80]), held).tolist() == [90, 0, 960 + 400, 80]
 
 
-def test_notes_of_one_pitch_that_begin_together_keep_their_lengths_but_not_if_their_channels_differ() -> None:
+def test_notes_of_one_pitch_that_begin_together_end_together_or_stay() -> None:
+    room = Room(np.full(3, 1), np.full(3, NEVER))
+    for second, fitted in ((400, [200, 300, 300]), (390, [200, 390, 400])):
+        notes = read_parts(parse_smf(song(part([(0, 52, 80, 400), (0, 64, 80, 400), (0, 64, 80, second)]))))[0].notes
+        assert sorted(fit_lengths(notes, np.array([200, 300, 250]), room).tolist()) == fitted
+
+
+def test_notes_of_one_pitch_on_several_channels_end_apart() -> None:
     """A guitar with a channel for each string, on one track, plays a unison."""
-    for channels, fitted in (((0, 0, 1, 2), [400, 400, 300, 300]), ((0, 3, 1, 2), [300, 300, 300, 300])):
-        events = [
-            event(delta * (string == 0), (64, 64, 52, 55)[string], channel=channel)
-            for event, delta in ((on, 0), (off, 400))
-            for string, channel in enumerate(channels)
-        ]
-        (unison,) = read_parts(parse_smf(smf(track(*(program(0, GUITAR, one) for one in set(channels)), *events))))
-        lengths = fit_lengths(unison.notes, np.full(4, 300), Room(np.full(4, 1), np.full(4, NEVER)))
-        assert sorted(lengths.tolist(), reverse=True) == fitted
+    events = [
+        event(delta * (string == 0), (64, 64, 52, 55)[string], channel=(0, 3, 1, 2)[string])
+        for event, delta in ((on, 0), (off, 400))
+        for string in range(4)
+    ]
+    (unison,) = read_parts(parse_smf(smf(track(*(program(0, GUITAR, one) for one in range(4)), *events))))
+    lengths = fit_lengths(unison.notes, np.array([300, 310, 320, 330]), Room(np.full(4, 1), np.full(4, NEVER)))
+    assert sorted(lengths.tolist()) == [300, 310, 320, 330]
 
 
 def with_presses(notes: list[Note], *presses: bytes) -> Room:

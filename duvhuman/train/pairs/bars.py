@@ -15,14 +15,23 @@ import numpy as np
 from duvhuman.humanize.bars import PLACES_PER_BEAT, bars_and_places
 from duvhuman.humanize.score import GRIDLESS_BAR_BEATS, FloatArray, IntArray, Score
 
+SIXTEENTHS = 4
+"""Places of a beat. Whoever learns from some bars and is judged by others must not know these, however loose."""
 
-def bar_contents(scores: Sequence[Score]) -> IntArray:
-    """(N,) for each note the number of its bar's content, counted from 0 in the order of first appearance."""
+
+def bar_contents(scores: Sequence[Score], places_per_beat: int = PLACES_PER_BEAT) -> IntArray:
+    """(N,) for each note the number of its bar's content, counted from 0 in the order of first appearance.
+
+    Parameters
+    ----------
+    places_per_beat : onsets at the same of them are at the same place. With `SIXTEENTHS` bars are alike that were
+        played more loosely.
+    """
     known: dict[tuple[tuple[int, int], ...], int] = {}
     columns: list[IntArray] = []
     for score in scores:
         bar, place = bars_of(score)
-        where = np.round(place * PLACES_PER_BEAT).astype(np.int64)
+        where = np.round(place * places_per_beat).astype(np.int64)
         edges = np.append(np.flatnonzero(np.append(True, np.diff(bar) != 0)), len(score))
         for start, stop in itertools.pairwise(edges):
             notes = tuple(sorted(zip(where[start:stop].tolist(), score.pitch[start:stop].tolist(), strict=True)))

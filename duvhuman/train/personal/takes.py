@@ -26,7 +26,7 @@ from duvhuman.midi.smf import SmfFile, parse_smf
 from duvhuman.rhythm.band import Beats, find_beats
 from duvhuman.rhythm.grid import late_by
 from duvhuman.train.data.releases import keys_released
-from duvhuman.train.pairs.bars import bar_contents
+from duvhuman.train.pairs.bars import SIXTEENTHS, bar_contents
 from duvhuman.train.pairs.performance import Performance
 
 FEWEST_NOTES = 64
@@ -211,10 +211,11 @@ def _shortened(passages: list[Passage]) -> list[Passage]:
 def folds_of(passages: Sequence[Passage]) -> IntArray:
     """(N,) which of `FOLDS` folds each note is in; what is fitted to some of them is judged by the others.
 
-    Takes are dealt out if there are at least as many as folds, else bars. Bars of the same content are in one fold; if
-    that leaves a fold nearly empty, because few bars are repeated throughout, the folds are quarters of the whole.
+    Takes are dealt out if there are at least as many as folds, else bars. Bars that are the same to a sixteenth are in
+    one fold; if that leaves a fold nearly empty, because few bars are repeated throughout, the folds are quarters of
+    the whole.
     """
-    content = bar_contents([passage.played.score for passage in passages])
+    content = bar_contents([passage.played.score for passage in passages], SIXTEENTHS)
     take = np.concatenate([np.full(len(passage.played), passage.take) for passage in passages])
     first = np.unique(content, return_index=True)[1]  # where each content appears first
     number = np.arange(len(first))

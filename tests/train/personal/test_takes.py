@@ -45,6 +45,15 @@ def test_a_bar_never_stands_in_two_folds(bars: list[int]) -> None:
         assert len(set(fold[content == one])) == 1
 
 
+def test_a_bar_that_is_repeated_loosely_is_in_the_fold_of_the_first() -> None:
+    bars = line(list(range(8)) * 2)
+    late = np.where((np.arange(128) >= 64) & (np.arange(128) % 8 == 3), 0.06, 0.0)  # once, in each of the later bars
+    loose = bars.replace(onset_beats=bars.onset_beats + late, beat_in_bar=bars.beat_in_bar + late)
+    assert len(np.unique(bar_contents([loose]))) == 16
+    first, again = np.split(folds_of([Passage(performance(loose), 0)]), 2)
+    assert first.tolist() == again.tolist()
+
+
 def test_takes_are_dealt_out_whole_if_there_are_enough() -> None:
     fold = folds_of([passage(list(range(10 * take, 10 * take + 8)), take) for take in range(4)])
     assert [set(part) for part in np.split(fold, 4)] == [{0}, {1}, {2}, {3}]
