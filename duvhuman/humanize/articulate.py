@@ -85,6 +85,7 @@ class _Written:
     over_next : (N,) whether it is held over the next onset.
     under_held : (N,) whether one that is held over the next onset, in the same hand, sounds until it ends, or longer.
     over_any : (N,) whether it is held over the next onset of either hand.
+    in_a_line : (N,) whether it is alone in its chord, and a single note follows, of either hand.
     struck_again : (N,) whether a string of its chord is struck again at the next onset, on a guitar that is `DRIVEN`.
     upper : (N,) how surely it is of an upper voice, one of several, from 0 to 1.
     whole_bar : (N,) whether it is a bar before a short rest.
@@ -100,6 +101,7 @@ class _Written:
     over_next: BoolArray
     under_held: BoolArray
     over_any: BoolArray
+    in_a_line: BoolArray
     struck_again: BoolArray
     upper: FloatArray
     whole_bar: BoolArray
@@ -117,6 +119,7 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
     over = (written > SLUR * of_any + slack).astype(np.float64)
     apart = np.minimum(window_mean(over, *neighbours(score.onset_beats, VOICES_BEATS)) / OFTEN_OVER, 1.0)
     starts, number = np.flatnonzero(chord_starts(score)), chord_numbers(score)
+    size = np.diff(np.append(starts, len(score)))
     again = gap_to_later_same_pitch(score.replace(pitch=score.pitch + 128 * hand))  # by the same hand
     lowest = np.minimum.reduceat(score.pitch, starts)[number]
     above = score.pitch > window_mean(score.pitch.astype(np.float64), *neighbours(score.onset_beats, NEARBY_BEATS))
@@ -133,6 +136,7 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
         over_next=over_next,
         under_held=_under_held(score, over_next, hand),
         over_any=written > of_any + slack,
+        in_a_line=(size[number] == 1) & (np.append(size[1:], 0)[number] == 1),
         struck_again=np.maximum.reduceat(again <= learnt + slack, starts)[number] & np.isin(score.program, DRIVEN),
         upper=apart * (above & (score.pitch > lowest)),
         whole_bar=whole_bar,
@@ -189,6 +193,7 @@ def performed_beats(
     if final.any():  # let go at once
         played[final] = whole[final] * group_means((played / whole)[final], notes.chord[final])
     played = np.maximum(played, _least(notes, whole, score, as_in_a_take=as_in_a_take))
+    played = _released_together(played, notes, score)
     played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
     slurred = notes.over_next & (written < SLUR * notes.gap) & ~notes.last
     ringing = notes.up_to_next & ~notes.under_held & ~notes.over_any & ~notes.struck_again
@@ -217,7 +222,23 @@ def _least(notes: _Written, whole: FloatArray, score: Score, *, as_in_a_take: bo
     long = np.clip((written - HELD_FROM) / (HELD_BEATS - HELD_FROM), 0.0, 1.0)
     least = long * np.maximum(np.maximum(LEAST_HELD * meant, ending) * whole, no_click)
     bowed = np.isin(score.program, BOWED) & ~notes.short & (not as_in_a_take)
+    slides = notes.over_next & notes.in_a_line & ~notes.last
+    least = np.maximum(least, np.where(slides, np.minimum(SLUR * notes.gap, whole), 0.0))
     return np.maximum(least, np.where(bowed, LEAST_BOWED * whole, 0.0))
+
+
+def _released_together(played: FloatArray, notes: _Written, score: Score) -> FloatArray:
+    """(N,) lengths with which all that is written to end with a last chord that is held, by whichever hand, does."""
+    rows = np.flatnonzero(notes.last & (score.nominal_beats >= HELD_BEATS))
+    rows = rows[np.argsort((score.onset_beats + score.nominal_beats)[rows], kind="stable")]
+    onset, written = score.onset_beats[rows], score.nominal_beats[rows]
+    chord = np.cumsum(np.diff(onset + written, prepend=0.0) > TICK_BEATS) - 1
+    held, released = np.zeros(len(rows)), np.zeros(len(rows))
+    np.maximum.at(held, chord, notes.over_next[rows])
+    np.maximum.at(released, chord, onset + np.minimum(played[rows], written))
+    played = played.copy()
+    played[rows] = np.maximum(played[rows], np.where(held[chord] > 0, released[chord] - onset, 0.0))
+    return played
 
 
 def own_gap(score: Score, hand: IntArray | None = None) -> FloatArray:

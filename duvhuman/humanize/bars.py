@@ -11,30 +11,13 @@ import numpy as np
 
 from duvhuman.humanize.articulate import own_gap
 from duvhuman.humanize.keyed import KeyArray, mix
-from duvhuman.humanize.score import SHORTEST_BEATS, FloatArray, IntArray, Score
+from duvhuman.humanize.score import PLACES_PER_BEAT, SHORTEST_BEATS, FloatArray, IntArray, Score, bars_and_places
 
-PLACES_PER_BEAT = 12
-"""Notes in one twelfth of a beat stand at one place: sixteenths and triplets do not."""
 TOLD_APART_BEATS = 0.175
 """Lengths, and gaps to the next onset, are others from here on, and from each doubling of it: half of a note's value is
 another one, three quarters of it are not, nor is a triplet's."""
 TEMPI_PER_OCTAVE = 2
 """Tempi are told apart by half octaves, from the part's usual one: no ritardando makes equal bars others."""
-
-
-def bars_and_places(score: Score) -> tuple[IntArray, IntArray]:
-    """(N,) where the bar of each note begins and (N,) where in it the note stands, in twelfths of a beat.
-
-    A note that is played a little early belongs to the bar that it begins. Without a grid both are 0.
-    """
-    if not score.grid_known.all():
-        return np.zeros(len(score), dtype=np.int64), np.zeros(len(score), dtype=np.int64)
-    begins, place, length = (
-        np.round(beats * PLACES_PER_BEAT).astype(np.int64)
-        for beats in (score.onset_beats - score.beat_in_bar, score.beat_in_bar, score.bar_beats)
-    )
-    early = place >= length
-    return np.where(early, begins + length, begins), np.where(early, 0, place)
 
 
 def equal_bars(score: Score, hand: IntArray | None = None) -> IntArray:

@@ -18,7 +18,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from duvhuman.humanize.score import CHORD_BEATS, SHORTEST_BEATS, BoolArray, FloatArray, IntArray, Score, longest_written
+from duvhuman.humanize.score import (
+    CHORD_BEATS,
+    SHORTEST_BEATS,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Score,
+    bars_and_places,
+    longest_written,
+)
 
 PASSAGE_NOTES = 32
 """A passage has at most so many notes."""
@@ -66,9 +75,25 @@ def looped(score: Score) -> Loop:
 
 
 def goes_on_after(score: Score) -> float | None:
-    """The beat at which a part that ends as a loop does begins anew; None if it does not."""
+    """The beat at which a part that ends as a loop does begins anew, as its notes or its rhythm tell; None if neither
+    does.
+    """
     again = _repeated(score, at_end=True)
-    return None if again is None else float(again.onset_beats[0])
+    return _next_in_rhythm(score) if again is None else float(again.onset_beats[0])
+
+
+def _next_in_rhythm(score: Score) -> float | None:
+    """The beat of the next chord if the last bar, of several chords, goes on as the latest bar of its rhythm does."""
+    begins, place = bars_and_places(score)
+    bars = np.split(np.arange(len(score)), np.flatnonzero(np.diff(begins) != 0) + 1)
+    rhythms = [np.unique(place[bar]) for bar in bars]
+    for bar, rhythm in zip(bars[-2::-1], rhythms[-2::-1], strict=True):
+        if len(rhythm) > 1 and np.array_equal(rhythm, rhythms[-1]):
+            here, there = (notes[place[notes] == rhythm[-1]] for notes in (bars[-1], bar))
+            if score.nominal_beats[here].max() > HELD * score.nominal_beats[there].max():
+                return None
+            return float(score.onset_beats[here[0]] + score.onset_beats[bar[-1] + 1] - score.onset_beats[there[0]])
+    return None
 
 
 class _Passage(NamedTuple):

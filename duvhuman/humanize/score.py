@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from duvhuman.instruments import Instrument, usual_program
 from duvhuman.midi.notes import NoteTable
 from duvhuman.rhythm.band import Beats
-from duvhuman.rhythm.grid import has_grid
+from duvhuman.rhythm.grid import lateness
 from duvhuman.rhythm.metre import CHORD_SECONDS
 
 FloatArray = NDArray[np.float64]
@@ -34,6 +34,8 @@ ACCENT_STEP = 8.0
 SHORTEST_BEATS = 1 / 8
 """Onsets nearer than this count as one (strums, rolled chords)."""
 GRIDLESS_BAR_BEATS = 4.0
+PLACES_PER_BEAT = 12
+"""Notes in one twelfth of a beat stand at one place: sixteenths and triplets do not."""
 FLAT_SD = 1.5
 """Written velocities with an SD below it are flat."""
 
@@ -214,6 +216,21 @@ def gap_to_same_pitch(score: Score, direction: int) -> FloatArray:
     return result
 
 
+def bars_and_places(score: Score) -> tuple[IntArray, IntArray]:
+    """(N,) where the bar of each note begins and (N,) where in it the note stands, in twelfths of a beat.
+
+    A note that is played a little early belongs to the bar that it begins. Without a grid both are 0.
+    """
+    if not score.grid_known.all():
+        return np.zeros(len(score), dtype=np.int64), np.zeros(len(score), dtype=np.int64)
+    begins, place, length = (
+        np.round(beats * PLACES_PER_BEAT).astype(np.int64)
+        for beats in (score.onset_beats - score.beat_in_bar, score.beat_in_bar, score.bar_beats)
+    )
+    early = place >= length
+    return np.where(early, begins + length, begins), np.where(early, 0, place)
+
+
 def gap_to_later_same_pitch(score: Score) -> FloatArray:
     """(N,) beats until the note's pitch begins again in its segment, later than the note itself; infinite if never."""
     voices = np.stack([score.segment, score.pitch, score.onset_beats], axis=1)
@@ -226,7 +243,8 @@ def gap_to_later_same_pitch(score: Score) -> FloatArray:
 def score_of(
     notes: NoteTable, instrument: Instrument | None = None, beats: Beats | None = None, *, name: str = ""
 ) -> Score:
-    """The written side of a part as a user's file gives it: each note lasts as long as it is written.
+    """The written side of a part as a user's file gives it: each note lasts as long as it is written. A part that comes
+    late throughout stands in the bar where it would be on time.
 
     Parameters
     ----------
@@ -241,15 +259,16 @@ def score_of(
     else:
         own = np.isin(notes.program, list(instrument.programs))
         program = np.where(own, notes.program, usual_program(instrument, name))
+    late = lateness(notes.onset_beats)
     score = Score(
         onset_beats=notes.onset_beats,
         nominal_beats=np.maximum(notes.duration_beats, 1e-3),
         pitch=notes.pitch,
         program=program,
         tempo_bpm=notes.tempo_bpm,
-        beat_in_bar=notes.beat_in_bar,
+        beat_in_bar=np.mod(notes.beat_in_bar - late, notes.bar_beats) if late else notes.beat_in_bar,
         bar_beats=notes.bar_beats,
-        grid_known=np.full(len(notes), has_grid(notes.onset_beats)),
+        grid_known=np.full(len(notes), late is not None),
         segment=np.zeros(len(notes), dtype=np.int64),
     )
     return score if beats is None else on_beats(score, beats, notes.onset_seconds, notes.duration_seconds)

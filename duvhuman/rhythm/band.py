@@ -24,7 +24,7 @@ from duvhuman.midi.notes import FloatArray, Part
 from duvhuman.midi.smf import IntArray
 from duvhuman.rhythm import model
 from duvhuman.rhythm.cues import find_cues
-from duvhuman.rhythm.grid import has_grid
+from duvhuman.rhythm.grid import has_grid, keep_to_grid
 from duvhuman.rhythm.metre import CHORD_SECONDS, UNITS, Metre
 from duvhuman.rhythm.style import BAR, DRUMS, Style
 
@@ -52,7 +52,7 @@ LEAST_WIDTH = 1e-2
 """The variance in square seconds of fewer chords that tell no tempo of their own; they have the usual one."""
 SLOWEST, FASTEST = 30.0, 300.0
 """Quarter notes a minute that such a line may have."""
-TRIPLETS_HANDICAP, THREE_HANDICAP = 5.0, 30.0
+TRIPLETS_HANDICAP, THREE_HANDICAP, WALTZ_HANDICAP = 5.0, 30.0, 10.0
 """By how much these must be likelier (ln) than straight bars of four, in which most bands play."""
 COUNTS_FILE = "styles.json"
 
@@ -122,7 +122,7 @@ def has_drums(parts: Sequence[Part]) -> bool:
 def _keeps_beats(parts: Sequence[Part]) -> bool:
     """Whether all onsets together, or those of a large part, are on the beats of their file."""
     onsets = [part.notes.onset_beats for part in parts]
-    return has_grid(np.concatenate(onsets)) or any(has_grid(part) for part in onsets if len(part) >= GRID_NOTES)
+    return keep_to_grid(np.concatenate(onsets)) or any(has_grid(part) for part in onsets if len(part) >= GRID_NOTES)
 
 
 def chords_of(parts: Sequence[Part]) -> tuple[FloatArray, IntArray]:
@@ -153,19 +153,15 @@ def _known(*, drums: bool) -> tuple[list[tuple[Metre, Style, model.Timing, float
     """
     file = resources.files(__package__).joinpath(COUNTS_FILE)
     counts = json.loads(file.read_text(encoding="utf-8"))["with drums" if drums else "without drums"]
-    known = []
-    for name, kind, timing, handicap in (
-        ("", "straight", TIMING, 0.0), (" in triplets", "triplets", IN_TRIPLETS, TRIPLETS_HANDICAP),
-    ):
-        style = Style.from_dict(counts[kind])
-        three = style.without_beat(THIRD_BEAT)
-        known += [
-            (style.metre(f"4/4{name}", BAR), style, timing, handicap),
-            (three.metre(f"3/4{name}", BAR - UNITS), three, timing, handicap + THREE_HANDICAP),
-        ]
-    fours = known[0][1], known[2][1]
-    usual = [one.sum(axis=0) + other.sum(axis=0) for one, other in zip(*(style.cues for style in fours), strict=True)]
-    return known, usual
+    straight, triplets = Style.from_dict(counts["straight"]), Style.from_dict(counts["triplets"])
+    three, waltz = straight.without_beat(THIRD_BEAT), triplets.without_beat(THIRD_BEAT)
+    usual = [one.sum(axis=0) + other.sum(axis=0) for one, other in zip(straight.cues, triplets.cues, strict=True)]
+    return [
+        (straight.metre("4/4", BAR), straight, TIMING, 0.0),
+        (triplets.metre("4/4 in triplets", BAR), triplets, IN_TRIPLETS, TRIPLETS_HANDICAP),
+        (three.metre("3/4", BAR - UNITS), three, TIMING, THREE_HANDICAP),
+        (waltz.metre("3/4 in triplets", BAR - UNITS), waltz, IN_TRIPLETS, WALTZ_HANDICAP),
+    ], usual
 
 
 def _straightened(seconds: FloatArray, beats: FloatArray) -> tuple[FloatArray, FloatArray]:

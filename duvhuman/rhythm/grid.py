@@ -27,9 +27,24 @@ def grid_share(onset_beats: FloatArray, unit: int) -> float:
     return float(np.mean(np.abs(position - np.round(position)) < GRID_TOLERANCE)) if len(position) else 1.0
 
 
-def has_grid(onset_beats: FloatArray) -> bool:
-    """Whether the onsets keep to the beats of their file at all; a free recording into a sequencer does not."""
+def keep_to_grid(onset_beats: FloatArray) -> bool:
+    """Whether these onsets keep to the beats of their file at all; a free recording into a sequencer does not."""
     return any(grid_share(onset_beats, unit) >= GRID_SHARE for unit in GRID_UNITS)
+
+
+def has_grid(onset_beats: FloatArray) -> bool:
+    """Whether the onsets of a part keep to the beats of its file, however its chords are strummed."""
+    return keep_to_grid(_chords(onset_beats))
+
+
+def lateness(onset_beats: FloatArray) -> float | None:
+    """By how many beats the grid that onsets keep to is later than that of their file, mostly 0; None if they keep to
+    no grid.
+    """
+    if has_grid(onset_beats):
+        return 0.0
+    late = late_by(onset_beats)
+    return late if late is not None and has_grid(np.asarray(onset_beats) - late) else None
 
 
 def late_by(onset_beats: FloatArray) -> float | None:
@@ -39,8 +54,7 @@ def late_by(onset_beats: FloatArray) -> float | None:
     are played beside does not matter. The coarsest grid tells that they keep to nearly as well as to any: quarters say
     more than sixteenths. 0 if as many stand on the file's own grid; None if they keep to no grid at all.
     """
-    onset = np.sort(np.asarray(onset_beats))
-    onset = onset[np.diff(onset, prepend=-np.inf) > STRUM_BEATS]  # a chord tells once
+    onset = _chords(onset_beats)
     if not len(onset):
         return None
     means = [(unit, complex(np.exp(2j * np.pi * unit * onset).mean())) for unit in LATE_UNITS]
@@ -51,3 +65,9 @@ def late_by(onset_beats: FloatArray) -> float | None:
     late = float(np.angle(mean)) / (2 * np.pi * unit)
     on_time, then = (max(grid_share(onset - by, unit) for unit in GRID_UNITS) for by in (0.0, late))
     return 0.0 if on_time >= then else late
+
+
+def _chords(onset_beats: FloatArray) -> FloatArray:
+    """When each chord begins, which tells once."""
+    onset = np.sort(np.asarray(onset_beats, dtype=np.float64))
+    return onset[np.diff(onset, prepend=-np.inf) > STRUM_BEATS + 1e-6]

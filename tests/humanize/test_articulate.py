@@ -138,11 +138,40 @@ def test_each_hand_has_slurs_and_a_last_chord_of_its_own() -> None:
     onset, hand = np.repeat(np.arange(8.0), 2), np.tile([0, 1], 8)
     part = score(onset, np.where(hand == 0, 70 + np.arange(16) // 2, 40), length=np.where(hand == 0, 1.1, 1.0))
     played = performed_beats(part, np.full(16, -1.0), hand)
-    assert played[hand == 0] == pytest.approx([1.1] * 7 + [0.935])  # nothing follows the last
+    assert played[hand == 0] == pytest.approx([1.1] * 8)  # the second bar goes on as the first
     assert played[hand == 1] == pytest.approx([0.5] * 8)
+    played = performed_beats(part.select(np.arange(14)), np.full(14, -1.0), hand[:14])
+    assert played[hand[:14] == 0] == pytest.approx([1.1] * 6 + [0.935])  # nothing follows the last
     left = score([0, 0, 1, 2, 3, 4, 4.5], [40, 76, 76, 76, 76, 76, 76], length=[4.0, 1, 1, 1, 1, 0.5, 0.5])
     assert performed_beats(left, np.full(7, -3.0), np.array([1, 0, 0, 0, 0, 0, 0]))[0] == pytest.approx(3.4)
     assert performed_beats(left, np.full(7, -3.0))[0] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.8])
+def test_hands_that_end_together_are_released_together(share: float) -> None:
+    right = [(0.0, 72), (1.0, 74), (2.0, 76), (3.0, 77), (4.0, 79)]
+    left = [(0.0, 48), (0.0, 52), (4.0, 43), (4.0, 55)]
+    rows = sorted([(at, pitch, 1) for at, pitch in right] + [(at, pitch, 0) for at, pitch in left])
+    onset, pitch, hand = (np.array(column) for column in zip(*rows, strict=True))
+    part = score(onset, pitch, length=np.where((hand == 1) & (onset < 4), 1.0, 4.0))
+    played = performed_beats(part, np.log2(share) - 0.1 * np.arange(9), hand)
+    assert played[onset == 4] == pytest.approx([played.max()] * 3)
+    assert 3.4 <= played.max() <= 4.0
+
+
+def test_a_slide_reaches_the_next_note_however_far_it_is_written() -> None:
+    for length in (1.1, 1.25, 1.6, 2.0, 3.0):
+        line = score(np.arange(8.0), 36 + np.arange(8) % 3, length=length)
+        assert (performed_beats(line, np.full(8, -3.0))[:6] >= min(length, 1.25) - 1e-9).all()
+
+
+def test_the_last_chord_of_a_progression_is_as_long_as_in_the_bars_before() -> None:
+    onset = np.add.outer(np.arange(4) * 4.0, [0.0, 1.5, 3.0]).ravel()
+    part = score(onset, 60 + np.arange(12) * 5 % 12, length=np.tile([1.5, 1.5, 1.0], 4))
+    played = performed_beats(part, np.tile([-1.0, -0.5, 0.5], 4))
+    assert played[9:] == pytest.approx(played[:3])
+    held = score(onset, 60 + np.arange(12) * 5 % 12, length=[*np.tile([1.5, 1.5, 1.0], 4)[:-1], 4.0])
+    assert performed_beats(held, np.tile([-1.0, -0.5, -0.5], 4))[-1] >= 3.4
 
 
 def test_a_last_stab_is_staccato_beside_the_gap_before_it() -> None:

@@ -57,6 +57,13 @@ def test_the_score_of_a_users_part_is_as_written() -> None:
     assert not found.segment.any()
 
 
+def test_a_part_that_is_late_throughout_stands_in_its_bar_as_if_it_were_on_time() -> None:
+    late = score_of(table(song(part([(240 * i + 29, 60 + i % 5, 80, 200) for i in range(64)]))))
+    assert late.grid_known.all()
+    assert late.beat_in_bar == pytest.approx(np.arange(64) / 2 % 4, abs=1e-6)
+    assert late.onset_beats[0] == pytest.approx(29 / 480)
+
+
 def test_the_score_of_a_part_does_not_know_its_velocities() -> None:
     loud, soft = (score_of(table(song(part(riff(16, velocity=velocity))))) for velocity in (120, 30))
     for field in fields(Score):

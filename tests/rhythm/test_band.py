@@ -50,6 +50,15 @@ def test_a_shuffle_is_heard_in_triplets() -> None:
     assert share_right(beats, 104.0, 40) > 0.97
 
 
+def test_a_swung_waltz_is_heard_in_three_and_fast_swing_at_its_tempo() -> None:
+    beats = found_in(free(band(48, beats=3, triplets=True), 140.0))
+    assert (beats.metre, beats.bar_beats) == ("3/4 in triplets", 3.0)
+    assert share_right(beats, 140.0, 48, bar=3.0) > 0.97
+    beats = found_in(free(band(60, triplets=True), 226.0))
+    assert beats.metre == "4/4 in triplets"
+    assert share_right(beats, 226.0, 60) > 0.97
+
+
 def test_hats_in_even_eighths_are_not_heard_in_triplets_though_those_fit_a_little_better() -> None:
     hats = [(at, pitch) for at, pitch in band(16)[0] if pitch == HAT]
     beats = found_in(free((hats, [], []), 116.0))

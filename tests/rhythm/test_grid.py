@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from duvhuman.rhythm.grid import grid_share, has_grid, late_by
+from duvhuman.rhythm.grid import grid_share, has_grid, late_by, lateness
 
 
 @pytest.mark.parametrize(("unit", "step"), [(4, 1 / 4), (6, 1 / 6)])
@@ -24,6 +24,21 @@ def test_a_free_recording_does_not() -> None:
     free = np.sort(np.random.default_rng(0).uniform(0, 400, 500))
     assert grid_share(free, 4) == pytest.approx(0.2, abs=0.05)  # what chance gives
     assert not has_grid(free)
+
+
+@pytest.mark.parametrize("strum", [0.01, 0.03, 0.04])
+def test_strums_on_the_beat_keep_to_the_grid(strum: float) -> None:
+    onset = np.add.outer(np.arange(64) / 2, np.arange(6) * strum).ravel()
+    assert has_grid(onset)
+    assert lateness(onset) == 0.0
+
+
+def test_a_part_keeps_to_a_grid_that_is_late() -> None:
+    loose = np.arange(256) / 2 + np.random.default_rng(0).normal(0, 0.01, 256)
+    assert lateness(loose) == 0.0
+    assert lateness(loose + 0.06) == pytest.approx(0.06, abs=0.005)
+    assert lateness(loose - 0.06) == pytest.approx(-0.06, abs=0.005)
+    assert lateness(np.cumsum(np.random.default_rng(0).uniform(0.1, 1.0, 300))) is None
 
 
 def test_no_onsets_contradict_no_grid() -> None:

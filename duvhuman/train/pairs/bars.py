@@ -12,8 +12,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from duvhuman.humanize.bars import PLACES_PER_BEAT, bars_and_places
-from duvhuman.humanize.score import GRIDLESS_BAR_BEATS, FloatArray, IntArray, Score
+from duvhuman.humanize.score import (
+    GRIDLESS_BAR_BEATS,
+    PLACES_PER_BEAT,
+    FloatArray,
+    IntArray,
+    Score,
+    bars_and_places,
+)
 
 SIXTEENTHS = 4
 """Places of a beat. Whoever learns from some bars and is judged by others must not know these, however loose."""
