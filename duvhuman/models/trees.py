@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -193,17 +193,6 @@ def read_growth(path: Path) -> dict[str, Any]:
     if not isinstance(growth, dict):
         raise ModelError(f"{path}: does not tell how it was grown; get or grow the trees anew")
     return growth
-
-
-@contextmanager
-def trees_heard(network: PhraseTransformer, folder: Path) -> Iterator[None]:
-    """`hear_trees` for a while."""
-    heard = hear_trees(network, folder)
-    try:
-        yield
-    finally:
-        if heard is not None:
-            heard.remove()
 
 
 def hear_trees(network: PhraseTransformer, folder: Path) -> RemovableHandle | None:
