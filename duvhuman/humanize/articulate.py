@@ -114,12 +114,12 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
     slack = SLUR_BEATS + next_spread(score)  # of a strum each string may end where it is struck again
     over_next = written > gap + slack
     of_any = own_gap(score) if hand.any() else gap
-    over = (written > SLUR * of_any + slack).astype(np.float64)
+    over = written > SLUR * of_any + slack
     apart = np.minimum(window_mean(over, *neighbours(score.onset_beats, VOICES_BEATS)) / OFTEN_OVER, 1.0)
     starts, number = np.flatnonzero(chord_starts(score)), chord_numbers(score)
     again = gap_to_later_same_pitch(score.replace(pitch=score.pitch + 128 * hand))  # by the same hand
     lowest = np.minimum.reduceat(score.pitch, starts)[number]
-    above = score.pitch > window_mean(score.pitch.astype(np.float64), *neighbours(score.onset_beats, NEARBY_BEATS))
+    above = score.pitch > window_mean(score.pitch, *neighbours(score.onset_beats, NEARBY_BEATS))
     whole_bar = (np.abs(written - bar) <= SLUR_BEATS) & (gap >= bar + REST_BEATS) & (gap <= (1 + REST_BARS) * bar)
     before_rest = np.where(whole_bar, 1.0, np.clip(2 * (learnt - written) / REST_BEATS - 1, 0.0, 1.0))
     rest = ((gap - written) / np.maximum(gap, SHORTEST_BEATS) - NO_REST) / (WHOLE_REST - NO_REST)

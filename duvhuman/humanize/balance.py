@@ -22,6 +22,7 @@ from duvhuman.humanize.score import (
     Score,
     group_means,
     neighbours,
+    window_mean,
 )
 from duvhuman.humanize.written import ALIKE
 from duvhuman.midi.notes import NoteTable
@@ -80,10 +81,7 @@ def _layers_at(level: FloatArray, velocity: FloatArray, score: Score) -> IntArra
     low, high = neighbours(score.onset_beats, NEARBY_BEATS)
     far = np.empty(away.shape)
     for one in range(len(level)):
-        mine = (written == one) & certain
-        total, count = (np.append(0, np.cumsum(mine * values)) for values in (score.pitch, 1))
-        mean = (total[high] - total[low]) / np.maximum(count[high] - count[low], 1)
-        far[:, one] = np.where(count[high] > count[low], np.abs(score.pitch - mean), np.nan)
+        far[:, one] = np.abs(score.pitch - window_mean(score.pitch, low, high, (written == one) & certain))
     met = np.isfinite(far).all(axis=1)
     sounds = _with_others(score, written)
     layer = np.where(met, np.nan_to_num(far).argmin(axis=1), written)

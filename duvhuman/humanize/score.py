@@ -181,10 +181,14 @@ def neighbours(time: FloatArray, width: float) -> tuple[IntArray, IntArray]:
     return np.searchsorted(time, time - width - 1e-9), np.searchsorted(time, time + width + 1e-9, "right")
 
 
-def window_mean(values: FloatArray, low: IntArray, high: IntArray) -> FloatArray:
-    """The mean of ``values[low:high]`` for every note."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    return (total[high] - total[low]) / (high - low)
+def window_mean(
+    values: NDArray[np.generic], low: IntArray, high: IntArray, among: BoolArray | None = None
+) -> FloatArray:
+    """The mean of ``values[low:high]`` for every note, or of those `among` them alone; NaN where there are none."""
+    some = np.ones(len(values), dtype=np.bool_) if among is None else among
+    total, count = (np.append(0.0, np.cumsum(np.where(some, one, 0.0))) for one in (values, 1.0))
+    found = count[high] - count[low]
+    return np.where(found > 0, (total[high] - total[low]) / np.maximum(found, 1.0), np.nan)
 
 
 def gap_to_next_onset(score: Score) -> FloatArray:

@@ -25,6 +25,7 @@ from duvhuman.humanize.score import (
     chord_numbers,
     is_flat,
     neighbours,
+    window_mean,
 )
 
 RUN_NOTES, RUN_SHARE = 32, 0.9
@@ -98,9 +99,8 @@ def detail_of(played: FloatArray, written: FloatArray, score: Score, beats: floa
     low, high = neighbours(score.onset_beats, beats)
     detail = np.empty(len(played))
     for level in np.unique(written):
-        alike, here = np.abs(written - level) <= ALIKE, written == level
-        total, count = (np.append(0.0, np.cumsum(np.where(alike, one, 0.0))) for one in (played, 1.0))
-        detail[here] = (played - (total[high] - total[low]) / np.maximum(count[high] - count[low], 1.0))[here]
+        here = written == level
+        detail[here] = (played - window_mean(played, low, high, np.abs(written - level) <= ALIKE))[here]
     return detail
 
 
