@@ -300,10 +300,10 @@ def _read_scope(
     sizes = [len(pairing.on) for pairing in pairings]
     if not sum(sizes):
         return []
-    pairs = [(owner, pairing) for owner, pairing in zip(tracks, pairings, strict=True) if len(pairing.on)]
-    on_event = np.concatenate([pairing.on for _, pairing in pairs])
-    off_event = np.concatenate([pairing.off for _, pairing in pairs])
-    key = np.concatenate([pairing.key for _, pairing in pairs])
+    pairs = list(zip(tracks, pairings, strict=True))
+    on_event, off_event, key = (
+        np.concatenate([getattr(pairing, column) for pairing in pairings]) for column in ("on", "off", "key")
+    )
     onset = np.concatenate([owner.ticks[pairing.on] for owner, pairing in pairs])
     # Index -1, of a note that nothing ends, is the track's last event: there it stops.
     offset = np.concatenate([owner.ticks[pairing.off] for owner, pairing in pairs])
