@@ -19,7 +19,7 @@ from duvhuman.humanize.score import (
     IntArray,
     Score,
     chord_numbers,
-    chord_starts,
+    chords,
     gap_to_later_same_pitch,
     gap_to_next_onset,
     group_means,
@@ -110,13 +110,13 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
     written, bar, gap = score.nominal_beats, longest_written(score), own_gap(score, hand)
     learnt = np.minimum(gap, bar)
     hand = _two_hands(hand, len(score))
-    chord = 2 * chord_numbers(score) + hand
+    starts, number = chords(score)
+    chord = 2 * number + hand
     slack = SLUR_BEATS + next_spread(score)  # of a strum each string may end where it is struck again
     over_next = written > gap + slack
     of_any = own_gap(score) if hand.any() else gap
     over = written > SLUR * of_any + slack
     apart = np.minimum(window_mean(over, *neighbours(score.onset_beats, VOICES_BEATS)) / OFTEN_OVER, 1.0)
-    starts, number = np.flatnonzero(chord_starts(score)), chord_numbers(score)
     again = gap_to_later_same_pitch(score.replace(pitch=score.pitch + 128 * hand))  # by the same hand
     lowest = np.minimum.reduceat(score.pitch, starts)[number]
     above = score.pitch > window_mean(score.pitch, *neighbours(score.onset_beats, NEARBY_BEATS))
@@ -255,8 +255,7 @@ def next_onset(score: Score) -> FloatArray:
 
 def next_spread(score: Score) -> FloatArray:
     """(N,) beats from the first to the last onset of the chord after a note's own; of the last chord, its own."""
-    chord = chord_numbers(score)
-    first = np.flatnonzero(chord_starts(score))
+    first, chord = chords(score)
     spread = np.minimum(np.maximum.reduceat(score.onset_beats, first) - score.onset_beats[first], LONGEST_STRUM)
     return spread[np.minimum(chord + 1, chord[-1])]
 

@@ -18,7 +18,7 @@ from duvhuman.humanize.score import (
     Hints,
     IntArray,
     Score,
-    chord_starts,
+    chords,
     gap_to_same_pitch,
     neighbours,
     onset_seconds,
@@ -76,9 +76,7 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
     columns["nominal_seconds"] = _log_time(nominal * seconds_per_beat) * known
 
     # Chords: size, place in it, the way to the chords around it.
-    new_chord = chord_starts(score)
-    chord = np.cumsum(new_chord) - 1
-    first = np.flatnonzero(new_chord)
+    first, chord = chords(score)
     size = np.diff(np.append(first, n))
     order = np.lexsort((score.pitch, chord))
     rank = np.empty(n, dtype=np.int64)
@@ -138,10 +136,9 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
     # Rests: how long since the last one and until the next.
     chord_gap = np.where(np.diff(chord_segment) == 0, np.diff(chord_time), 1e9)
     rest_before = np.append(True, chord_gap * seconds_per_beat[first][1:] > REST_SECONDS)
-    phrase_start = np.maximum.accumulate(np.where(rest_before, np.arange(len(first)), 0))
-    ends = np.append(np.flatnonzero(rest_before)[1:], len(first)) - 1
-    phrase_end = np.repeat(ends, np.diff(np.append(np.flatnonzero(rest_before), len(first))))
-    for name, edge in (("since_rest", phrase_start), ("until_rest", phrase_end)):
+    begins, phrase = np.flatnonzero(rest_before), np.cumsum(rest_before) - 1
+    ends = np.append(begins[1:], len(first)) - 1
+    for name, edge in (("since_rest", begins[phrase]), ("until_rest", ends[phrase])):
         span = np.abs(chord_time - chord_time[edge])[chord] * seconds_per_beat
         columns[f"{name}_seconds"] = _log_time(span)
         columns[f"{name}_is_edge"] = (edge == np.arange(len(first)))[chord]

@@ -157,16 +157,17 @@ def separate_segments(time: FloatArray, segment: IntArray) -> FloatArray:
     return time - time[first][number] + shift[number]
 
 
-def chord_starts(score: Score) -> BoolArray:
-    """(N,) True for the first note of each chord."""
+def chords(score: Score) -> tuple[IntArray, IntArray]:
+    """(C,) the first note of each chord, and (N,) the number of each note's chord, from 0."""
     gap = np.diff(score.onset_beats)
     apart = (gap * 60.0 / score.tempo_bpm[1:] > CHORD_SECONDS) & (gap > CHORD_BEATS)
-    return np.append(True, apart | (np.diff(score.segment) != 0))
+    starts = np.append(True, apart | (np.diff(score.segment) != 0))
+    return np.flatnonzero(starts), np.cumsum(starts) - 1
 
 
 def chord_numbers(score: Score) -> IntArray:
     """(N,) the number of each note's chord, from 0."""
-    return np.cumsum(chord_starts(score)) - 1
+    return chords(score)[1]
 
 
 def concatenated_ranges(low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
