@@ -85,24 +85,25 @@ def decode_velocity(
     spread : (N,) SD of the predicted bins, in MIDI velocities.
     """
     mean, spread = said.expected_velocity, said.spread
+
+    def beside_others(values: FloatArray) -> FloatArray:
+        values = values if alike is None else group_means(values, alike)
+        return values if company is None or contour_given else in_company(values, company)
+
     if contour_given:
         velocity = stretched(mean, spread, gain=config.contour_gain)
     else:
         kept = keep_detail(mean, config.velocity_detail)
-        velocity = stretched(
+        velocity = beside_others(stretched(
             kept, spread, gain=config.velocity_gain, spread_share=config.spread_share, swell_gain=config.swell_gain,
             level=level,
-        )
-        velocity = velocity if alike is None else group_means(velocity, alike)
-        velocity = velocity if company is None else in_company(velocity, company)
+        ))
         if not config.gain_is_all:  # else a take tells how far this player goes
             velocity = not_too_far(velocity, kept)
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), no_tails(uniform))
-        drawn = drawn + said.louder_by
-        drawn = drawn if alike is None else group_means(drawn, alike)
-        drawn = drawn if company is None or contour_given else in_company(drawn, company)
+        drawn = beside_others(drawn + said.louder_by)
         varied = (1 - variation) * velocity + variation * drawn
         sd = (1 - variation) * local_sd(velocity) + variation * local_sd(drawn)
         middle = local_mean(varied)  # the two agree little, and vary less together than each of them

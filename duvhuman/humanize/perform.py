@@ -58,21 +58,18 @@ class Played:
     ----------
     velocity : (N,) 1..127, not rounded.
     duration_beats : (N,) within what `limit_durations` allows.
-    spread : (N,) SD of the predicted velocity bins.
     said : what the network said, moved to the level of the written velocities.
     followed : whether the company made any note louder or softer.
     """
 
     velocity: FloatArray
     duration_beats: FloatArray
-    spread: FloatArray
     said: Distribution
     followed: bool
 
     def select(self, rows: BoolArray) -> Played:
         """Some of the notes."""
-        velocity, duration, spread = self.velocity[rows], self.duration_beats[rows], self.spread[rows]
-        return Played(velocity, duration, spread, self.said.select(rows), self.followed)
+        return Played(self.velocity[rows], self.duration_beats[rows], self.said.select(rows), self.followed)
 
 
 def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: bool) -> Hints:
@@ -187,19 +184,19 @@ def perform(
     alike = equal_bars(score, hand)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
 
-    def decoded(company: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    def decoded(company: FloatArray | None) -> FloatArray:
         return decode_velocity(
             said, model.config, variation=variation, uniform=draws[0], alike=alike, company=company,
             contour_given=contour_given, level=float(written_velocity.mean()),
-        )
+        )[0]
 
-    alone, spread = decoded(None)
-    together = alone if company is None or not flat else decoded(company)[0]
+    alone = decoded(None)
+    together = alone if company is None or not flat else decoded(company)
     velocity = levelled(together, lift, score)
     if keep_dynamics and not by_contour and tells_dynamics(written_velocity):
         little = how_little(score, written_velocity, velocity, main_hands(hand, len(score)))
         if company is not None and not flat and little.any():
-            together = decoded(little * company)[0]
+            together = decoded(little * company)
             velocity = levelled(together, lift, score)
         velocity = as_written(score, written_velocity, velocity, little, hand, detail=model.config.passage_detail)
     followed = bool(np.any(np.round(together) != np.round(alone)))
@@ -207,4 +204,4 @@ def perform(
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1], alike=alike)
     beats = performed_beats(score, articulation, hand, as_in_a_take=model.config.gain_is_all)
     duration = limit_durations(score, beats)
-    return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said, followed=followed)
+    return Played(velocity=velocity, duration_beats=duration, said=said, followed=followed)

@@ -136,7 +136,7 @@ def _prediction_of(part: PlayedPart, how: How, report: Report) -> Prediction:
     v_probabilities[changed] = played.said.moved_velocity_probabilities()
     d_probabilities[changed] = played.said.duration_probabilities
     spread = np.zeros(len(notes))
-    spread[changed] = played.spread
+    spread[changed] = played.said.spread
     return Prediction(
         velocity_bin=v_bin,
         duration_bin=d_bin,
