@@ -105,10 +105,9 @@ def _with_others(score: Score, group: IntArray) -> BoolArray:
     return together > 0
 
 
-def main_hands(hand: IntArray | None, notes: int) -> IntArray:
+def main_hands(hand: IntArray) -> IntArray:
     """(N,) which hand plays a note, from 0; one that plays too little (`HAND_SHARE`) is counted with hand 0."""
-    hand = np.zeros(notes, dtype=np.int64) if hand is None else hand
-    return np.where(np.bincount(hand)[hand] >= HAND_SHARE * notes, hand, 0)
+    return np.where(np.bincount(hand)[hand] >= HAND_SHARE * len(hand), hand, 0)
 
 
 def written_balance(velocity: FloatArray, hand: IntArray, score: Score) -> FloatArray:

@@ -171,13 +171,14 @@ def perform(
     written_velocity : (N,) as the user wrote them; without `keep_dynamics` their mean alone is used.
     by_contour : play by the contour of the written velocities, which is coarse, in place of themselves: where they are
         the player's, what is judged must not be what was given.
-    hand : (N,) which hand plays a note, if that is known.
+    hand : (N,) which hand plays a note, from 0; None: one plays all.
     lift : (N,) how far above the mean of all notes the user wants those of its hand, or layer, to lie
         (`duvhuman.humanize.balance`), which `written_velocity` is without. None: as the network has it.
     company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.company`); heeded if
         what is written is flat or not kept, and the less, the more is written. None: the part is played alone.
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
     """
+    hand = np.zeros(len(score), dtype=np.int64) if hand is None else hand
     flat = is_flat(written_velocity) or not keep_dynamics
     contour_given = not flat and by_contour
     said = listen(model, as_shown(score), written_velocity, keep=contour_given)
@@ -194,7 +195,7 @@ def perform(
     together = alone if company is None or not flat else decoded(company)
     velocity = levelled(together, lift, score)
     if keep_dynamics and not by_contour and tells_dynamics(written_velocity):
-        little = how_little(score, written_velocity, velocity, main_hands(hand, len(score)))
+        little = how_little(score, written_velocity, velocity, main_hands(hand))
         if company is not None and not flat and little.any():
             together = decoded(little * company)
             velocity = levelled(together, lift, score)

@@ -123,7 +123,7 @@ def how_little(score: Score, written: FloatArray, played: FloatArray, hand: IntA
 
 
 def as_written(
-    score: Score, written: FloatArray, velocity: FloatArray, little: FloatArray, hand: IntArray | None, *, detail: float
+    score: Score, written: FloatArray, velocity: FloatArray, little: FloatArray, hand: IntArray, *, detail: float
 ) -> FloatArray:
     """(N,) velocities of a part whose written dynamics are kept.
 
