@@ -20,13 +20,13 @@ from duvhuman.humanize.articulate import most_growth
 from duvhuman.humanize.balance import SOFTEST, hands_of, written_balance
 from duvhuman.humanize.company import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.keyed import seed_of_player
-from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter, tells_little
 from duvhuman.humanize.networks import load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, AllOptions, Options, PathName, PlayOptions
 from duvhuman.humanize.perform import perform
 from duvhuman.humanize.played_file import How, PlayedFile, PlayedPart
 from duvhuman.humanize.report import Prediction
+from duvhuman.humanize.room import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.score import BoolArray, score_of
 from duvhuman.humanize.selection import Choice, choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, pitch_range
