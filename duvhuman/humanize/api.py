@@ -15,6 +15,7 @@ from typing import BinaryIO, TypeVar, Unpack, overload
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray
 from duvhuman.errors import DataError, warn
 from duvhuman.humanize.articulate import most_growth
 from duvhuman.humanize.balance import SOFTEST, hands_of, written_balance
@@ -27,7 +28,7 @@ from duvhuman.humanize.perform import perform
 from duvhuman.humanize.played_file import How, PlayedFile, PlayedPart
 from duvhuman.humanize.report import Prediction
 from duvhuman.humanize.room import Room, fit_lengths, room_to_ring
-from duvhuman.humanize.score import BoolArray, score_of
+from duvhuman.humanize.score import score_of
 from duvhuman.humanize.selection import Choice, choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, pitch_range
 from duvhuman.midi.damage import damage

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
 from duvhuman.humanize.loop import goes_on_after
 from duvhuman.humanize.score import (
     SHORTEST_BEATS,
-    BoolArray,
-    FloatArray,
-    IntArray,
     Score,
     chord_numbers,
     chords,

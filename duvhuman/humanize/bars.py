@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.humanize.articulate import own_gap
 from duvhuman.humanize.keyed import KeyArray, mix
-from duvhuman.humanize.score import SHORTEST_BEATS, FloatArray, IntArray, Score
+from duvhuman.humanize.score import SHORTEST_BEATS, Score
 
 PLACES_PER_BEAT = 12
 """Notes in one twelfth of a beat stand at one place: sixteenths and triplets do not."""

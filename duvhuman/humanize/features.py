@@ -11,12 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.errors import ModelError
 from duvhuman.humanize.score import (
     UNKNOWN_PROGRAM,
-    FloatArray,
     Hints,
-    IntArray,
     Score,
     chords,
     gap_to_same_pitch,

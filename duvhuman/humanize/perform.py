@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
 from duvhuman.humanize.articulate import limit_durations, performed_beats
 from duvhuman.humanize.balance import levelled, main_hands, with_room
 from duvhuman.humanize.bars import equal_bars
@@ -29,16 +30,7 @@ from duvhuman.humanize.decode import (
 )
 from duvhuman.humanize.grace import with_grace_notes
 from duvhuman.humanize.loop import looped
-from duvhuman.humanize.score import (
-    BoolArray,
-    FloatArray,
-    Hints,
-    IntArray,
-    Score,
-    contour,
-    is_flat,
-    longest_written,
-)
+from duvhuman.humanize.score import Hints, Score, contour, is_flat, longest_written
 from duvhuman.humanize.windows import Distribution, predict_distribution
 from duvhuman.humanize.written import as_written, how_little, tells_dynamics
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig

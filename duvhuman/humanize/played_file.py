@@ -11,10 +11,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray, IntArray
 from duvhuman.humanize.decode import duration_bin, velocity_bin
 from duvhuman.humanize.perform import Played
 from duvhuman.humanize.report import LikeReport, PartReport, Prediction, Report
-from duvhuman.humanize.score import BoolArray, IntArray
 from duvhuman.humanize.selection import Choice
 from duvhuman.midi.notes import NoteTable, Part
 from duvhuman.midi.smf import SmfFile

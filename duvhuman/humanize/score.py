@@ -11,20 +11,17 @@ is declared: `Hints`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, Table
 from duvhuman.instruments import Instrument, usual_program
 from duvhuman.midi.notes import NoteTable
 from duvhuman.rhythm.band import Beats
 from duvhuman.rhythm.grid import has_grid
 from duvhuman.rhythm.metre import CHORD_SECONDS
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 UNKNOWN_PROGRAM = 128
 CHORD_BEATS = 0.02
@@ -39,7 +36,7 @@ FLAT_SD = 1.5
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Table):
     """The written side of N notes: everything that may be known before anybody plays.
 
     Attributes
@@ -62,20 +59,13 @@ class Score:
     grid_known: BoolArray
     segment: IntArray
 
-    def __len__(self) -> int:
-        return len(self.pitch)
-
-    def select(self, index: IntArray | BoolArray | slice) -> Score:
-        """The notes at `index`, which must keep the order."""
-        return Score(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
-
     def replace(self, **columns: NDArray[np.generic]) -> Score:
         """A copy with some columns exchanged."""
         return replace(self, **columns)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
-class Hints:
+class Hints(Table):
     """What may be told to the network of the velocities, each (N,) and NaN where it is not told.
 
     Attributes
@@ -88,10 +78,6 @@ class Hints:
     range: FloatArray
     swell: FloatArray
     accent: FloatArray
-
-    def select(self, index: IntArray) -> Hints:
-        """The hints of the notes at `index`."""
-        return Hints(self.level[index], self.range[index], self.swell[index], self.accent[index])
 
     @classmethod
     def none(cls, n: int) -> Hints:

@@ -18,33 +18,21 @@ one player in them. Format 2 keeps its tracks apart: each has its own tempo, met
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import FloatArray, IntArray, Table
 from duvhuman.instruments import INSTRUMENTS, instrument_of_program
 from duvhuman.midi.drums import drums_at
 from duvhuman.midi.hands import players
 from duvhuman.midi.programs import programs_at
-from duvhuman.midi.smf import (
-    NOTE_OFF,
-    NOTE_ON,
-    TEMPO,
-    TIME_SIGNATURE,
-    TRACK_NAME,
-    IntArray,
-    SmfFile,
-    Track,
-)
+from duvhuman.midi.smf import NOTE_OFF, NOTE_ON, TEMPO, TIME_SIGNATURE, TRACK_NAME, SmfFile, Track
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 DEFAULT_MICROSECONDS = 500_000
 """Microseconds per quarter note until a tempo event: 120 beats per minute."""
@@ -53,7 +41,7 @@ _MAX_DENOMINATOR_POWER = 7  # A 1/128 is the shortest note that notation knows; 
 
 
 @dataclass(frozen=True, eq=False)
-class NoteTable:
+class NoteTable(Table):
     """The notes of a part, one row each; all arrays have shape (N,).
 
     Attributes
@@ -90,13 +78,6 @@ class NoteTable:
     track: IntArray
     on_event: IntArray
     off_event: IntArray
-
-    def __len__(self) -> int:
-        return len(self.onset_ticks)
-
-    def select(self, rows: IntArray | BoolArray | slice) -> NoteTable:
-        """The table of these rows only (a mask, indices or a slice), in the order given."""
-        return NoteTable(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
 
 
 @dataclass(frozen=True, eq=False)

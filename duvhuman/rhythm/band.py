@@ -20,8 +20,8 @@ from importlib import resources
 
 import numpy as np
 
-from duvhuman.midi.notes import FloatArray, Part
-from duvhuman.midi.smf import IntArray
+from duvhuman.arrays import FloatArray, IntArray
+from duvhuman.midi.notes import Part
 from duvhuman.rhythm import model
 from duvhuman.rhythm.cues import find_cues
 from duvhuman.rhythm.grid import has_grid

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.errors import DataError
-from duvhuman.humanize.score import FloatArray, IntArray, Score, chords, onset_seconds
+from duvhuman.humanize.score import Score, chords, onset_seconds
 from duvhuman.rhythm.cues import find_cues
 from duvhuman.rhythm.metre import UNITS, Metre
 from duvhuman.train.data.engines import Engine, LocalPool, ThisProcess, in_order

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from duvhuman.arrays import IntArray
 from duvhuman.humanize.bars import PLACES_PER_BEAT
-from duvhuman.humanize.score import IntArray
 from duvhuman.train.evaluation.metrics import articulation_metrics, mean_over_parts, velocity_metrics
 from duvhuman.train.pairs.bars import bar_contents, bars_of
 from duvhuman.train.pairs.deadpan import Pair

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.humanize.bars import PLACES_PER_BEAT, bars_and_places
-from duvhuman.humanize.score import GRIDLESS_BAR_BEATS, FloatArray, IntArray, Score
+from duvhuman.humanize.score import GRIDLESS_BAR_BEATS, Score
 
 
 def bar_contents(scores: Sequence[Score]) -> IntArray:

@@ -14,14 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from duvhuman.humanize.score import (
-    SHORTEST_BEATS,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    chords,
-    separate_segments,
-)
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
+from duvhuman.humanize.score import SHORTEST_BEATS, chords, separate_segments
 from duvhuman.train.pairs.draws import Draws
 from duvhuman.train.pairs.performance import Performance
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from duvhuman.arrays import IntArray
 from duvhuman.errors import DataError
-from duvhuman.humanize.score import IntArray
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.trees import hear_trees
 from duvhuman.train.config import TrainConfig
