@@ -25,10 +25,10 @@ import numpy as np
 from common import add_data_options, add_instruments, add_model_option, network_of, print_heading, print_row
 from plain_errors import run
 
-from duvhuman.arrays import FloatArray
+from duvhuman.arrays import FloatArray, neighbours, window_mean
 from duvhuman.humanize.decode import decode_velocity
 from duvhuman.humanize.perform import listen, perform
-from duvhuman.humanize.score import chords, neighbours, separate_segments, window_mean
+from duvhuman.humanize.score import chords, separate_segments
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import mean_over_parts, velocity_metrics

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from duvhuman.arrays import BoolArray, FloatArray, IntArray
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, group_means, neighbours, window_mean
 from duvhuman.humanize.loop import goes_on_after
 from duvhuman.humanize.score import (
     SHORTEST_BEATS,
@@ -20,10 +20,7 @@ from duvhuman.humanize.score import (
     chords,
     gap_to_later_same_pitch,
     gap_to_next_onset,
-    group_means,
     longest_written,
-    neighbours,
-    window_mean,
 )
 
 STACCATO_SHARE = 0.75

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from duvhuman.arrays import BoolArray, FloatArray, IntArray
-from duvhuman.humanize.score import CHORD_BEATS, FLAT_SD, Score, group_means, neighbours, window_mean
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, group_means, neighbours, window_mean
+from duvhuman.humanize.score import CHORD_BEATS, FLAT_SD, Score
 from duvhuman.humanize.written import ALIKE
 from duvhuman.midi.notes import NoteTable
 

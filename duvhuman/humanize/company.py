@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duvhuman.arrays import FloatArray, IntArray
-from duvhuman.humanize.score import group_means, window_mean
+from duvhuman.arrays import FloatArray, IntArray, group_means, window_mean
 from duvhuman.instruments import INSTRUMENTS, instrument_of_program
 from duvhuman.midi.notes import NoteTable, Part
 from duvhuman.models.company import load_company

@@ -14,10 +14,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from duvhuman.arrays import FloatArray, IntArray
+from duvhuman.arrays import FloatArray, IntArray, group_means
 from duvhuman.humanize.bars import bars_and_places
 from duvhuman.humanize.keyed import mix, normal, normal_cdf
-from duvhuman.humanize.score import Score, chord_numbers, group_means
+from duvhuman.humanize.score import Score, chord_numbers
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import VELOCITY_BIN_EDGES, VELOCITY_BIN_WIDTH, ModelConfig
 

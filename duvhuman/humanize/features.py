@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from duvhuman.arrays import FloatArray, IntArray
+from duvhuman.arrays import FloatArray, IntArray, neighbours, window_mean
 from duvhuman.errors import ModelError
 from duvhuman.humanize.score import (
     UNKNOWN_PROGRAM,
@@ -19,11 +19,9 @@ from duvhuman.humanize.score import (
     Score,
     chords,
     gap_to_same_pitch,
-    neighbours,
     onset_seconds,
     segment_bounds,
     separate_segments,
-    window_mean,
 )
 from duvhuman.models.config import VELOCITY_CENTRE, VELOCITY_SCALE, ModelConfig
 

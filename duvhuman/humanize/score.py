@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from duvhuman.arrays import BoolArray, FloatArray, IntArray, Table
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, Table, neighbours, window_mean
 from duvhuman.instruments import Instrument, usual_program
 from duvhuman.midi.notes import NoteTable
 from duvhuman.rhythm.band import Beats
@@ -86,12 +86,6 @@ class Hints(Table):
         return cls(nothing, nothing, nothing, nothing)
 
 
-def group_means(values: FloatArray, group: IntArray) -> FloatArray:
-    """(N,) the mean of `values` (N,) over all that are in the same `group` (N,)."""
-    index = np.unique(group, return_inverse=True)[1]
-    return (np.bincount(index, values) / np.bincount(index))[index]
-
-
 def is_flat(velocity: FloatArray) -> bool:
     """Whether written velocities tell nothing of dynamics: SD under 1.5. Two velocities are enough to tell accents."""
     return bool(np.std(velocity) < FLAT_SD)
@@ -154,28 +148,6 @@ def chords(score: Score) -> tuple[IntArray, IntArray]:
 def chord_numbers(score: Score) -> IntArray:
     """(N,) the number of each note's chord, from 0."""
     return chords(score)[1]
-
-
-def concatenated_ranges(low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
-    """``low[k] .. high[k] - 1`` for every k, one range after another, and the k that each index is from."""
-    lengths = high - low
-    index = np.arange(lengths.sum()) + np.repeat(low - np.cumsum(lengths) + lengths, lengths)
-    return index, np.repeat(np.arange(len(low)), lengths)
-
-
-def neighbours(time: FloatArray, width: float) -> tuple[IntArray, IntArray]:
-    """Index range (stop exclusive) of the notes within `width` of every note, in the unit of `time` (sorted)."""
-    return np.searchsorted(time, time - width - 1e-9), np.searchsorted(time, time + width + 1e-9, "right")
-
-
-def window_mean(
-    values: NDArray[np.generic], low: IntArray, high: IntArray, among: BoolArray | None = None
-) -> FloatArray:
-    """The mean of ``values[low:high]`` for every note, or of those `among` them alone; NaN where there are none."""
-    some = np.ones(len(values), dtype=np.bool_) if among is None else among
-    total, count = (np.append(0.0, np.cumsum(np.where(some, one, 0.0))) for one in (values, 1.0))
-    found = count[high] - count[low]
-    return np.where(found > 0, (total[high] - total[low]) / np.maximum(found, 1.0), np.nan)
 
 
 def gap_to_next_onset(score: Score) -> FloatArray:

@@ -16,8 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from duvhuman.arrays import BoolArray, FloatArray, IntArray
-from duvhuman.humanize.score import FLAT_SD, Score, chord_numbers, is_flat, neighbours, window_mean
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, neighbours, window_mean
+from duvhuman.humanize.score import FLAT_SD, Score, chord_numbers, is_flat
 
 RUN_NOTES, RUN_SHARE = 32, 0.9
 """Beside accents nothing is written of so many notes of a hand, one after another, that are all at one velocity, and

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from builders import GUITAR, PIANO, part, random_score, riff, score, song
 
+from duvhuman.arrays import neighbours, window_mean
 from duvhuman.humanize.perform import hints_of
 from duvhuman.humanize.score import (
     UNKNOWN_PROGRAM,
@@ -16,10 +17,8 @@ from duvhuman.humanize.score import (
     contour,
     gap_to_next_onset,
     is_flat,
-    neighbours,
     score_of,
     separate_segments,
-    window_mean,
 )
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.midi.notes import read_parts
