@@ -164,19 +164,6 @@ def longest_written(score: Score) -> FloatArray:
     return np.where(score.grid_known, score.bar_beats, GRIDLESS_BAR_BEATS)
 
 
-def gap_to_same_pitch(score: Score, direction: int) -> FloatArray:
-    """(N,) beats to the next (`direction` 1) or previous (-1) note of the same pitch in the segment, 16 if there is
-    none; 0 between notes that begin together.
-    """
-    time = separate_segments(score.onset_beats, score.segment)
-    order = np.lexsort((time, score.pitch, score.segment))
-    same = (np.diff(score.pitch[order]) == 0) & (np.diff(score.segment[order]) == 0)
-    gaps = np.where(same, np.diff(time[order]), 16.0)
-    result = np.empty(len(score))
-    result[order] = np.append(16.0, gaps) if direction < 0 else np.append(gaps, 16.0)
-    return result
-
-
 def gap_to_later_same_pitch(score: Score) -> FloatArray:
     """(N,) beats until the note's pitch begins again in its segment, later than the note itself; infinite if never."""
     voices = np.stack([score.segment, score.pitch, score.onset_beats], axis=1)
