@@ -24,14 +24,14 @@ FARTHEST_SHARE = 0.3
 """No more of the notes than this lie beyond 127, nor of those of a hand: what is written louder is played softer. Nor
 lie more of those of a faint part or hand below `SOFTEST`."""
 FAINT = 20.0
-"""A part, or a hand, is faint of which half lies below this, and no more is it made louder: beyond, what is soft is a
-ghost note beside others."""
+"""A part, or a hand, is faint if half of it lies below this, and is made louder no further than until it does not: what
+is soft beside louder notes is a ghost note."""
 MOST_LAYERS, FEWEST_OF_LAYER, LAYER_SHARE = 3, 8, 0.1
 """So many levels at most are layers of a hand, each of so many notes at least, and of such a share of all."""
 NEARBY_BEATS, NEARLY_ALWAYS = 1.0, 0.8
 """This share of the notes lies nearest to the mean pitch of its own layer within so many beats, of all layers."""
 OFTEN_TOGETHER = 0.5
-"""When so many of the notes of a layer begin a note of another sounds: a line alone has accents and no layers."""
+"""At such a share of its notes' onsets a note of another layer sounds: a line alone has accents and no layers."""
 MOST_APART = 0.3
 """No level is that of a hand, or layer, of which more is written apart from it."""
 COMPANY_BEATS = 4.0

@@ -32,15 +32,15 @@ SWELL_NOTES = 64
 """How many notes to either side make up the swell, which `ModelConfig.swell_gain` stretches, and which no note is too
 far away from."""
 FAR, FURTHER = 24.0, 12.0
-"""A stretch sets a note apart by so many MIDI velocities as it comes, and by so many more at most: the one note that
-differs in an ostinato, of which all else is expected to be alike, would be as loud as can be."""
+"""A stretch may take a note `FAR` MIDI velocities away from the notes around it; what goes beyond is bent to `FURTHER`
+more at most. The one note that differs in an ostinato would be as loud as can be."""
 MOST_DRIFT = 2.0
 """What is drawn moves the mean of a part by no more MIDI velocities, give or take a half: a loop of one bar draws alike
 each time."""
 MOST_LIVELY = 2.0
 """What is left once it is tilted, or drawn, is stretched by no more than this."""
 TAILS = 0.025
-"""Of what is predicted so much at either end is never drawn: it comes back in every bar that is played alike."""
+"""So much of the prediction at either end is never drawn: it would come back in every bar that is played alike."""
 CHORD_SHARE = 0.8
 """How much of the variance of the random draw is shared by the notes of a chord."""
 

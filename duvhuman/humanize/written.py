@@ -20,8 +20,8 @@ from duvhuman.arrays import BoolArray, FloatArray, IntArray, neighbours, window_
 from duvhuman.humanize.score import FLAT_SD, Score, chord_numbers, is_flat
 
 RUN_NOTES, RUN_SHARE = 32, 0.9
-"""Beside accents nothing is written of so many notes of a hand, one after another, that are all at one velocity, and
-something of those of which such a share is, or less."""
+"""Beside accents so many notes of a hand in a row are flat if all are at one velocity, less so the fewer are, and not
+at all if only this share is."""
 FAINT_SD = 4.0
 """Written velocities with an SD below it hardly vary."""
 AS_LOUD = 2.0
@@ -29,8 +29,8 @@ AS_LOUD = 2.0
 ACCENTS_DETAIL = 0.5
 """How much of ``ModelConfig.passage_detail`` is played where accents are written, and less is left to guess."""
 MUCH_WRITTEN = 0.1
-"""No more is left to guess than that where such a share of the notes is written apart, or more; all, as on a flat part,
-where none is."""
+"""Where such a share of the notes or more is written apart, no more is left to guess than that; where none is, all,
+as on a flat part."""
 MANY_ACCENTS = 0.05
 """Single notes are written if such a share of the chords is accented, or more, and the less, the fewer are."""
 GHOST_SHARE = 0.5
@@ -38,8 +38,8 @@ GHOST_SHARE = 0.5
 ACCENT_SHARE = 0.5
 """An accent among hardly any is louder by such a share of what is written than the note would be without it."""
 PASSAGE_BEATS, ALIKE = 8.0, 5.0
-"""A note is compared with those within so many beats, or in all the part where accents are written or little is, whose
-written velocities differ from its own by no more."""
+"""A note is compared with those whose written velocities differ from its own by no more than `ALIKE`: within so many
+beats, or in all the part where accents are written, or little is."""
 
 
 def tells_dynamics(velocity: FloatArray) -> bool:

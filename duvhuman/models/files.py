@@ -77,13 +77,14 @@ def weights_digest(folder: Path) -> str:
 
 
 def adapter_files(folder: Path) -> list[Path]:
-    """All that an adapter sounds by: its weights and configuration, and what a personal one has beside them."""
+    """All that decides how an adapter plays: its weights and configuration, and what a personal one has beside them."""
     return sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
 
 
 def told_of_files(folder: Path, adapter: Path | None, tell: Callable[[Path], Told]) -> list[Told]:
-    """What `tell` says of each file by which the model in `folder` sounds with an adapter; OSError from it becomes a
-    ModelError that names the file.
+    """What `tell` gives for each file that decides how the model in `folder` plays with an adapter.
+
+    An OSError of `tell` becomes a ModelError that names the file.
     """
     told = []
     for file in [folder / CONFIG_FILE, *weights_files(folder), *(adapter_files(adapter) if adapter else [])]:

@@ -196,8 +196,9 @@ def read_growth(path: Path) -> dict[str, Any]:
 
 
 def hear_trees(network: PhraseTransformer, folder: Path) -> RemovableHandle | None:
-    """From now on a share, ``config.trees_share``, of the velocity that `network`, of the model in `folder`, expects is
-    what trees do. What is returned ends it; None if the share is 0.
+    """From now on let trees have a say, of ``config.trees_share``, in the velocities that `network` expects.
+
+    `folder` is that of its model. What is returned ends it, in a ``with`` statement, too; None if the share is 0.
 
     Its velocity bins are moved, about as wide as before, and so is its regression. What trees say lies about the level
     that the network is told, or without one about the mean of what it expects of a phrase, and is in SDs of
