@@ -30,7 +30,8 @@ import numpy as np
 from common import SHIPPED, add_data_options, add_instruments, difference, network_of, print_heading, print_row
 from plain_errors import run
 
-from duvhuman.humanize.score import FloatArray, IntArray, Score, on_beats
+from duvhuman.arrays import FloatArray, IntArray
+from duvhuman.humanize.score import Score, on_beats
 from duvhuman.midi.notes import Part
 from duvhuman.rhythm.band import FEWEST_NOTES, FEWEST_PARTS, chords_of, find_beats, has_drums, is_band
 from duvhuman.rhythm.style import Style

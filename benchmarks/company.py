@@ -23,9 +23,9 @@ import numpy as np
 from common import SHIPPED, add_data_options, add_instruments, difference, network_of, print_heading, print_row
 from plain_errors import run
 
+from duvhuman.arrays import FloatArray
 from duvhuman.humanize.company import company
 from duvhuman.humanize.perform import perform
-from duvhuman.humanize.score import FloatArray
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.company.parts import NO_BANDS, Case, cases
 from duvhuman.train.dataset import PhraseData

@@ -22,6 +22,7 @@ import numpy as np
 from common import add_data_options, add_instruments, add_model_option, network_of
 from plain_errors import run
 
+from duvhuman.arrays import FloatArray
 from duvhuman.humanize.decode import (
     STRETCH_NOTES,
     decode_articulation,
@@ -32,7 +33,6 @@ from duvhuman.humanize.decode import (
     local_mean,
     stretched,
 )
-from duvhuman.humanize.score import FloatArray
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import ModelConfig
 from duvhuman.train.dataset import PhraseData

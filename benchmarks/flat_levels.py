@@ -22,7 +22,7 @@ import numpy as np
 from common import add_data_options, add_instruments, add_model_option, network_of, print_heading, print_row
 from plain_errors import run
 
-from duvhuman.humanize.score import FloatArray
+from duvhuman.arrays import FloatArray
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import mean_over_parts
 from duvhuman.train.evaluation.predictors import flat_pairs, model_predictor, score_pairs, written_flat

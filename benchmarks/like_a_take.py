@@ -31,9 +31,10 @@ import torch
 from common import SHIPPED, add_data_options, add_instruments, difference, folders_of, print_heading, print_row
 from plain_errors import run
 
+from duvhuman.arrays import BoolArray, FloatArray
 from duvhuman.humanize.company import LEAST_SD, TAKE_SHARE, company, varies
 from duvhuman.humanize.perform import perform
-from duvhuman.humanize.score import BoolArray, FloatArray, gap_to_next_onset
+from duvhuman.humanize.score import gap_to_next_onset
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.models.player import read_player
 from duvhuman.train.company.parts import band_of

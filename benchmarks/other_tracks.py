@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from plain_errors import run
 from tree_floor import trees
 
+from duvhuman.arrays import FloatArray
 from duvhuman.humanize.features import compute_features
-from duvhuman.humanize.score import FloatArray, Hints
+from duvhuman.humanize.score import Hints
 from duvhuman.midi.notes import Part
 from duvhuman.train.company.parts import parts_of
 from duvhuman.train.data.storage import PartRow

@@ -34,7 +34,8 @@ from common import print_heading, print_row
 from plain_errors import run
 
 import duvhuman
-from duvhuman.humanize.score import FloatArray, score_of
+from duvhuman.arrays import FloatArray
+from duvhuman.humanize.score import score_of
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.models.store import BUNDLED

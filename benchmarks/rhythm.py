@@ -23,7 +23,7 @@ from common import print_heading, print_row
 from piano_scores import TICKS_PER_BEAT, read_match, tick_of
 from plain_errors import run
 
-from duvhuman.humanize.score import BoolArray, FloatArray
+from duvhuman.arrays import BoolArray, FloatArray
 from duvhuman.rhythm.cues import find_cues
 from duvhuman.rhythm.metre import CHORD_SECONDS, UNITS
 from duvhuman.train.data.rhythm import CueTable, write_down

@@ -23,10 +23,11 @@ import numpy as np
 from common import add_data_options, add_instruments, add_model_option, network_of, print_heading, print_row
 from plain_errors import run
 
+from duvhuman.arrays import FloatArray
 from duvhuman.humanize import perform as performing
 from duvhuman.humanize.loop import Loop, looped
 from duvhuman.humanize.perform import perform
-from duvhuman.humanize.score import CHORD_BEATS, FloatArray, Score
+from duvhuman.humanize.score import CHORD_BEATS, Score
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import correlation

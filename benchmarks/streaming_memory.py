@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from plain_errors import run
 
-from duvhuman.humanize.score import IntArray
+from duvhuman.arrays import IntArray
 from duvhuman.train.data.parts import not_alive
 from duvhuman.train.data.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart, write_dataset
 from duvhuman.train.run.history import History

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 from plain_errors import run
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from duvhuman.arrays import FloatArray
 from duvhuman.humanize.features import compute_features
-from duvhuman.humanize.score import FloatArray, Hints
+from duvhuman.humanize.score import Hints
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import bootstrap_interval, correlation
 from duvhuman.train.evaluation.predictors import flat_pair

@@ -28,9 +28,10 @@ import numpy as np
 from common import SHIPPED, difference, network_of, print_heading, print_row
 from plain_errors import run
 
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.errors import MidiError
 from duvhuman.humanize.perform import perform
-from duvhuman.humanize.score import FloatArray, IntArray, score_of
+from duvhuman.humanize.score import score_of
 from duvhuman.instruments import INSTRUMENTS, instrument_of_program
 from duvhuman.midi.notes import NoteTable, read_parts
 from duvhuman.midi.smf import parse_smf

@@ -25,9 +25,10 @@ import numpy as np
 from common import add_data_options, add_instruments, add_model_option, network_of, print_heading, print_row
 from plain_errors import run
 
+from duvhuman.arrays import FloatArray, neighbours, window_mean
 from duvhuman.humanize.decode import decode_velocity
 from duvhuman.humanize.perform import listen, perform
-from duvhuman.humanize.score import FloatArray, chord_starts, neighbours, separate_segments, window_mean
+from duvhuman.humanize.score import chords, separate_segments
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.dataset import PhraseData
 from duvhuman.train.evaluation.metrics import mean_over_parts, velocity_metrics
@@ -101,11 +102,10 @@ def marks_of(pair: Pair, beats: float) -> FloatArray | None:
 def accents_of(pair: Pair, share: float) -> FloatArray | None:
     """(N,) the player's mean velocity, and accents on this share of the chords; None if these hardly stand out."""
     score, velocity = pair.score, pair.played.velocity
-    starts = chord_starts(score)
-    chord = np.cumsum(starts) - 1
+    first, chord = chords(score)
     around = window_mean(velocity, *neighbours(separate_segments(score.onset_beats, score.segment), ACCENT_BEATS))
     louder = (np.bincount(chord, velocity) / np.bincount(chord))[chord] - around
-    least = float(np.quantile(louder[starts], 1 - share))
+    least = float(np.quantile(louder[first], 1 - share))
     return written_flat(pair) + ACCENT * (louder >= least) if least >= LEAST_ACCENT else None
 
 

@@ -17,8 +17,8 @@ import duvhuman
 PACKAGE = Path(duvhuman.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = {
-    "errors": 0, "files": 1, "instruments": 1, "live_line": 1, "midi": 2, "models": 2, "rhythm": 3, "humanize": 4,
-    "train": 5,
+    "arrays": 0, "errors": 0, "files": 1, "instruments": 1, "live_line": 1, "midi": 2, "models": 2, "rhythm": 3,
+    "humanize": 4, "train": 5,
 }
 """A module imports from lower layers and from its own sub-package. The rest (the public face, the command line, the
 server) stands above `humanize` and beside `train`."""

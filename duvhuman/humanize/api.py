@@ -15,19 +15,20 @@ from typing import BinaryIO, TypeVar, Unpack, overload
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray
 from duvhuman.errors import DataError, warn
 from duvhuman.humanize.articulate import most_growth
 from duvhuman.humanize.balance import SOFTEST, hands_of, written_balance
 from duvhuman.humanize.company import TAKE_SHARE, company, has_dynamics
 from duvhuman.humanize.keyed import seed_of_player
-from duvhuman.humanize.lengths import Room, fit_lengths, room_to_ring
 from duvhuman.humanize.like import Liked, instruments_of, open_takes, personal_adapter, tells_little
 from duvhuman.humanize.networks import load_network
 from duvhuman.humanize.options import DEFAULT_VARIATION, AllOptions, Options, PathName, PlayOptions
 from duvhuman.humanize.perform import perform
 from duvhuman.humanize.played_file import How, PlayedFile, PlayedPart
 from duvhuman.humanize.report import Prediction
-from duvhuman.humanize.score import BoolArray, score_of
+from duvhuman.humanize.room import Room, fit_lengths, room_to_ring
+from duvhuman.humanize.score import score_of
 from duvhuman.humanize.selection import Choice, choose_parts
 from duvhuman.instruments import AUTO, INSTRUMENTS, Instrument, instrument_name, pitch_range
 from duvhuman.midi.damage import damage
@@ -249,20 +250,20 @@ class Humanizer:
             )
             for index, (choice, room) in enumerate(zip(selection.choices, rooms, strict=True))
         ]
-        for part in parts:
-            if part.how is not None and (notice := _much_out_of_range(part.choice, options.protect)):
+        played = [part for part in parts if part.how is not None]
+        for part in played:
+            if notice := _many_key_switches(part.choice, options.protect):
                 tell(notice)
-        if all(part.how is None for part in parts):
+        if not played:
             reasons = sorted({part.skipped for part in parts}) or ["no notes"]
             tell(f"nothing to play ({'; '.join(reasons)}); it comes back unchanged")
-        elif self._liked and not any(part.how is not None and part.how.like is not None for part in parts):
+        elif self._liked and not any(part.how and part.how.like for part in played):
             tell(f"nothing is played like the take, which is of {' and '.join(self._liked)}; no such part is played")
-        result = apply_performance(smf, [(p.notes, p.velocity, p.duration_ticks) for p in parts if p.how is not None])
+        result = apply_performance(smf, [(part.notes, part.velocity, part.duration_ticks) for part in played])
         # What is told is what was written: where notes of one pitch overlap, not every length is possible.
         again = self._read_parts(result, options)
         written = [part.as_written(after.notes) for part, after in zip(parts, again, strict=True)]
-        used = beats is not None and any(part.how is not None for part in parts)
-        return PlayedFile(seed, written, result, str(beats) if used else "", tuple(told))
+        return PlayedFile(seed, written, result, str(beats) if beats is not None and played else "", tuple(told))
 
     def _read_parts(self, smf: SmfFile, options: Options) -> list[Part]:
         return read_parts(smf, instrument=None if self.instrument == AUTO else self.instrument, chosen=options.tracks)
@@ -273,7 +274,8 @@ class Humanizer:
         notes = choice.part.notes
         if choice.instrument is None:
             return PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=choice.reason)
-        free = ~_protected(choice.part, choice.instrument, options.protect)
+        named = np.isin(notes.pitch, list(options.protect or ()))
+        free = ~_key_switches(choice.part, choice.instrument, options.protect) & ~named
         if not free.any():
             reason = f"all notes outside the range of the {choice.instrument.name} or protected"
             return PlayedPart(choice, notes.velocity, notes.duration_ticks, skipped=reason)
@@ -344,21 +346,19 @@ class Humanizer:
         return liked
 
 
-def _protected(part: Part, instrument: Instrument, protect: Collection[int] | None) -> BoolArray:
-    """(N,) True for the notes to leave alone."""
+def _key_switches(part: Part, instrument: Instrument, protect: Collection[int] | None) -> BoolArray:
+    """(N,) True for the notes beyond what `instrument` plays, which are left alone unless `protect` names no pitch."""
+    low, high = pitch_range(instrument, part.program, part.name)
     pitch = part.notes.pitch
-    named = np.array([] if protect is None else list(protect), dtype=np.int64)
-    if protect is not None and not len(named):
-        return np.zeros(len(pitch), dtype=np.bool_)
-    return _out_of_range(part, instrument) | np.isin(pitch, named)
+    return ((pitch < low) | (pitch > high)) & (protect is None or len(protect) > 0)
 
 
-def _much_out_of_range(choice: Choice, protect: Collection[int] | None) -> str:
+def _many_key_switches(choice: Choice, protect: Collection[int] | None) -> str:
     """What to say if more than `FEW_KEY_SWITCHES` of the notes of a part are left alone as such, which may be music."""
-    part, instrument, named = choice.part, choice.instrument, set(protect or ())
-    if instrument is None or (protect is not None and not named):
+    part, instrument = choice.part, choice.instrument
+    if instrument is None:
         return ""
-    out = _out_of_range(part, instrument) & ~np.isin(part.notes.pitch, list(named))
+    out = _key_switches(part, instrument, protect) & ~np.isin(part.notes.pitch, list(protect or ()))
     if out.mean() <= FEW_KEY_SWITCHES:
         return ""
     low, high = pitch_range(instrument, part.program, part.name)
@@ -366,9 +366,3 @@ def _much_out_of_range(choice: Choice, protect: Collection[int] | None) -> str:
         f"{out.sum()} of {len(out)} notes of {part.name or f'track {part.tracks[0]}'!r} lie outside {low} to {high}, "
         f"are taken for key-switches of the {instrument.name} and left alone; protect=[] (--protect none) plays them"
     )
-
-
-def _out_of_range(part: Part, instrument: Instrument) -> BoolArray:
-    """(N,) True for the notes that lie beyond what `instrument` plays."""
-    low, high = pitch_range(instrument, part.program, part.name)
-    return (part.notes.pitch < low) | (part.notes.pitch > high)

@@ -11,55 +11,50 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, group_means, neighbours, window_mean
 from duvhuman.humanize.loop import goes_on_after
 from duvhuman.humanize.score import (
     SHORTEST_BEATS,
-    BoolArray,
-    FloatArray,
-    IntArray,
     Score,
     chord_numbers,
-    chord_starts,
+    chords,
     gap_to_later_same_pitch,
     gap_to_next_onset,
-    group_means,
     longest_written,
-    neighbours,
-    window_mean,
 )
 
 STACCATO_SHARE = 0.75
 """A note written shorter than this share of the gap to the next onset is staccato, or stands before a rest."""
 STACCATO_LEAST, STACCATO_MOST = 0.85, 1.1
-"""It lasts at most so many times its length, if it would be let go at once, and if it would be held."""
+"""So many times its length it lasts at most: the former if it would be let go at once, the latter if held."""
 OFTEN_SHORT, LEAST_HELD, HELD_BEATS = 0.04, 0.5, 0.9
-"""Where such a share of the notes is written shorter than up to the next onset, or more, lengths are meant: notes of so
-many beats or more last that share of theirs at least. Where none is, a long one may be a stab. A gate of nine tenths
-makes a beat no shorter."""
+"""Where `OFTEN_SHORT` of the notes or more are written shorter than up to the next onset, lengths are meant: a note of
+`HELD_BEATS` (a beat with a gate of nine tenths) or more lasts `LEAST_HELD` of its length at least. Where none is, a
+long note may be a stab."""
 BOWED, LEAST_BOWED = (*range(40, 45), *range(48, 52)), 0.3
-"""The General MIDI programs of what is bowed, and how much of its length lasts there at least what is no staccato."""
+"""The General MIDI programs of bowed strings, and the share of its length that a note lasts there unless staccato."""
 DRIVEN = (28, 29, 30)
 """The General MIDI programs of guitars, muted, overdriven and distorted, of which no string rings on over chugs."""
 OFTEN_OVER, VOICES_BEATS, NEARBY_BEATS = 0.04, 32.0, 1.0
-"""Where such a share of the notes within so many beats is held over the next onset, and not slurred into it, or more,
-voices are written apart: none rings on that lies above another of its chord and the mean pitch within the last so many
-beats. Below, a pedal may let it. Where fewer are held they ring on for less than is predicted."""
+"""Where `OFTEN_OVER` of the notes within `VOICES_BEATS` or more are held over the next onset, and not slurred into it,
+voices are written apart: no note rings on that lies above another of its chord and above the mean pitch within
+`NEARBY_BEATS`; a lower one may, as under a pedal. Where fewer are held, upper notes ring on for less than predicted."""
 REST_BEATS, REST_BARS = 0.125, 0.5
-"""What ends so many beats before the next onset, or more, is written with a rest behind it, less surely so from half of
-that on. So is a note of a whole bar, if the rest is no longer than so many bars: before a longer one all that is
-played may be written for a bar."""
+"""What ends `REST_BEATS` or more before the next onset is written with a rest behind it, less surely so from half of
+that on. So is a note of a whole bar, if the rest is no longer than `REST_BARS`: before a longer one all that is played
+may be written for a bar."""
 NO_REST, WHOLE_REST = 0.03, 0.15
-"""The share of the gap that a rest is: from the former on a long note before it is held, the more the longer the rest,
-from the latter on for `STACCATO_LEAST` of its length. A gate of 97 % is none."""
+"""A long note is held before a rest of more than the former share of the gap (a gate of 97 % is none), the more the
+longer the rest, and for `STACCATO_LEAST` of its length from the latter share on."""
 LONGEST_STRUM = 0.25
 """Beats; what takes longer is a run."""
 HELD_FROM = 0.75
-"""From so many beats on less, and altogether at `HELD_BEATS`."""
+"""From so many beats on a note counts as long, a little at first, and altogether at `HELD_BEATS`."""
 LEAST_SECONDS = 0.12
-"""So long a note of `HELD_BEATS` or more lasts at least, or `LEAST_HELD` of its length if that is shorter: of a held
-chord it would be a click."""
+"""A note of `HELD_BEATS` or more lasts so long at least, or `LEAST_HELD` of its length if that is shorter; else it
+would be a click."""
 MOST_GROWTH = 1e6
-"""No bound at all, but a number, of which a note without length has nothing."""
+"""No bound in practice, but finite: infinity times a note without length is no number."""
 SLUR_BEATS, SLUR = 0.003, 1.25
 """A note written to last so many beats longer than the gap, or more, up to so many times the gap, is slurred; less is
 how lengths come out in whole ticks."""
@@ -112,17 +107,17 @@ def _as_written(score: Score, hand: IntArray | None) -> _Written:
     written, bar, gap = score.nominal_beats, longest_written(score), own_gap(score, hand)
     learnt = np.minimum(gap, bar)
     hand = _two_hands(hand, len(score))
-    chord = 2 * chord_numbers(score) + hand
+    starts, number = chords(score)
+    chord = 2 * number + hand
     slack = SLUR_BEATS + next_spread(score)  # of a strum each string may end where it is struck again
     over_next = written > gap + slack
     of_any = own_gap(score) if hand.any() else gap
-    over = (written > SLUR * of_any + slack).astype(np.float64)
+    over = written > SLUR * of_any + slack
     apart = np.minimum(window_mean(over, *neighbours(score.onset_beats, VOICES_BEATS)) / OFTEN_OVER, 1.0)
-    starts, number = np.flatnonzero(chord_starts(score)), chord_numbers(score)
     size = np.diff(np.append(starts, len(score)))
     again = gap_to_later_same_pitch(score.replace(pitch=score.pitch + 128 * hand))  # by the same hand
     lowest = np.minimum.reduceat(score.pitch, starts)[number]
-    above = score.pitch > window_mean(score.pitch.astype(np.float64), *neighbours(score.onset_beats, NEARBY_BEATS))
+    above = score.pitch > window_mean(score.pitch, *neighbours(score.onset_beats, NEARBY_BEATS))
     whole_bar = (np.abs(written - bar) <= SLUR_BEATS) & (gap >= bar + REST_BEATS) & (gap <= (1 + REST_BARS) * bar)
     before_rest = np.where(whole_bar, 1.0, np.clip(2 * (learnt - written) / REST_BEATS - 1, 0.0, 1.0))
     rest = ((gap - written) / np.maximum(gap, SHORTEST_BEATS) - NO_REST) / (WHOLE_REST - NO_REST)
@@ -276,8 +271,7 @@ def next_onset(score: Score) -> FloatArray:
 
 def next_spread(score: Score) -> FloatArray:
     """(N,) beats from the first to the last onset of the chord after a note's own; of the last chord, its own."""
-    chord = chord_numbers(score)
-    first = np.flatnonzero(chord_starts(score))
+    first, chord = chords(score)
     spread = np.minimum(np.maximum.reduceat(score.onset_beats, first) - score.onset_beats[first], LONGEST_STRUM)
     return spread[np.minimum(chord + 1, chord[-1])]
 

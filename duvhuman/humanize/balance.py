@@ -13,16 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from duvhuman.humanize.score import (
-    CHORD_BEATS,
-    FLAT_SD,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Score,
-    group_means,
-    neighbours,
-)
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, group_means, neighbours, window_mean
+from duvhuman.humanize.score import CHORD_BEATS, FLAT_SD, Score
 from duvhuman.humanize.written import ALIKE
 from duvhuman.midi.notes import NoteTable
 
@@ -32,14 +24,14 @@ FARTHEST_SHARE = 0.3
 """No more of the notes than this lie beyond 127, nor of those of a hand: what is written louder is played softer. Nor
 lie more of those of a faint part or hand below `SOFTEST`."""
 FAINT = 20.0
-"""A part, or a hand, is faint of which half lies below this, and no more is it made louder: beyond, what is soft is a
-ghost note beside others."""
+"""A part, or a hand, is faint if half of it lies below this, and is made louder no further than until it does not: what
+is soft beside louder notes is a ghost note."""
 MOST_LAYERS, FEWEST_OF_LAYER, LAYER_SHARE = 3, 8, 0.1
 """So many levels at most are layers of a hand, each of so many notes at least, and of such a share of all."""
 NEARBY_BEATS, NEARLY_ALWAYS = 1.0, 0.8
 """This share of the notes lies nearest to the mean pitch of its own layer within so many beats, of all layers."""
 OFTEN_TOGETHER = 0.5
-"""When so many of the notes of a layer begin a note of another sounds: a line alone has accents and no layers."""
+"""At such a share of its notes' onsets a note of another layer sounds: a line alone has accents and no layers."""
 MOST_APART = 0.3
 """No level is that of a hand, or layer, of which more is written apart from it."""
 COMPANY_BEATS = 4.0
@@ -80,10 +72,7 @@ def _layers_at(level: FloatArray, velocity: FloatArray, score: Score) -> IntArra
     low, high = neighbours(score.onset_beats, NEARBY_BEATS)
     far = np.empty(away.shape)
     for one in range(len(level)):
-        mine = (written == one) & certain
-        total, count = (np.append(0, np.cumsum(mine * values)) for values in (score.pitch, 1))
-        mean = (total[high] - total[low]) / np.maximum(count[high] - count[low], 1)
-        far[:, one] = np.where(count[high] > count[low], np.abs(score.pitch - mean), np.nan)
+        far[:, one] = np.abs(score.pitch - window_mean(score.pitch, low, high, (written == one) & certain))
     met = np.isfinite(far).all(axis=1)
     sounds = _with_others(score, written)
     layer = np.where(met, np.nan_to_num(far).argmin(axis=1), written)
@@ -107,10 +96,9 @@ def _with_others(score: Score, group: IntArray) -> BoolArray:
     return together > 0
 
 
-def main_hands(hand: IntArray | None, notes: int) -> IntArray:
+def main_hands(hand: IntArray) -> IntArray:
     """(N,) which hand plays a note, from 0; one that plays too little (`HAND_SHARE`) is counted with hand 0."""
-    hand = np.zeros(notes, dtype=np.int64) if hand is None else hand
-    return np.where(np.bincount(hand)[hand] >= HAND_SHARE * notes, hand, 0)
+    return np.where(np.bincount(hand)[hand] >= HAND_SHARE * len(hand), hand, 0)
 
 
 def written_balance(velocity: FloatArray, hand: IntArray, score: Score) -> FloatArray:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.humanize.articulate import own_gap
 from duvhuman.humanize.keyed import KeyArray, mix
-from duvhuman.humanize.score import PLACES_PER_BEAT, SHORTEST_BEATS, FloatArray, IntArray, Score, bars_and_places
+from duvhuman.humanize.score import PLACES_PER_BEAT, SHORTEST_BEATS, Score, bars_and_places
 
 TOLD_APART_BEATS = 0.175
 """Lengths, and gaps to the next onset, are others from here on, and from each doubling of it: half of a note's value is

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from duvhuman.humanize.score import FloatArray, IntArray, group_means
+from duvhuman.arrays import FloatArray, IntArray, group_means, window_mean
 from duvhuman.instruments import INSTRUMENTS, instrument_of_program
 from duvhuman.midi.notes import NoteTable, Part
 from duvhuman.models.company import load_company
@@ -119,7 +119,5 @@ def _of_same_pitch(notes: NoteTable, loud: FloatArray, seconds: FloatArray, pitc
 def _around(onset: FloatArray, loud: FloatArray, seconds: FloatArray, reach: float) -> FloatArray:
     """(N,) the mean of `loud` (M,) of those notes whose `onset` (M,) lies within `reach`; NaN where none does."""
     order = np.argsort(onset, kind="stable")
-    total = np.append(0.0, np.cumsum(loud[order]))
-    first = np.searchsorted(onset[order], seconds - reach)
-    last = np.searchsorted(onset[order], seconds + reach, "right")
-    return np.where(last > first, (total[last] - total[first]) / np.maximum(last - first, 1), np.nan)
+    onset, loud = onset[order], loud[order]
+    return window_mean(loud, np.searchsorted(onset, seconds - reach), np.searchsorted(onset, seconds + reach, "right"))

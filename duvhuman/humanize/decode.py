@@ -14,8 +14,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import FloatArray, IntArray, group_means
 from duvhuman.humanize.keyed import mix, normal, normal_cdf
-from duvhuman.humanize.score import FloatArray, IntArray, Score, bars_and_places, chord_numbers, group_means
+from duvhuman.humanize.score import Score, bars_and_places, chord_numbers
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.config import VELOCITY_BIN_EDGES, VELOCITY_BIN_WIDTH, ModelConfig
 
@@ -30,15 +31,15 @@ SWELL_NOTES = 64
 """How many notes to either side make up the swell, which `ModelConfig.swell_gain` stretches, and which no note is too
 far away from."""
 FAR, FURTHER = 24.0, 12.0
-"""A stretch sets a note apart by so many MIDI velocities as it comes, and by so many more at most: the one note that
-differs in an ostinato, of which all else is expected to be alike, would be as loud as can be."""
+"""A stretch may take a note `FAR` MIDI velocities away from the notes around it; what goes beyond is bent to `FURTHER`
+more at most. The one note that differs in an ostinato would be as loud as can be."""
 MOST_DRIFT = 2.0
 """What is drawn moves the mean of a part by no more MIDI velocities, give or take a half: a loop of one bar draws alike
 each time."""
 MOST_LIVELY = 2.0
 """What is left once it is tilted, or drawn, is stretched by no more than this."""
 TAILS = 0.025
-"""Of what is predicted so much at either end is never drawn: it comes back in every bar that is played alike."""
+"""So much of the prediction at either end is never drawn: it would come back in every bar that is played alike."""
 CHORD_SHARE = 0.8
 """How much of the variance of the random draw is shared by the notes of a chord."""
 
@@ -84,24 +85,25 @@ def decode_velocity(
     spread : (N,) SD of the predicted bins, in MIDI velocities.
     """
     mean, spread = said.expected_velocity, said.spread
+
+    def beside_others(values: FloatArray) -> FloatArray:
+        values = values if alike is None else group_means(values, alike)
+        return values if company is None or contour_given else in_company(values, company)
+
     if contour_given:
         velocity = stretched(mean, spread, gain=config.contour_gain)
     else:
         kept = keep_detail(mean, config.velocity_detail)
-        velocity = stretched(
+        velocity = beside_others(stretched(
             kept, spread, gain=config.velocity_gain, spread_share=config.spread_share, swell_gain=config.swell_gain,
             level=level,
-        )
-        velocity = velocity if alike is None else group_means(velocity, alike)
-        velocity = velocity if company is None else in_company(velocity, company)
+        ))
         if not config.gain_is_all:  # else a take tells how far this player goes
             velocity = not_too_far(velocity, kept)
     louder = 0.0 if level is None else np.round(level - velocity.mean())
     if variation > 0 and uniform is not None:
         drawn = inverse_cdf(said.velocity_probabilities, np.array(VELOCITY_BIN_EDGES), no_tails(uniform))
-        drawn = drawn + said.louder_by
-        drawn = drawn if alike is None else group_means(drawn, alike)
-        drawn = drawn if company is None or contour_given else in_company(drawn, company)
+        drawn = beside_others(drawn + said.louder_by)
         varied = (1 - variation) * velocity + variation * drawn
         sd = (1 - variation) * local_sd(velocity) + variation * local_sd(drawn)
         middle = local_mean(varied)  # the two agree little, and vary less together than each of them

@@ -11,23 +11,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import FloatArray, IntArray, neighbours, window_mean
 from duvhuman.errors import ModelError
 from duvhuman.humanize.score import (
     UNKNOWN_PROGRAM,
-    FloatArray,
     Hints,
-    IntArray,
     Score,
-    chord_starts,
-    gap_to_same_pitch,
-    neighbours,
+    chords,
     onset_seconds,
     segment_bounds,
     separate_segments,
-    window_mean,
 )
 from duvhuman.models.config import VELOCITY_CENTRE, VELOCITY_SCALE, ModelConfig
 
+FARTHEST = 16.0
+"""Gaps are no longer, in beats or seconds, and so long where nothing follows, or comes before."""
 VOICE_SEMITONES = 5
 VOICE_LOOKAHEAD = 12
 LOCAL_NOTES = 12
@@ -76,9 +74,7 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
     columns["nominal_seconds"] = _log_time(nominal * seconds_per_beat) * known
 
     # Chords: size, place in it, the way to the chords around it.
-    new_chord = chord_starts(score)
-    chord = np.cumsum(new_chord) - 1
-    first = np.flatnonzero(new_chord)
+    first, chord = chords(score)
     size = np.diff(np.append(first, n))
     order = np.lexsort((score.pitch, chord))
     rank = np.empty(n, dtype=np.int64)
@@ -99,7 +95,7 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
     for step, name in ((-1, "previous"), (1, "next"), (-2, "second_previous"), (2, "second_next")):
         other = np.clip(np.arange(len(first)) + step, 0, len(first) - 1)
         exists = (chord_segment[other] == chord_segment) & (other == np.arange(len(first)) + step)
-        gap = np.where(exists, np.abs(chord_time[other] - chord_time), 16.0)[chord]
+        gap = np.where(exists, np.abs(chord_time[other] - chord_time), FARTHEST)[chord]
         columns[f"{name}_gap_beats"] = _log_time(gap) * grid
         columns[f"{name}_gap_seconds"] = _log_time(gap * seconds_per_beat)
         columns[f"{name}_top_interval"] = _interval((top[other] - top) * exists)[chord]
@@ -117,7 +113,7 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
         columns[f"voice_{name}_beats"] = _log_time(gap) * grid
         columns[f"voice_{name}_seconds"] = _log_time(gap * seconds_per_beat)
         columns[f"voice_{name}_interval"] = interval / VOICE_SEMITONES
-        gap = gap_to_same_pitch(score, direction)
+        gap = _same_pitch(score, time, direction)
         columns[f"pitch_{name}_beats"] = _log_time(gap) * grid
         columns[f"pitch_{name}_seconds"] = _log_time(gap * seconds_per_beat)
 
@@ -138,10 +134,9 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
     # Rests: how long since the last one and until the next.
     chord_gap = np.where(np.diff(chord_segment) == 0, np.diff(chord_time), 1e9)
     rest_before = np.append(True, chord_gap * seconds_per_beat[first][1:] > REST_SECONDS)
-    phrase_start = np.maximum.accumulate(np.where(rest_before, np.arange(len(first)), 0))
-    ends = np.append(np.flatnonzero(rest_before)[1:], len(first)) - 1
-    phrase_end = np.repeat(ends, np.diff(np.append(np.flatnonzero(rest_before), len(first))))
-    for name, edge in (("since_rest", phrase_start), ("until_rest", phrase_end)):
+    begins, phrase = np.flatnonzero(rest_before), np.cumsum(rest_before) - 1
+    ends = np.append(begins[1:], len(first)) - 1
+    for name, edge in (("since_rest", begins[phrase]), ("until_rest", ends[phrase])):
         span = np.abs(chord_time - chord_time[edge])[chord] * seconds_per_beat
         columns[f"{name}_seconds"] = _log_time(span)
         columns[f"{name}_is_edge"] = (edge == np.arange(len(first)))[chord]
@@ -172,8 +167,8 @@ def _columns(score: Score, hints: Hints) -> dict[str, NDArray[np.generic]]:
 
 
 def _log_time(value: FloatArray) -> FloatArray:
-    """log2 of a time in beats or seconds, between 1/64 and 16, scaled to -1.5..1."""
-    return np.log2(np.clip(value, 1 / 64, 16.0)) / 4
+    """log2 of a time in beats or seconds, between 1/64 and `FARTHEST`, scaled to -1.5..1."""
+    return np.log2(np.clip(value, 1 / 64, FARTHEST)) / 4
 
 
 def _interval(semitones: NDArray[np.generic]) -> FloatArray:
@@ -183,9 +178,9 @@ def _interval(semitones: NDArray[np.generic]) -> FloatArray:
 def _voice(
     pitch: IntArray, time: FloatArray, chord: IntArray, segment: IntArray, direction: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Gap in beats (16 if there is none) and interval to the nearest note of nearby pitch outside the own chord."""
+    """Gap in beats and interval to the nearest note of nearby pitch outside the own chord."""
     n = len(pitch)
-    gap, interval = np.full(n, 16.0), np.zeros(n)
+    gap, interval = np.full(n, FARTHEST), np.zeros(n)
     open_ = np.ones(n, dtype=bool)
     index = np.arange(n)
     for step in range(1, min(VOICE_LOOKAHEAD, n - 1) + 1):
@@ -196,3 +191,13 @@ def _voice(
         interval[found] = distance[found]
         open_ &= ~found
     return gap, interval
+
+
+def _same_pitch(score: Score, time: FloatArray, direction: int) -> FloatArray:
+    """Gap in beats to the next (`direction` 1) or previous (-1) note of the same pitch; 0 if they begin together."""
+    order = np.lexsort((time, score.pitch, score.segment))
+    same = (np.diff(score.pitch[order]) == 0) & (np.diff(score.segment[order]) == 0)
+    gaps = np.where(same, np.diff(time[order]), FARTHEST)
+    result = np.empty(len(score))
+    result[order] = np.append(FARTHEST, gaps) if direction < 0 else np.append(gaps, FARTHEST)
+    return result

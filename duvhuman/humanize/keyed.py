@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from duvhuman.humanize.score import FloatArray
+from duvhuman.arrays import FloatArray
 
 KeyArray = NDArray[np.uint64]
 

@@ -18,16 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from duvhuman.humanize.score import (
-    CHORD_BEATS,
-    SHORTEST_BEATS,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Score,
-    bars_and_places,
-    longest_written,
-)
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
+from duvhuman.humanize.score import CHORD_BEATS, SHORTEST_BEATS, Score, bars_and_places, longest_written
 
 PASSAGE_NOTES = 32
 """A passage has at most so many notes."""

@@ -71,5 +71,5 @@ def mind_forks() -> None:
 
 
 def own_lock(name: str) -> threading.Lock:
-    """The lock of that name of this process; a forked one's parent may have been forked while its own was held."""
+    """The lock of that name of this process: that of the parent may have been held when this one was forked."""
     return _locks.setdefault((os.getpid(), name), threading.Lock())

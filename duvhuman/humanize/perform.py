@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
 from duvhuman.humanize.articulate import limit_durations, performed_beats
 from duvhuman.humanize.balance import levelled, main_hands, with_room
 from duvhuman.humanize.bars import equal_bars
@@ -29,16 +30,7 @@ from duvhuman.humanize.decode import (
 )
 from duvhuman.humanize.grace import with_grace_notes
 from duvhuman.humanize.loop import looped
-from duvhuman.humanize.score import (
-    BoolArray,
-    FloatArray,
-    Hints,
-    IntArray,
-    Score,
-    contour,
-    is_flat,
-    longest_written,
-)
+from duvhuman.humanize.score import Hints, Score, contour, is_flat, longest_written
 from duvhuman.humanize.windows import Distribution, predict_distribution
 from duvhuman.humanize.written import as_written, how_little, tells_dynamics
 from duvhuman.models.config import EXPECTED_LEVEL, ModelConfig
@@ -58,21 +50,18 @@ class Played:
     ----------
     velocity : (N,) 1..127, not rounded.
     duration_beats : (N,) within what `limit_durations` allows.
-    spread : (N,) SD of the predicted velocity bins.
     said : what the network said, moved to the level of the written velocities.
     followed : whether the company made any note louder or softer.
     """
 
     velocity: FloatArray
     duration_beats: FloatArray
-    spread: FloatArray
     said: Distribution
     followed: bool
 
     def select(self, rows: BoolArray) -> Played:
         """Some of the notes."""
-        velocity, duration, spread = self.velocity[rows], self.duration_beats[rows], self.spread[rows]
-        return Played(velocity, duration, spread, self.said.select(rows), self.followed)
+        return Played(self.velocity[rows], self.duration_beats[rows], self.said.select(rows), self.followed)
 
 
 def hints_of(score: Score, velocity: FloatArray, config: ModelConfig, *, keep: bool) -> Hints:
@@ -174,32 +163,33 @@ def perform(
     written_velocity : (N,) as the user wrote them; without `keep_dynamics` their mean alone is used.
     by_contour : play by the contour of the written velocities, which is coarse, in place of themselves: where they are
         the player's, what is judged must not be what was given.
-    hand : (N,) which hand plays a note, if that is known.
+    hand : (N,) which hand plays a note, from 0; None: one plays all.
     lift : (N,) how far above the mean of all notes the user wants those of its hand, or layer, to lie
         (`duvhuman.humanize.balance`), which `written_velocity` is without. None: as the network has it.
     company : (N,) by how many SDs notes are louder since other parts are (`duvhuman.humanize.company`); heeded if
         what is written is flat or not kept, and the less, the more is written. None: the part is played alone.
     variation : 0 the expected performance .. 1 a drawn one; `seed` decides the draw.
     """
+    hand = np.zeros(len(score), dtype=np.int64) if hand is None else hand
     flat = is_flat(written_velocity) or not keep_dynamics
     contour_given = not flat and by_contour
     said = listen(model, as_shown(score), written_velocity, keep=contour_given)
     alike = equal_bars(score, hand)
     draws = [keyed_uniform(score, seed, salt) if variation > 0 else None for salt in (1, 2)]
 
-    def decoded(company: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    def decoded(company: FloatArray | None) -> FloatArray:
         return decode_velocity(
             said, model.config, variation=variation, uniform=draws[0], alike=alike, company=company,
             contour_given=contour_given, level=float(written_velocity.mean()),
-        )
+        )[0]
 
-    alone, spread = decoded(None)
-    together = alone if company is None or not flat else decoded(company)[0]
+    alone = decoded(None)
+    together = alone if company is None or not flat else decoded(company)
     velocity = levelled(together, lift, score)
     if keep_dynamics and not by_contour and tells_dynamics(written_velocity):
-        little = how_little(score, written_velocity, velocity, main_hands(hand, len(score)))
+        little = how_little(score, written_velocity, velocity, main_hands(hand))
         if company is not None and not flat and little.any():
-            together = decoded(little * company)[0]
+            together = decoded(little * company)
             velocity = levelled(together, lift, score)
         velocity = as_written(score, written_velocity, velocity, little, hand, detail=model.config.passage_detail)
     followed = bool(np.any(np.round(together) != np.round(alone)))
@@ -207,4 +197,4 @@ def perform(
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1], alike=alike)
     beats = performed_beats(score, articulation, hand, as_in_a_take=model.config.gain_is_all)
     duration = limit_durations(score, beats)
-    return Played(velocity=velocity, duration_beats=duration, spread=spread, said=said, followed=followed)
+    return Played(velocity=velocity, duration_beats=duration, said=said, followed=followed)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray, IntArray
 from duvhuman.humanize.decode import duration_bin, velocity_bin
 from duvhuman.humanize.perform import Played
 from duvhuman.humanize.report import LikeReport, PartReport, Prediction, Report
-from duvhuman.humanize.score import BoolArray, IntArray
 from duvhuman.humanize.selection import Choice
 from duvhuman.midi.notes import NoteTable, Part
 from duvhuman.midi.smf import SmfFile
@@ -136,7 +136,7 @@ def _prediction_of(part: PlayedPart, how: How, report: Report) -> Prediction:
     v_probabilities[changed] = played.said.moved_velocity_probabilities()
     d_probabilities[changed] = played.said.duration_probabilities
     spread = np.zeros(len(notes))
-    spread[changed] = played.spread
+    spread[changed] = played.said.spread
     return Prediction(
         velocity_bin=v_bin,
         duration_bin=d_bin,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from duvhuman.humanize.score import FloatArray, IntArray
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS
 
 

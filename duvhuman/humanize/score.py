@@ -11,20 +11,17 @@ is declared: `Hints`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, Table, neighbours, window_mean
 from duvhuman.instruments import Instrument, usual_program
 from duvhuman.midi.notes import NoteTable
 from duvhuman.rhythm.band import Beats
 from duvhuman.rhythm.grid import lateness
 from duvhuman.rhythm.metre import CHORD_SECONDS
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 UNKNOWN_PROGRAM = 128
 CHORD_BEATS = 0.02
@@ -41,7 +38,7 @@ FLAT_SD = 1.5
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Table):
     """The written side of N notes: everything that may be known before anybody plays.
 
     Attributes
@@ -64,20 +61,13 @@ class Score:
     grid_known: BoolArray
     segment: IntArray
 
-    def __len__(self) -> int:
-        return len(self.pitch)
-
-    def select(self, index: IntArray | BoolArray | slice) -> Score:
-        """The notes at `index`, which must keep the order."""
-        return Score(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
-
     def replace(self, **columns: NDArray[np.generic]) -> Score:
         """A copy with some columns exchanged."""
         return replace(self, **columns)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
-class Hints:
+class Hints(Table):
     """What may be told to the network of the velocities, each (N,) and NaN where it is not told.
 
     Attributes
@@ -91,21 +81,11 @@ class Hints:
     swell: FloatArray
     accent: FloatArray
 
-    def select(self, index: IntArray) -> Hints:
-        """The hints of the notes at `index`."""
-        return Hints(self.level[index], self.range[index], self.swell[index], self.accent[index])
-
     @classmethod
     def none(cls, n: int) -> Hints:
         """No hint for any of n notes."""
         nothing = np.full(n, np.nan)
         return cls(nothing, nothing, nothing, nothing)
-
-
-def group_means(values: FloatArray, group: IntArray) -> FloatArray:
-    """(N,) the mean of `values` (N,) over all that are in the same `group` (N,)."""
-    index = np.unique(group, return_inverse=True)[1]
-    return (np.bincount(index, values) / np.bincount(index))[index]
 
 
 def is_flat(velocity: FloatArray) -> bool:
@@ -159,34 +139,17 @@ def separate_segments(time: FloatArray, segment: IntArray) -> FloatArray:
     return time - time[first][number] + shift[number]
 
 
-def chord_starts(score: Score) -> BoolArray:
-    """(N,) True for the first note of each chord."""
+def chords(score: Score) -> tuple[IntArray, IntArray]:
+    """(C,) the first note of each chord, and (N,) the number of each note's chord, from 0."""
     gap = np.diff(score.onset_beats)
     apart = (gap * 60.0 / score.tempo_bpm[1:] > CHORD_SECONDS) & (gap > CHORD_BEATS)
-    return np.append(True, apart | (np.diff(score.segment) != 0))
+    starts = np.append(True, apart | (np.diff(score.segment) != 0))
+    return np.flatnonzero(starts), np.cumsum(starts) - 1
 
 
 def chord_numbers(score: Score) -> IntArray:
     """(N,) the number of each note's chord, from 0."""
-    return np.cumsum(chord_starts(score)) - 1
-
-
-def concatenated_ranges(low: IntArray, high: IntArray) -> tuple[IntArray, IntArray]:
-    """``low[k] .. high[k] - 1`` for every k, one range after another, and the k that each index is from."""
-    lengths = high - low
-    index = np.arange(lengths.sum()) + np.repeat(low - np.cumsum(lengths) + lengths, lengths)
-    return index, np.repeat(np.arange(len(low)), lengths)
-
-
-def neighbours(time: FloatArray, width: float) -> tuple[IntArray, IntArray]:
-    """Index range (stop exclusive) of the notes within `width` of every note, in the unit of `time` (sorted)."""
-    return np.searchsorted(time, time - width - 1e-9), np.searchsorted(time, time + width + 1e-9, "right")
-
-
-def window_mean(values: FloatArray, low: IntArray, high: IntArray) -> FloatArray:
-    """The mean of ``values[low:high]`` for every note."""
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    return (total[high] - total[low]) / (high - low)
+    return chords(score)[1]
 
 
 def gap_to_next_onset(score: Score) -> FloatArray:
@@ -201,19 +164,6 @@ def gap_to_next_onset(score: Score) -> FloatArray:
 def longest_written(score: Score) -> FloatArray:
     """(N,) beats, a bar: no longer note has been shown to a network, however late the next onset."""
     return np.where(score.grid_known, score.bar_beats, GRIDLESS_BAR_BEATS)
-
-
-def gap_to_same_pitch(score: Score, direction: int) -> FloatArray:
-    """(N,) beats to the next (`direction` 1) or previous (-1) note of the same pitch in the segment, 16 if there is
-    none; 0 between notes that begin together.
-    """
-    time = separate_segments(score.onset_beats, score.segment)
-    order = np.lexsort((time, score.pitch, score.segment))
-    same = (np.diff(score.pitch[order]) == 0) & (np.diff(score.segment[order]) == 0)
-    gaps = np.where(same, np.diff(time[order]), 16.0)
-    result = np.empty(len(score))
-    result[order] = np.append(16.0, gaps) if direction < 0 else np.append(gaps, 16.0)
-    return result
 
 
 def bars_and_places(score: Score) -> tuple[IntArray, IntArray]:
@@ -244,7 +194,7 @@ def score_of(
     notes: NoteTable, instrument: Instrument | None = None, beats: Beats | None = None, *, name: str = ""
 ) -> Score:
     """The written side of a part as a user's file gives it: each note lasts as long as it is written. A part that comes
-    late throughout stands in the bar where it would be on time.
+    late throughout stands where it would be on time.
 
     Parameters
     ----------
@@ -259,16 +209,17 @@ def score_of(
     else:
         own = np.isin(notes.program, list(instrument.programs))
         program = np.where(own, notes.program, usual_program(instrument, name))
-    late = lateness(notes.onset_beats)
+    grid = lateness(notes.onset_beats)
+    late = grid or 0.0
     score = Score(
-        onset_beats=notes.onset_beats,
+        onset_beats=notes.onset_beats - late,
         nominal_beats=np.maximum(notes.duration_beats, 1e-3),
         pitch=notes.pitch,
         program=program,
         tempo_bpm=notes.tempo_bpm,
-        beat_in_bar=np.mod(notes.beat_in_bar - late, notes.bar_beats) if late else notes.beat_in_bar,
+        beat_in_bar=np.mod(notes.beat_in_bar - late, notes.bar_beats),
         bar_beats=notes.bar_beats,
-        grid_known=np.full(len(notes), late is not None),
+        grid_known=np.full(len(notes), grid is not None),
         segment=np.zeros(len(notes), dtype=np.int64),
     )
     return score if beats is None else on_beats(score, beats, notes.onset_seconds, notes.duration_seconds)

@@ -7,7 +7,7 @@ Every part gets a `Choice`; one that is left alone says why in words for the use
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from duvhuman.errors import OptionError
@@ -70,19 +70,24 @@ def choose_parts(
         If the instrument is unknown, or a track does not exist.
     """
     named = None if instrument == AUTO else get_instrument(instrument)
-    if tracks is not None:
-        wrong = sorted(track for track in tracks if track >= n_tracks)
-        if wrong:
-            has = f"tracks 0 to {n_tracks - 1}" if n_tracks > 1 else ("one track, 0" if n_tracks else "no tracks")
-            raise OptionError(f"tracks: there is no track {wrong[0]}; this file has {has}")
-        choices = tuple(_by_track(part, named, tracks, parts) for part in parts)
-        return Selection(choices, _without_notes(parts, tracks))
+    if tracks is not None and (wrong := sorted(track for track in tracks if track >= n_tracks)):
+        has = f"tracks 0 to {n_tracks - 1}" if n_tracks > 1 else ("one track, 0" if n_tracks else "no tracks")
+        raise OptionError(f"tracks: there is no track {wrong[0]}; this file has {has}")
+
+    def chosen(choose: Callable[[Part], Choice]) -> tuple[Choice, ...]:
+        return tuple(
+            Choice(part, None, "track not selected") if tracks is not None and not set(part.tracks) & set(tracks)
+            else Choice(part, None, "drums") if part.is_drums else choose(part) for part in parts
+        )
+
     if named is None:
-        return Selection(tuple(_by_program(part, parts) for part in parts))
-    choices = tuple(_as_named(part, named) for part in parts)
+        return Selection(chosen(lambda part: _by_program(part, parts)), _without_notes(parts, tracks))
+    forced = chosen(lambda part: Choice(part, named))
+    if tracks is not None:
+        return Selection(forced, _without_notes(parts, tracks))
+    choices = chosen(lambda part: _as_named(part, named))
     if any(choice.instrument for choice in choices) or all(part.is_drums for part in parts):
         return Selection(choices, _called_otherwise(choices, named))
-    forced = tuple(Choice(p, None, "drums") if p.is_drums else Choice(p, named) for p in parts)
     notice = f"no part is marked as {named.name}, so every part but drums is played as it"
     return Selection(forced, notice, unmarked=True)
 
@@ -107,8 +112,6 @@ def _own_instrument(part: Part, parts: Sequence[Part]) -> Instrument | None:
 
 
 def _by_program(part: Part, parts: Sequence[Part]) -> Choice:
-    if part.is_drums:
-        return Choice(part, None, "drums")
     instrument = _own_instrument(part, parts)
     if instrument is not None:
         return Choice(part, instrument)
@@ -118,8 +121,6 @@ def _by_program(part: Part, parts: Sequence[Part]) -> Choice:
 
 
 def _as_named(part: Part, named: Instrument) -> Choice:
-    if part.is_drums:
-        return Choice(part, None, "drums")
     if part.program < 0 or part.program in named.programs:
         return Choice(part, named)
     other = instrument_of_program(part.program)
@@ -138,18 +139,10 @@ def _called_otherwise(choices: Sequence[Choice], named: Instrument) -> str:
     )
 
 
-def _without_notes(parts: Sequence[Part], tracks: Collection[int]) -> str:
+def _without_notes(parts: Sequence[Part], tracks: Collection[int] | None) -> str:
     """What to say if none of the tracks to play has notes: a file's first track often holds the tempo alone."""
     with_notes = sorted({track for part in parts for track in part.tracks})
     if not tracks or not with_notes or set(tracks).intersection(with_notes):
         return ""
     asked, there = (", ".join(map(str, sorted(numbers))) for numbers in (tracks, with_notes))
     return f"no notes on {asked} of the file's tracks, from 0; there are notes on {there}"
-
-
-def _by_track(part: Part, named: Instrument | None, tracks: Collection[int], parts: Sequence[Part]) -> Choice:
-    if not set(part.tracks) & set(tracks):
-        return Choice(part, None, "track not selected")
-    if part.is_drums:
-        return Choice(part, None, "drums")
-    return Choice(part, named) if named is not None else _by_program(part, parts)

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, concatenated_ranges
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features
-from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, Score, concatenated_ranges
+from duvhuman.humanize.score import Hints, Score
 from duvhuman.models.config import (
     DURATION_BINS,
     VELOCITY_BIN_CENTRES,

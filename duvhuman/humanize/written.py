@@ -16,20 +16,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from duvhuman.humanize.score import (
-    FLAT_SD,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Score,
-    chord_numbers,
-    is_flat,
-    neighbours,
-)
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, neighbours, window_mean
+from duvhuman.humanize.score import FLAT_SD, Score, chord_numbers, is_flat
 
 RUN_NOTES, RUN_SHARE = 32, 0.9
-"""Beside accents nothing is written of so many notes of a hand, one after another, that are all at one velocity, and
-something of those of which such a share is, or less."""
+"""Beside accents so many notes of a hand in a row are flat if all are at one velocity, less so the fewer are, and not
+at all if only this share is."""
 FAINT_SD = 4.0
 """Written velocities with an SD below it hardly vary."""
 AS_LOUD = 2.0
@@ -37,8 +29,8 @@ AS_LOUD = 2.0
 ACCENTS_DETAIL = 0.5
 """How much of ``ModelConfig.passage_detail`` is played where accents are written, and less is left to guess."""
 MUCH_WRITTEN = 0.1
-"""No more is left to guess than that where such a share of the notes is written apart, or more; all, as on a flat part,
-where none is."""
+"""Where such a share of the notes or more is written apart, no more is left to guess than that; where none is, all,
+as on a flat part."""
 MANY_ACCENTS = 0.05
 """Single notes are written if such a share of the chords is accented, or more, and the less, the fewer are."""
 GHOST_SHARE = 0.5
@@ -46,8 +38,8 @@ GHOST_SHARE = 0.5
 ACCENT_SHARE = 0.5
 """An accent among hardly any is louder by such a share of what is written than the note would be without it."""
 PASSAGE_BEATS, ALIKE = 8.0, 5.0
-"""A note is compared with those within so many beats, or in all the part where accents are written or little is, whose
-written velocities differ from its own by no more."""
+"""A note is compared with those whose written velocities differ from its own by no more than `ALIKE`: within so many
+beats, or in all the part where accents are written, or little is."""
 
 
 def tells_dynamics(velocity: FloatArray) -> bool:
@@ -98,9 +90,8 @@ def detail_of(played: FloatArray, written: FloatArray, score: Score, beats: floa
     low, high = neighbours(score.onset_beats, beats)
     detail = np.empty(len(played))
     for level in np.unique(written):
-        alike, here = np.abs(written - level) <= ALIKE, written == level
-        total, count = (np.append(0.0, np.cumsum(np.where(alike, one, 0.0))) for one in (played, 1.0))
-        detail[here] = (played - (total[high] - total[low]) / np.maximum(count[high] - count[low], 1.0))[here]
+        here = written == level
+        detail[here] = (played - window_mean(played, low, high, np.abs(written - level) <= ALIKE))[here]
     return detail
 
 
@@ -123,7 +114,7 @@ def how_little(score: Score, written: FloatArray, played: FloatArray, hand: IntA
 
 
 def as_written(
-    score: Score, written: FloatArray, velocity: FloatArray, little: FloatArray, hand: IntArray | None, *, detail: float
+    score: Score, written: FloatArray, velocity: FloatArray, little: FloatArray, hand: IntArray, *, detail: float
 ) -> FloatArray:
     """(N,) velocities of a part whose written dynamics are kept.
 

@@ -22,9 +22,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import IntArray
 from duvhuman.instruments import DRUM_CHANNEL
 from duvhuman.midi.programs import changes_of, in_force
-from duvhuman.midi.smf import CONTROL_CHANGE, IntArray, Track
+from duvhuman.midi.smf import CONTROL_CHANGE, Track
 
 BANK = 0
 """The controller that selects a bank, its upper seven bits."""

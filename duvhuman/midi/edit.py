@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from duvhuman.arrays import IntArray
 from duvhuman.midi.notes import NoteTable, Pairing, pair_notes
-from duvhuman.midi.smf import MAX_DELTA, SYSEX, IntArray, SmfFile, Track, encode_number
+from duvhuman.midi.smf import MAX_DELTA, SYSEX, SmfFile, Track, encode_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -70,14 +70,14 @@ def players(
         For each player the indices of their voices, ascending; the players in the order of their first voices.
     """
     told = [instrument if chosen is None or set(chosen) & set(voice.tracks) else None for voice in voices]
-    staves = not any(voice.program >= 0 or KEYBOARD_WORDS.intersection(title_words(voice.name)) for voice in voices)
-    keys = [index for index, voice in enumerate(voices) if _is_keys(voice, told[index], staves=staves)]
+    marked = [voice.program >= 0 or bool(KEYBOARD_WORDS.intersection(title_words(voice.name))) for voice in voices]
+    keys = [index for index, voice in enumerate(voices) if _is_keys(voice, told[index], staves=not any(marked))]
     nothing_else = len(keys) == len(voices) and not _goes_with_a_melody(voices)
     hands = keys if nothing_else else _hands(voices, keys)
     groups: dict[tuple[str, object], list[int]] = defaultdict(list)
     for index, voice in enumerate(voices):
         groups["track", voice.tracks].append(index)
-        if index in keys and (voice.program >= 0 or KEYBOARD_WORDS.intersection(title_words(voice.name))):
+        if index in keys and marked[index]:
             sound = voice.program if voice.program >= 0 else ~usual_program(INSTRUMENTS[KEYS], voice.name)
             groups["channel", (voice.channel, sound)].append(index)
         if index in hands:

@@ -21,33 +21,21 @@ one player in them. Format 2 keeps its tracks apart: each has its own tempo, met
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, Table
 from duvhuman.instruments import INSTRUMENTS, instrument_of_program
 from duvhuman.midi.drums import drums_at
 from duvhuman.midi.hands import players
 from duvhuman.midi.programs import programs_at
-from duvhuman.midi.smf import (
-    NOTE_OFF,
-    NOTE_ON,
-    TEMPO,
-    TIME_SIGNATURE,
-    TRACK_NAME,
-    IntArray,
-    SmfFile,
-    Track,
-)
+from duvhuman.midi.smf import NOTE_OFF, NOTE_ON, TEMPO, TIME_SIGNATURE, TRACK_NAME, SmfFile, Track
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 DEFAULT_MICROSECONDS = 500_000
 """Microseconds per quarter note until a tempo event: 120 beats per minute."""
@@ -56,7 +44,7 @@ _MAX_DENOMINATOR_POWER = 7  # A 1/128 is the shortest note that notation knows; 
 
 
 @dataclass(frozen=True, eq=False)
-class NoteTable:
+class NoteTable(Table):
     """The notes of a part, one row each; all arrays have shape (N,).
 
     Attributes
@@ -93,13 +81,6 @@ class NoteTable:
     track: IntArray
     on_event: IntArray
     off_event: IntArray
-
-    def __len__(self) -> int:
-        return len(self.onset_ticks)
-
-    def select(self, rows: IntArray | BoolArray | slice) -> NoteTable:
-        """The table of these rows only (a mask, indices or a slice), in the order given."""
-        return NoteTable(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -337,10 +318,10 @@ def _read_scope(
     sizes = [len(pairing.on) for pairing in pairings]
     if not sum(sizes):
         return []
-    pairs = [(owner, pairing) for owner, pairing in zip(tracks, pairings, strict=True) if len(pairing.on)]
-    on_event = np.concatenate([pairing.on for _, pairing in pairs])
-    off_event = np.concatenate([pairing.off for _, pairing in pairs])
-    key = np.concatenate([pairing.key for _, pairing in pairs])
+    pairs = list(zip(tracks, pairings, strict=True))
+    on_event, off_event, key = (
+        np.concatenate([getattr(pairing, column) for pairing in pairings]) for column in ("on", "off", "key")
+    )
     onset = np.concatenate([owner.ticks[pairing.on] for owner, pairing in pairs])
     offset = np.concatenate([_ends(owner, pairing) for owner, pairing in pairs])
     velocity = np.concatenate([owner.last_data(pairing.on) for owner, pairing in pairs])

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.errors import MidiError
-from duvhuman.midi.notes import FloatArray, pair_notes, read_timeline
-from duvhuman.midi.smf import MAX_DELTA, SUSTAIN, IntArray, SmfFile, Track, parse_smf
+from duvhuman.midi.notes import pair_notes, read_timeline
+from duvhuman.midi.smf import MAX_DELTA, SUSTAIN, SmfFile, Track, parse_smf
 
 
 def rolled(data: bytes, by: int) -> bytes:

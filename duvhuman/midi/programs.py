@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from duvhuman.midi.smf import PORT, PROGRAM_CHANGE, IntArray, Track
+from duvhuman.arrays import IntArray
+from duvhuman.midi.smf import PORT, PROGRAM_CHANGE, Track
 
 NOT_SET = -1
 

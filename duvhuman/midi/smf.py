@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import IntArray
 from duvhuman.errors import MidiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-IntArray = NDArray[np.int64]
 
 NOTE_OFF, NOTE_ON, CONTROL_CHANGE, PROGRAM_CHANGE, PITCH_BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 SUSTAIN, SOSTENUTO, PEDAL_DOWN = 64, 66, 64

@@ -56,7 +56,7 @@ class ModelConfig:
     register_tilt : MIDI velocities that a note of a recital is softer than expected for each semitone that it lies
         above those around it (`duvhuman.humanize.perform.tilt_of_recitals`), if `typical_level` is `EXPECTED_LEVEL`.
     passage_detail : how much of what sets a note apart from those written as loud is played, 0..1, where the user has
-        written the dynamics of passages; where there are accents, half of it (`duvhuman.humanize.perform`).
+        written the dynamics of passages; where there are accents, half of it (`duvhuman.humanize.written`).
     spread_share : how far the gain grows where the network is less sure (`duvhuman.humanize.decode.stretched`): 0, not
         at all, to 1, until velocities vary as the network says they do, times `velocity_gain`.
     median_share : how much of a decoded articulation is the median of the bins, 0..1; the rest is the regression.

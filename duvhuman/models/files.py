@@ -1,4 +1,4 @@
-"""The files of models and adapters: how they are named, and how tensors are read and written.
+"""The files of models and adapters: how they are named, and how they are read and written.
 
 Conventions
 -----------
@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from duvhuman.errors import ModelError
 from duvhuman.files import write_whole
@@ -77,13 +77,14 @@ def weights_digest(folder: Path) -> str:
 
 
 def adapter_files(folder: Path) -> list[Path]:
-    """All that an adapter sounds by: its weights and configuration, and what a personal one has beside them."""
+    """All that decides how an adapter plays: its weights and configuration, and what a personal one has beside them."""
     return sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
 
 
 def told_of_files(folder: Path, adapter: Path | None, tell: Callable[[Path], Told]) -> list[Told]:
-    """What `tell` says of each file by which the model in `folder` sounds with an adapter; OSError from it becomes a
-    ModelError that names the file.
+    """What `tell` gives for each file that decides how the model in `folder` plays with an adapter.
+
+    An OSError of `tell` becomes a ModelError that names the file.
     """
     told = []
     for file in [folder / CONFIG_FILE, *weights_files(folder), *(adapter_files(adapter) if adapter else [])]:
@@ -93,6 +94,17 @@ def told_of_files(folder: Path, adapter: Path | None, tell: Callable[[Path], Tol
             why = error.strerror or error
             raise ModelError(f"{file}: cannot be read ({why}); get or train the model anew") from None
     return told
+
+
+def read_json(path: Path, advice: str) -> dict[str, Any]:
+    """The JSON object in a file; ModelError, which ends with `advice`, if it cannot be read or holds something else."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); {advice}") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: must hold a JSON object; {advice}")
+    return values
 
 
 def read_tensors(path: Path, advice: str) -> dict[str, Tensor]:

@@ -12,7 +12,6 @@ is set (Hu et al. 2021, arXiv:2106.09685; Kalajdzievski 2023, arXiv:2312.03732).
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from duvhuman.errors import ModelError
 from duvhuman.instruments import INSTRUMENTS
-from duvhuman.models.files import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, read_tensors
+from duvhuman.models.files import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE, read_json, read_tensors
 from duvhuman.models.personal import make_personal
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
@@ -133,13 +132,10 @@ def _by_pattern(patterns: Mapping[str, Any] | None, module: str, default: float)
 
 def _read_config(path: Path) -> dict[str, Any]:
     """The adapter's configuration; ModelError if it cannot be read or says something that is not merged here."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path}: not there; name a folder that holds an adapter in PEFT's format") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); get or train the adapter anew") from None
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+    if not path.exists():
+        raise ModelError(f"{path}: not there; name a folder that holds an adapter in PEFT's format")
+    config = read_json(path, "get or train the adapter anew")
+    if config.get("peft_type") != "LORA":
         raise ModelError(f"{path}: does not describe a LoRA adapter (peft_type is not LORA); use one that is LoRA")
     for key in ("r", "lora_alpha"):
         value = config.get(key)

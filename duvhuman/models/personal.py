@@ -18,7 +18,7 @@ from typing import Any
 from duvhuman.errors import ModelError
 from duvhuman.files import write_whole
 from duvhuman.models.config import ModelConfig
-from duvhuman.models.files import MEMORY_FILE, PERSONAL_FILE
+from duvhuman.models.files import MEMORY_FILE, PERSONAL_FILE, read_json
 from duvhuman.models.memory import Memory, attach
 from duvhuman.models.phrase_transformer import PhraseTransformer
 
@@ -62,15 +62,7 @@ def personal_config(config: ModelConfig, folder: Path) -> ModelConfig:
 def read_personal(folder: Path) -> dict[str, Any]:
     """What ``duvhuman.json`` of the adapter in `folder` says; empty if there is none; ModelError if it is damaged."""
     path = folder / PERSONAL_FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); get or train the adapter anew") from None
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: must hold a JSON object; get or train the adapter anew")
-    return values
+    return read_json(path, "get or train the adapter anew") if path.exists() else {}
 
 
 def write_personal(folder: Path, values: Mapping[str, Any]) -> None:

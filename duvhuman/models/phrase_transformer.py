@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from duvhuman.errors import ModelError
 from duvhuman.files import write_whole
 from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS, ModelConfig
-from duvhuman.models.files import CONFIG_FILE, WEIGHTS_FILE, read_tensors, write_tensors
+from duvhuman.models.files import CONFIG_FILE, WEIGHTS_FILE, read_json, read_tensors, write_tensors
 from duvhuman.models.first_weights import FirstWeights
 
 N_PITCHES = 128
@@ -228,12 +228,7 @@ def write_config(config: ModelConfig, path: Path) -> None:
 def read_config(folder: Path) -> ModelConfig:
     """The config of the model in `folder`; ModelError if it is missing or unreadable."""
     path = folder / CONFIG_FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read ({error}); name a folder that holds a duvhuman model") from None
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: must hold a JSON object; name a folder that holds a duvhuman model")
+    values = read_json(path, "name a folder that holds a duvhuman model")
     try:
         return ModelConfig.from_dict(values)
     except ModelError as error:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -195,20 +195,10 @@ def read_growth(path: Path) -> dict[str, Any]:
     return growth
 
 
-@contextmanager
-def trees_heard(network: PhraseTransformer, folder: Path) -> Iterator[None]:
-    """`hear_trees` for a while."""
-    heard = hear_trees(network, folder)
-    try:
-        yield
-    finally:
-        if heard is not None:
-            heard.remove()
-
-
 def hear_trees(network: PhraseTransformer, folder: Path) -> RemovableHandle | None:
-    """From now on a share, ``config.trees_share``, of the velocity that `network`, of the model in `folder`, expects is
-    what trees do. What is returned ends it; None if the share is 0.
+    """From now on let trees have a say, of ``config.trees_share``, in the velocities that `network` expects.
+
+    `folder` is that of its model. What is returned ends it, in a ``with`` statement, too; None if the share is 0.
 
     Its velocity bins are moved, about as wide as before, and so is its regression. What trees say lies about the level
     that the network is told, or without one about the mean of what it expects of a phrase, and is in SDs of

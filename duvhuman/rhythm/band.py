@@ -20,8 +20,8 @@ from importlib import resources
 
 import numpy as np
 
-from duvhuman.midi.notes import FloatArray, Part
-from duvhuman.midi.smf import IntArray
+from duvhuman.arrays import FloatArray, IntArray, window_mean
+from duvhuman.midi.notes import Part
 from duvhuman.rhythm import model
 from duvhuman.rhythm.cues import find_cues
 from duvhuman.rhythm.grid import has_grid, keep_to_grid
@@ -171,15 +171,9 @@ def _straightened(seconds: FloatArray, beats: FloatArray) -> tuple[FloatArray, F
     stretch = np.searchsorted(edges, here, "right")
     low = np.maximum(here - NEARBY_CHORDS, edges[stretch - 1])
     high = np.minimum(here + NEARBY_CHORDS + 1, edges[stretch])
-    count = high - low
-
-    def mean(values: FloatArray) -> FloatArray:
-        total = np.append(0.0, np.cumsum(values))
-        return (total[high] - total[low]) / count
-
     x, y = seconds - seconds.mean(), beats - beats.mean()
-    around, level = mean(x), mean(y)
-    rise, width = mean(x * y) - around * level, mean(x * x) - around**2
+    around, level, product, square = (window_mean(values, low, high) for values in (x, y, x * y, x * x))
+    rise, width = product - around * level, square - around**2
     told = width > LEAST_WIDTH
     slope = 60 * rise / np.where(told, width, 1.0)
     usual = np.median(slope[told]) if told.any() else TIMING.usual_bpm

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from duvhuman.midi.notes import FloatArray
-from duvhuman.midi.smf import IntArray
+from duvhuman.arrays import FloatArray, IntArray
 
 NEIGHBOURS, NEARBY_SECONDS, LOW_SEMITONES = 12, 1.2, 5.0
 """Chords are compared with so many to either side, if these are so near; low ones lie so far below the median."""

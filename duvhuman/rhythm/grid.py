@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from duvhuman.midi.notes import FloatArray
+from duvhuman.arrays import FloatArray
 
 GRID_UNITS = (4, 6)
 """Notes per beat of the grids that a beat may be divided into: sixteenths and eighth triplets."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from duvhuman.midi.notes import FloatArray
-from duvhuman.midi.smf import IntArray
+from duvhuman.arrays import FloatArray, IntArray
 
 UNITS = 12
 """Parts of a quarter note: sixteenths are 3, eighth triplets 4."""

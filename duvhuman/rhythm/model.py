@@ -17,8 +17,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from duvhuman.midi.notes import FloatArray
-from duvhuman.midi.smf import IntArray
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.rhythm.metre import UNITS, Metre
 
 TEMPO_STEPS = 2

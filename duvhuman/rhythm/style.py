@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from duvhuman.midi.notes import FloatArray
-from duvhuman.midi.smf import IntArray
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.rhythm import cues as pitch_cues
 from duvhuman.rhythm.metre import UNITS, Metre
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from duvhuman.humanize.score import FloatArray, Score
+from duvhuman.arrays import FloatArray
+from duvhuman.humanize.score import Score
 from duvhuman.models.config import EXPECTED_LEVEL, LARGEST_GAIN, ModelConfig
 from duvhuman.models.files import ADAPTER_FOLDER, CONFIG_FILE
 from duvhuman.models.personal import write_personal

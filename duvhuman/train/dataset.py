@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import IntArray, concatenated_ranges
 from duvhuman.errors import DataError
 from duvhuman.humanize.features import CONTEXT_NOTES
-from duvhuman.humanize.score import IntArray, Score, concatenated_ranges
+from duvhuman.humanize.score import Score
 from duvhuman.train.data.parts import FEWEST_WANTED, SHORTEST_PHRASE
 from duvhuman.train.data.storage import (
     ADDED_COLUMNS,

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.errors import DataError
-from duvhuman.humanize.score import FloatArray, IntArray, Score, chord_starts, onset_seconds
+from duvhuman.humanize.score import Score, chords, onset_seconds
 from duvhuman.rhythm.cues import find_cues
 from duvhuman.rhythm.metre import UNITS, Metre
 from duvhuman.train.data.engines import Engine, LocalPool, ThisProcess, in_order
@@ -145,8 +146,8 @@ def count_cues(data: PhraseData, instrument: str) -> tuple[CueTable, int]:
 
 def chords_of(score: Score) -> tuple[FloatArray, IntArray]:
     """When the C chords of a part begin, in seconds, and the number of each of its N notes' chord."""
-    starts = chord_starts(score)
-    return onset_seconds(score)[starts], np.cumsum(starts) - 1
+    first, chord = chords(score)
+    return onset_seconds(score)[first], chord
 
 
 def _score(data: PhraseData, row: PartRow) -> Score:

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from duvhuman import __version__
+from duvhuman.arrays import BoolArray, IntArray
 from duvhuman.errors import DataError, DuvhumanError, FileError, OptionError
 from duvhuman.files import MIDI_SUFFIXES
 from duvhuman.humanize.keyed import KeyArray
-from duvhuman.humanize.score import BoolArray, IntArray
 from duvhuman.train.data.engines import Engine, LocalPool, ThisProcess, in_order
 from duvhuman.train.data.parquet import require_pyarrow, write_parquet
 from duvhuman.train.data.parts import VALID_SHARE, fraction_of

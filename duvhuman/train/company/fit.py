@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from duvhuman.arrays import FloatArray
 from duvhuman.errors import DataError, FileError, OptionError
 from duvhuman.humanize.company import what_is_heard
 from duvhuman.humanize.features import check_features
 from duvhuman.humanize.perform import perform
-from duvhuman.humanize.score import FloatArray
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.models.company import CompanyNetwork, save_company
 from duvhuman.models.phrase_transformer import PhraseTransformer, read_config

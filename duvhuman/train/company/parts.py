@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.errors import DuvhumanError
 from duvhuman.humanize.company import COLUMNS, has_dynamics, what_is_heard
-from duvhuman.humanize.score import FloatArray, IntArray
 from duvhuman.midi.notes import Part, read_parts
 from duvhuman.midi.smf import parse_smf
 from duvhuman.train.data.storage import PartRow

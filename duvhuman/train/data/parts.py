@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
 from duvhuman.humanize.keyed import KeyArray, mix
-from duvhuman.humanize.score import UNKNOWN_PROGRAM, BoolArray, FloatArray, IntArray
+from duvhuman.humanize.score import UNKNOWN_PROGRAM
 from duvhuman.instruments import Instrument
 from duvhuman.rhythm.grid import grid_share, has_grid
 from duvhuman.train.data.storage import TEMPO_UNIT, TICKS_PER_BEAT, PartRow, StoredPart

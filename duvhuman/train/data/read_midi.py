@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
 from duvhuman.errors import FileError, MidiError, OptionError
 from duvhuman.files import is_midi_name
 from duvhuman.humanize.keyed import KeyArray
-from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
 from duvhuman.instruments import Instrument, get_instrument, instrument_of_program, instrument_of_track_name
 from duvhuman.midi.notes import NoteTable, Part, read_parts
 from duvhuman.midi.smf import parse_smf

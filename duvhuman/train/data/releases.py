@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from duvhuman.humanize.score import BoolArray, FloatArray, IntArray, window_mean
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, window_mean
 from duvhuman.midi.notes import NoteTable, read_timeline
 from duvhuman.midi.programs import changes_of
 from duvhuman.midi.smf import CONTROL_CHANGE, PEDAL_DOWN, SUSTAIN, SmfFile

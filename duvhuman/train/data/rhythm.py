@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from duvhuman.humanize.score import FloatArray, IntArray
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.rhythm import model
 from duvhuman.rhythm.cues import CUES
 from duvhuman.rhythm.metre import UNITS, Metre

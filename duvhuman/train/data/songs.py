@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from duvhuman.arrays import IntArray
 from duvhuman.humanize.keyed import KeyArray
-from duvhuman.humanize.score import IntArray
 
 SHARED_BARS = 6
 """Songs with this many distinct bars in common (pitch and time) are versions of one."""

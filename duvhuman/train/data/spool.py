@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import BoolArray, IntArray
 from duvhuman.humanize.keyed import KeyArray
-from duvhuman.humanize.score import BoolArray, IntArray
 from duvhuman.train.data.storage import COLUMNS, Columns
 
 NOTE_BYTES = sum(np.dtype(kind).itemsize for kind in COLUMNS.values())

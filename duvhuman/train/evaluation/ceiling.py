@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from duvhuman.humanize.score import PLACES_PER_BEAT, IntArray
+from duvhuman.arrays import IntArray
+from duvhuman.humanize.score import PLACES_PER_BEAT
 from duvhuman.train.evaluation.metrics import articulation_metrics, mean_over_parts, velocity_metrics
 from duvhuman.train.evaluation.predictors import Rendition
 from duvhuman.train.pairs.bars import bar_contents, bars_of

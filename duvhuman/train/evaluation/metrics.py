@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from duvhuman.humanize.score import FloatArray
+from duvhuman.arrays import FloatArray
 
 ARTICULATION = ("art_r", "art_mae")
 """The metrics that are NaN where too few releases are known."""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from duvhuman.arrays import FloatArray, IntArray
 from duvhuman.errors import FileError
 from duvhuman.files import write_whole
 from duvhuman.humanize.decode import duration_bin, velocity_bin
-from duvhuman.humanize.score import FloatArray, IntArray
 from duvhuman.models.config import ModelConfig
 from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.evaluation.report import FLAT, Evaluation, shipped_row

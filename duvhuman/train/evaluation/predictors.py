@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from duvhuman.arrays import FloatArray
 from duvhuman.humanize.perform import perform
-from duvhuman.humanize.score import FloatArray, Score, contour, gap_to_next_onset
+from duvhuman.humanize.score import Score, contour, gap_to_next_onset
 from duvhuman.humanize.windows import Distribution
 from duvhuman.models.phrase_transformer import PhraseTransformer
 from duvhuman.train.data.parts import ALIVE_SD

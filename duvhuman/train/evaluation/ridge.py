@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from duvhuman.humanize.score import FloatArray, Score, neighbours, separate_segments, window_mean
+from duvhuman.arrays import FloatArray, neighbours, window_mean
+from duvhuman.humanize.score import Score, separate_segments
 from duvhuman.train.evaluation.predictors import Rendition
 from duvhuman.train.pairs.deadpan import Pair
 

@@ -17,7 +17,8 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from duvhuman.humanize.score import FloatArray, Score, chord_numbers
+from duvhuman.arrays import FloatArray
+from duvhuman.humanize.score import Score, chord_numbers
 from duvhuman.train.data.storage import TICKS_PER_BEAT
 from duvhuman.train.evaluation.metrics import correlation
 from duvhuman.train.evaluation.predictors import Rendition

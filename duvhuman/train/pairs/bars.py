@@ -12,14 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from duvhuman.humanize.score import (
-    GRIDLESS_BAR_BEATS,
-    PLACES_PER_BEAT,
-    FloatArray,
-    IntArray,
-    Score,
-    bars_and_places,
-)
+from duvhuman.arrays import FloatArray, IntArray
+from duvhuman.humanize.score import GRIDLESS_BAR_BEATS, PLACES_PER_BEAT, Score, bars_and_places
 
 SIXTEENTHS = 4
 """Places of a beat. Whoever learns from some bars and is judged by others must not know these, however loose."""

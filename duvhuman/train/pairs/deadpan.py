@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
 from duvhuman.humanize.score import (
     SHORTEST_BEATS,
-    BoolArray,
-    FloatArray,
-    IntArray,
     Score,
     gap_to_next_onset,
     longest_written,

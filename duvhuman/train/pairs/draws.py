@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
 from duvhuman.humanize.keyed import KeyArray, mix, unit
-from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
 
 
 def phrase_keys(seed: int, epoch: int, phrases: IntArray) -> KeyArray:

@@ -7,13 +7,14 @@ Arrays and units are those of `duvhuman.humanize.score`; many phrases may stand 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from duvhuman.humanize.score import BoolArray, FloatArray, IntArray, Score
+from duvhuman.arrays import BoolArray, FloatArray, Table
+from duvhuman.humanize.score import Score
 
 
 @dataclass(frozen=True)
-class Performance:
+class Performance(Table):
     """N performed notes: their score (``nominal_beats`` unset) and what the player did with them.
 
     Attributes
@@ -39,11 +40,3 @@ class Performance:
     written_bar_beats: FloatArray
     wanted: BoolArray
     core: BoolArray
-
-    def __len__(self) -> int:
-        return len(self.score)
-
-    def select(self, index: IntArray | BoolArray) -> Performance:
-        """The notes at `index`, in that order."""
-        columns = {field.name: getattr(self, field.name)[index] for field in fields(self) if field.name != "score"}
-        return Performance(score=self.score.select(index), **columns)

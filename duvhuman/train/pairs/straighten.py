@@ -14,14 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from duvhuman.humanize.score import (
-    SHORTEST_BEATS,
-    BoolArray,
-    FloatArray,
-    IntArray,
-    chord_starts,
-    separate_segments,
-)
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
+from duvhuman.humanize.score import SHORTEST_BEATS, chords, separate_segments
 from duvhuman.train.pairs.draws import Draws
 from duvhuman.train.pairs.performance import Performance
 
@@ -94,8 +88,7 @@ def straighten(played: Performance, plan: Straightening) -> Performance:
     if not straight.any():
         return played
     time = separate_segments(score.onset_beats, number)
-    starts = chord_starts(score)
-    chord, first = np.cumsum(starts) - 1, np.flatnonzero(starts)
+    first, chord = chords(score)
     segment = number[first]  # (C,) of each chord
     within = np.append(np.diff(segment) == 0, False)  # (C,) a gap to a chord of the same segment follows
     gap = np.append(np.diff(time[first]), 1.0)

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray, group_means
 from duvhuman.errors import DataError
 from duvhuman.humanize.decode import (
     decode_articulation,
@@ -37,7 +38,7 @@ from duvhuman.humanize.decode import (
 )
 from duvhuman.humanize.features import CONTEXT_NOTES, compute_features, feature_names
 from duvhuman.humanize.perform import listen
-from duvhuman.humanize.score import BoolArray, FloatArray, Hints, IntArray, gap_to_next_onset, group_means
+from duvhuman.humanize.score import Hints, gap_to_next_onset
 from duvhuman.models.config import LARGEST_GAIN, ModelConfig
 from duvhuman.models.files import weights_digest
 from duvhuman.models.first_weights import FirstWeights

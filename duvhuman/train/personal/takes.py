@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray, IntArray
 from duvhuman.errors import DataError, warn
 from duvhuman.humanize.company import LEAST_DISTINCT, LEAST_SD, varies
-from duvhuman.humanize.score import BoolArray, IntArray, Score, is_flat, score_of
+from duvhuman.humanize.score import Score, is_flat, score_of
 from duvhuman.humanize.selection import choose_parts
 from duvhuman.instruments import AUTO, Instrument, get_instrument, pitch_range
 from duvhuman.midi.damage import damage

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from duvhuman.humanize.score import BoolArray, FloatArray
+from duvhuman.arrays import BoolArray, FloatArray
 from duvhuman.train.data.storage import TICKS_PER_BEAT
 
 MOST_BARS, MOST_BAR_BEATS, MOST_BEATS = 100_000, 32, 4_000_000

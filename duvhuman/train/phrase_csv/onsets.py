@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
 from duvhuman.train.data.storage import TICKS_PER_BEAT
 from duvhuman.train.phrase_csv.columns import MOST_BAR_BEATS, MOST_BEATS
 from duvhuman.train.phrase_csv.places import USUAL_BAR_BEATS, USUAL_TEMPO_BPM, Places

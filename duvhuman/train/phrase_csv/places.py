@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
 from duvhuman.errors import DataError, warn
-from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
 from duvhuman.train.data.parts import SHORTEST_PHRASE
 from duvhuman.train.data.storage import TICKS_PER_BEAT
 from duvhuman.train.phrase_csv.rows import SORT_THEM, Table

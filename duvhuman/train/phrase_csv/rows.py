@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from duvhuman.arrays import BoolArray, FloatArray, IntArray
 from duvhuman.errors import DataError, OptionError
-from duvhuman.humanize.score import BoolArray, FloatArray, IntArray
 from duvhuman.instruments import INSTRUMENTS, get_instrument
 from duvhuman.train.phrase_csv.cells import Cells, read_cells
 from duvhuman.train.phrase_csv.columns import NUMBERS, Number

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from duvhuman.humanize.score import IntArray, is_flat
+from duvhuman.arrays import IntArray
+from duvhuman.humanize.score import is_flat
 from duvhuman.instruments import INSTRUMENTS
 from duvhuman.train.data.parts import SHORTEST_PHRASE, PerformedNotes, RawPart, raw_part
 from duvhuman.train.data.storage import TICKS_PER_BEAT

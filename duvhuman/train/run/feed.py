@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from duvhuman.arrays import IntArray
 from duvhuman.errors import DataError, OptionError
 from duvhuman.humanize.features import feature_names
-from duvhuman.humanize.score import IntArray
 from duvhuman.train.config import TrainConfig, fold_in, fold_of
 from duvhuman.train.data.engines import begin_worker, no_interrupt
 from duvhuman.train.data.storage import PartRow

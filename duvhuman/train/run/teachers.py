@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from duvhuman.arrays import IntArray
 from duvhuman.errors import ModelError
 from duvhuman.humanize.features import check_features
-from duvhuman.humanize.score import IntArray
 from duvhuman.models.config import DURATION_BINS, VELOCITY_BINS
 from duvhuman.models.phrase_transformer import PhraseOutput, PhraseTransformer
 from duvhuman.train.config import fold_of

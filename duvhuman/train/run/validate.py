@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from duvhuman.arrays import IntArray
 from duvhuman.errors import DataError
-from duvhuman.humanize.score import IntArray
 from duvhuman.models.phrase_transformer import PhraseTransformer
-from duvhuman.models.trees import trees_heard
+from duvhuman.models.trees import hear_trees
 from duvhuman.train.config import TrainConfig
 from duvhuman.train.data.parts import FEWEST_WANTED, SHORTEST_PHRASE
 from duvhuman.train.data.storage import PartRow
@@ -58,7 +59,7 @@ class Validator:
             if self._heard is None:
                 return found | quick_metrics(network, self._pairs)
             alone = quick_metrics(network, self._pairs[:PAIRS_ALONE])  # trees vary whatever the network says
-            with trees_heard(network, self._heard):
+            with hear_trees(network, self._heard) or nullcontext():
                 return found | quick_metrics(network, self._pairs) | {"failed": alone["failed"]}
         finally:
             network.train(training)

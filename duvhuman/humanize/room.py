@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from duvhuman.humanize.score import IntArray
+from duvhuman.arrays import IntArray
 from duvhuman.midi.hands import FEWEST_CHANNELS
 from duvhuman.midi.notes import NoteTable, Part
 from duvhuman.midi.programs import channel_messages, port_of

@@ -6,7 +6,7 @@ import numpy as np
 from builders import GUITAR, Note, part, song
 from midi_bytes import meta, number, off, on, pedal, program, smf, track
 
-from duvhuman.humanize.lengths import NEVER, Room, fit_lengths, room_to_ring
+from duvhuman.humanize.room import NEVER, Room, fit_lengths, room_to_ring
 from duvhuman.midi.notes import read_parts
 from duvhuman.midi.smf import parse_smf
 
