@@ -59,11 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data = PhraseData(options.data)
     print_heading("instrument", "pack", "written", "parts", *PLAYING)
     for instrument in options.instruments:
-        network = network_of(options.model, instrument)
+        network, played = network_of(options.model, instrument), 0
         parts = sample_parts(data.select(split="valid", instrument=instrument), options.max_parts)
         for pack in dict.fromkeys(part.pack for part in parts):
             mine = [part for part in parts if part.pack == pack]
             pairs = flat_pairs(data, mine, max_notes=options.max_notes, as_scores=options.as_scores)
+            played += len(pairs)
             for name, write in ways_to_write(options.beats, options.accents).items():
                 marked = [(pair, marks) for pair in pairs if (marks := write(pair)) is not None]
                 if not marked:
@@ -75,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     ])
                     cells.append(f"{metrics['vel_r']:.3f}, {metrics['vel_sd_ratio']:.2f}")
                 print_row(instrument, pack, name, len(marked), *cells)
+        if options.as_scores and not played:
+            raise SystemExit(f"{options.data}: no part of {instrument} is written down; run duvhuman.train notate first")
 
 
 def ways_to_write(beats: Sequence[float], shares: Sequence[float]) -> dict[str, Callable[[Pair], FloatArray | None]]:

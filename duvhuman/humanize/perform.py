@@ -187,11 +187,12 @@ def perform(
     together = alone if company is None or not flat else decoded(company)
     velocity = levelled(together, lift, score)
     if keep_dynamics and not by_contour and tells_dynamics(written_velocity):
-        little = how_little(score, written_velocity, velocity, main_hands(hand))
+        hands = main_hands(hand)
+        little = how_little(score, written_velocity, velocity, hands)
         if company is not None and not flat and little.any():
             together = decoded(little * company)
             velocity = levelled(together, lift, score)
-        velocity = as_written(score, written_velocity, velocity, little, hand, detail=model.config.passage_detail)
+        velocity = as_written(score, written_velocity, velocity, little, hands, detail=model.config.passage_detail)
     followed = bool(np.any(np.round(together) != np.round(alone)))
     velocity = with_room(velocity if lift is None else velocity + lift, hand)
     articulation = decode_articulation(said, model.config, variation=variation, uniform=draws[1], alike=alike)
