@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     cells.append(f"{metrics['vel_r']:.3f}, {metrics['vel_sd_ratio']:.2f}")
                 print_row(instrument, pack, name, len(marked), *cells)
         if options.as_scores and not played:
-            raise SystemExit(f"{options.data}: no part of {instrument} is written down; run duvhuman.train notate first")
+            raise SystemExit(f"{options.data}: no part of {instrument} is written down; run notate first")
 
 
 def ways_to_write(beats: Sequence[float], shares: Sequence[float]) -> dict[str, Callable[[Pair], FloatArray | None]]:
