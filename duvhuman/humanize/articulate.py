@@ -188,8 +188,8 @@ def performed_beats(
     if final.any():  # let go at once
         played[final] = whole[final] * group_means((played / whole)[final], notes.chord[final])
     played = np.maximum(played, _least(notes, whole, score, as_in_a_take=as_in_a_take))
-    played = _released_together(played, notes, score)
     played = np.where(written > bar, written + np.minimum(played - bar, 0.0), played)
+    played = _released_together(played, notes, score)
     slurred = notes.over_next & (written < SLUR * notes.gap) & ~notes.last
     ringing = notes.up_to_next & ~notes.under_held & ~notes.over_any & ~notes.struck_again
     free = np.where(ringing, 1.0 - notes.upper, notes.short & (written < HELD_BEATS))

@@ -82,7 +82,7 @@ def _next_in_rhythm(score: Score) -> float | None:
     for bar, rhythm in zip(bars[-2::-1], rhythms[-2::-1], strict=True):
         if len(rhythm) > 1 and np.array_equal(rhythm, rhythms[-1]):
             here, there = (notes[place[notes] == rhythm[-1]] for notes in (bars[-1], bar))
-            if score.nominal_beats[here].max() > HELD * score.nominal_beats[there].max():
+            if score.nominal_beats[here].max() > score.nominal_beats[there].max() + SAME_PLACE_BEATS:
                 return None
             return float(score.onset_beats[here[0]] + score.onset_beats[bar[-1] + 1] - score.onset_beats[there[0]])
     return None

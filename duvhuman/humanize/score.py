@@ -217,7 +217,7 @@ def score_of(
         pitch=notes.pitch,
         program=program,
         tempo_bpm=notes.tempo_bpm,
-        beat_in_bar=np.mod(notes.beat_in_bar - late, notes.bar_beats),
+        beat_in_bar=np.mod(np.round(notes.beat_in_bar - late, 9), notes.bar_beats) if late else notes.beat_in_bar,
         bar_beats=notes.bar_beats,
         grid_known=np.full(len(notes), grid is not None),
         segment=np.zeros(len(notes), dtype=np.int64),

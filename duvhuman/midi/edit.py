@@ -76,9 +76,22 @@ def _edit_track(track: Track, velocities: dict[int, int], durations: dict[int, i
             body[int(track.ends[event]) - 1] = velocity
         track = replace(track, body=bytes(body))
     moved = _new_offsets(track, durations) if durations else {}
+    if moved:
+        moved = _still_paired(track, moved)
     if moved or running != track.running_in:
         track = _rewrite(track, moved, running)
     return track
+
+
+def _still_paired(track: Track, moved: dict[int, int]) -> dict[int, int]:
+    """What may move without changing, of a pitch whose note-ons and note-offs do not match, which belong together."""
+    edited = _rewrite(track, moved, track.running_in)
+    before, after = pair_notes(track), pair_notes(edited)
+    ticks = track.ticks.copy()
+    ticks[list(moved)] = list(moved.values())
+    ends, found = (np.where(one.off >= 0, when[one.off], -1) for one, when in ((before, ticks), (after, edited.ticks)))
+    kept = set(before.off[~np.isin(before.key, before.key[ends != found])].tolist())
+    return {event: tick for event, tick in moved.items() if event in kept}
 
 
 def _new_offsets(track: Track, durations: dict[int, int]) -> dict[int, int]:

@@ -12,7 +12,7 @@ Notes pair first in, first out per track, channel and pitch. A note-on with velo
 without a note sounding is ignored. Where there are more note-ons than note-offs, the first that none behind it would
 end if each ended the latest have none: a note-off that was lost makes no later note longer. Such a note lasts until its
 pitch is played again, or its track ends. Some programs write the note-off of a note of no length before its note-on, at
-the same tick; it is found where that leaves fewer events over.
+the same tick; it is found where that leaves fewer events over, and most notes of that pitch their lengths.
 
 A part is what one player plays. A voice is the notes of one track and channel, split where the program moves to another
 instrument (or a known program takes over from none); a part is one voice, or several where `duvhuman.midi.hands` finds
@@ -253,7 +253,8 @@ def _of_no_length(step: IntArray, key: IntArray, ticks: IntArray) -> tuple[IntAr
                 pairs.append((row, early.pop()))
             else:
                 sounding += 1
-        if len(early) + sounding < (stray | hangs)[first:end].sum():
+        legato = 2 * len(pairs) > (step[first:end] > 0).sum() > 2  # a row without gaps, cut out of a longer one
+        if not legato and len(early) + sounding < (stray | hangs)[first:end].sum():
             found += pairs
     rows = np.array(found, dtype=np.int64).reshape(-1, 2)
     return rows[:, 0], rows[:, 1]

@@ -24,7 +24,7 @@ from duvhuman.arrays import FloatArray, IntArray, window_mean
 from duvhuman.midi.notes import Part
 from duvhuman.rhythm import model
 from duvhuman.rhythm.cues import find_cues
-from duvhuman.rhythm.grid import has_grid, keep_to_grid
+from duvhuman.rhythm.grid import has_grid, keep_to_grid, late_by
 from duvhuman.rhythm.metre import CHORD_SECONDS, UNITS, Metre
 from duvhuman.rhythm.style import BAR, DRUMS, Style
 
@@ -120,9 +120,13 @@ def has_drums(parts: Sequence[Part]) -> bool:
 
 
 def _keeps_beats(parts: Sequence[Part]) -> bool:
-    """Whether all onsets together, or those of a large part, are on the beats of their file."""
+    """Whether all onsets together, late or not, or those of a large part, are on the beats of their file."""
     onsets = [part.notes.onset_beats for part in parts]
-    return keep_to_grid(np.concatenate(onsets)) or any(has_grid(part) for part in onsets if len(part) >= GRID_NOTES)
+    together = np.concatenate(onsets)
+    on_time = together - (late_by(together) or 0.0)
+    if keep_to_grid(together) or keep_to_grid(on_time):
+        return True
+    return any(has_grid(part) for part in onsets if len(part) >= GRID_NOTES)
 
 
 def chords_of(parts: Sequence[Part]) -> tuple[FloatArray, IntArray]:

@@ -38,13 +38,16 @@ def has_grid(onset_beats: FloatArray) -> bool:
 
 
 def lateness(onset_beats: FloatArray) -> float | None:
-    """By how many beats the grid that onsets keep to is later than that of their file, mostly 0; None if they keep to
-    no grid.
+    """By how many beats, a quarter at most, the grid that onsets keep to is later than that of their file, mostly 0;
+    None if they keep to no grid.
     """
     if has_grid(onset_beats):
         return 0.0
     late = late_by(onset_beats)
-    return late if late is not None and has_grid(np.asarray(onset_beats) - late) else None
+    if late is None:
+        return None
+    late -= round(2 * late) / 2  # what is off the beat throughout is meant so
+    return late if has_grid(np.asarray(onset_beats) - late) else None
 
 
 def late_by(onset_beats: FloatArray) -> float | None:

@@ -157,6 +157,9 @@ def test_hands_that_end_together_are_released_together(share: float) -> None:
     played = performed_beats(part, np.log2(share) - 0.1 * np.arange(9), hand)
     assert played[onset == 4] == pytest.approx([played.max()] * 3)
     assert 3.4 <= played.max() <= 4.0
+    part = score([0, 1, 2, 3, 4, 8], [72, 74, 76, 77, 79, 48], length=[1.0, 1.0, 1.0, 1.0, 8.0, 4.0])
+    played = performed_beats(part, np.full(6, -1.5), np.array([1, 1, 1, 1, 1, 0]))
+    assert played[4] == pytest.approx(played[5] + 4) == pytest.approx(7.4)
 
 
 def test_a_slide_reaches_the_next_note_however_far_it_is_written() -> None:
@@ -170,6 +173,9 @@ def test_the_last_chord_of_a_progression_is_as_long_as_in_the_bars_before() -> N
     part = score(onset, 60 + np.arange(12) * 5 % 12, length=np.tile([1.5, 1.5, 1.0], 4))
     played = performed_beats(part, np.tile([-1.0, -0.5, 0.5], 4))
     assert played[9:] == pytest.approx(played[:3])
+    longer = score(onset, 60 + np.arange(12) * 5 % 12, length=[*np.tile([1.5, 1.5, 1.0], 4)[:-1], 1.2])
+    stabs = np.full(12, -2.0)
+    assert performed_beats(longer, stabs)[-1] >= 0.6 > performed_beats(part, stabs)[-1]
     held = score(onset, 60 + np.arange(12) * 5 % 12, length=[*np.tile([1.5, 1.5, 1.0], 4)[:-1], 4.0])
     assert performed_beats(held, np.tile([-1.0, -0.5, -0.5], 4))[-1] >= 3.4
 

@@ -267,6 +267,14 @@ def test_any_performance_changes_velocities_and_lengths_only(seed):
         assert (after.duration_ticks == before.duration_ticks)[unchanged].all()
 
 
+def test_a_note_off_that_another_note_would_take_stays() -> None:
+    file = parse_smf(smf(track(off(0, 60), on(0, 60), off(1, 60), on(1, 60), off(1, 60), on(0, 60))))
+    notes = read_parts(file)[0].notes
+    edited = parse_smf(apply_performance(file, [(notes, notes.velocity, np.array([2, 1, 0]))]).to_bytes())
+    again = read_parts(edited)[0].notes
+    assert (again.off_event < 0).tolist() == (notes.off_event < 0).tolist()
+
+
 def test_with_nothing_changed_the_bytes_are_the_same():
     data = body(H("80 00 90 3C 40 00 3E F8 40 60 3C 00 00 F8 00 3E 00"), meta(0, 0x7F, b"?"), end=END + b"tail")
     assert play(data) == data

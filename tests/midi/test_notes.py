@@ -122,6 +122,12 @@ def test_a_note_off_before_its_note_on_makes_a_note_of_no_length():
     assert spans(notes) == [(0, 50, 60), (50, 0, 60), (50, 0, 60), (100, 50, 60)]
 
 
+def test_a_row_without_gaps_that_was_cut_out_of_a_longer_one_keeps_its_lengths() -> None:
+    row = [event(delta, 60) for _ in range(5) for event, delta in ((off, 48), (on, 0))]
+    notes = notes_of(track(off(0, 60), on(0, 60), *row))
+    assert notes.duration_ticks.tolist()[:5] == [48] * 5
+
+
 def test_running_status_and_real_time_bytes():
     notes = notes_of(track(bytes.fromhex("00 90 3C F8 40 00 3E 41 60 3C F8 00 00 3E 00")))
     assert spans(notes) == [(0, 96, 60), (0, 96, 62)]

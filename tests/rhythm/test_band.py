@@ -59,6 +59,13 @@ def test_a_swung_waltz_is_heard_in_three_and_fast_swing_at_its_tempo() -> None:
     assert share_right(beats, 226.0, 60) > 0.97
 
 
+@pytest.mark.parametrize("late", [0, 9, 15, 25])
+def test_a_band_that_is_late_as_a_whole_keeps_the_beats_of_its_file(late: int) -> None:
+    drums = part([(480 * i + late, 36 + 2 * (i % 2), 80, 100) for i in range(160)], channel=9, number=None)
+    bass = part([(240 * i + late, 36 + i % 5, 80, 200) for i in range(320)], channel=1, number=33)
+    assert find_beats(parts_of(song(drums, bass))) is None
+
+
 def test_hats_in_even_eighths_are_not_heard_in_triplets_though_those_fit_a_little_better() -> None:
     hats = [(at, pitch) for at, pitch in band(16)[0] if pitch == HAT]
     beats = found_in(free((hats, [], []), 116.0))

@@ -38,6 +38,7 @@ def test_a_part_keeps_to_a_grid_that_is_late() -> None:
     assert lateness(loose) == 0.0
     assert lateness(loose + 0.06) == pytest.approx(0.06, abs=0.005)
     assert lateness(loose - 0.06) == pytest.approx(-0.06, abs=0.005)
+    assert lateness(np.arange(100) + 0.53) == pytest.approx(0.03)  # off the beat, and late
     assert lateness(np.cumsum(np.random.default_rng(0).uniform(0.1, 1.0, 300))) is None
 
 
