@@ -75,16 +75,17 @@ def goes_on_after(score: Score) -> float | None:
 
 
 def _next_in_rhythm(score: Score) -> float | None:
-    """The beat of the next chord if the last bar, of several chords, goes on as the latest bar of its rhythm does."""
+    """The beat of the next chord if the last bar, of several chords, goes on as the latest bar of its rhythm whose last
+    chord is as long.
+    """
     begins, place = bars_and_places(score)
     bars = np.split(np.arange(len(score)), np.flatnonzero(np.diff(begins) != 0) + 1)
     rhythms = [np.unique(place[bar]) for bar in bars]
     for bar, rhythm in zip(bars[-2::-1], rhythms[-2::-1], strict=True):
         if len(rhythm) > 1 and np.array_equal(rhythm, rhythms[-1]):
             here, there = (notes[place[notes] == rhythm[-1]] for notes in (bars[-1], bar))
-            if score.nominal_beats[here].max() > score.nominal_beats[there].max() + SAME_PLACE_BEATS:
-                return None
-            return float(score.onset_beats[here[0]] + score.onset_beats[bar[-1] + 1] - score.onset_beats[there[0]])
+            if abs(score.nominal_beats[here].max() - score.nominal_beats[there].max()) <= SAME_PLACE_BEATS:
+                return float(score.onset_beats[here[0]] + score.onset_beats[bar[-1] + 1] - score.onset_beats[there[0]])
     return None
 
 

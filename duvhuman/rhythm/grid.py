@@ -17,8 +17,9 @@ LATE_UNITS, NEARLY = (1, 2, 3, 4, 6), 0.8
 """Notes per beat of the grids that onsets may be late on, and how nearly as well as any they keep to a coarser one."""
 STRUM_BEATS = 0.05
 """Onsets no further apart are those of one chord."""
-GRID_SHARE = 0.35
-"""A grid means something if this share of onsets lies within a tenth of a unit of it (0.2 would by chance)."""
+GRID_SHARE, LATE_SHARE = 0.35, 0.5
+"""A grid means something if this share of onsets lies within a tenth of a unit of it (0.2 would by chance), one that was
+looked for if the second does."""
 
 
 def grid_share(onset_beats: FloatArray, unit: int) -> float:
@@ -38,16 +39,17 @@ def has_grid(onset_beats: FloatArray) -> bool:
 
 
 def lateness(onset_beats: FloatArray) -> float | None:
-    """By how many beats, a quarter at most, the grid that onsets keep to is later than that of their file, mostly 0;
-    None if they keep to no grid.
+    """By how many beats, half of a sixteenth at most, the grid that onsets keep to is later than that of their file,
+    mostly 0; None if they keep to no grid.
     """
     if has_grid(onset_beats):
         return 0.0
     late = late_by(onset_beats)
     if late is None:
         return None
-    late -= round(2 * late) / 2  # what is off the beat throughout is meant so
-    return late if has_grid(np.asarray(onset_beats) - late) else None
+    late -= round(4 * late) / 4  # what is off the beat throughout is meant so
+    on_time = _chords(np.asarray(onset_beats) - late)
+    return late if any(grid_share(on_time, unit) >= LATE_SHARE for unit in GRID_UNITS) else None
 
 
 def late_by(onset_beats: FloatArray) -> float | None:
