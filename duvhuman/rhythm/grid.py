@@ -18,8 +18,8 @@ LATE_UNITS, NEARLY = (1, 2, 3, 4, 6), 0.8
 STRUM_BEATS = 0.05
 """Onsets no further apart are those of one chord."""
 GRID_SHARE, LATE_SHARE = 0.35, 0.5
-"""A grid means something if this share of onsets lies within a tenth of a unit of it (0.2 would by chance), one that was
-looked for if the second does."""
+"""A grid means something if this share of onsets lies within a tenth of a unit of it (0.2 would by chance), one that
+was looked for if the second does."""
 
 
 def grid_share(onset_beats: FloatArray, unit: int) -> float:
