@@ -41,9 +41,10 @@ def test_differences_are_those_of_the_model_to_the_first_one(functions: Function
     first = [{"vel_r": r, "vel_sd_ratio": 1.0, "art_mae": 0.5} for r in (0.1, 0.3)]
     second = [{"vel_r": r + 0.2, "vel_sd_ratio": 0.8, "art_mae": mae} for r, mae in ((0.1, 0.4), (0.3, math.nan))]
     line = functions("compare_models")["line"]
-    assert line("bass", "one", first, first) == ["bass", "one", "2", "0.200", "-", "1.000", "0.500", "-"]
+    songs = ["one", "other"]
+    assert line("bass", "one", first, first, songs) == ["bass", "one", "2", "0.200", "-", "1.000", "0.500", "-"]
     gain, less = "+0.200 (+0.200 to +0.200)", "-0.100 (-0.100 to -0.100)"
-    assert line("bass", "other", second, first) == ["bass", "other", "2", "0.400", gain, "0.800", "0.400", less]
+    assert line("bass", "other", second, first, songs) == ["bass", "other", "2", "0.400", gain, "0.800", "0.400", less]
 
 
 def test_a_row_of_a_table_and_a_difference_with_its_interval(
@@ -94,7 +95,7 @@ def test_only_bars_that_are_not_in_the_take_are_judged(functions: Functions, tmp
 
 def test_the_gain_of_a_take_is_what_comes_after_it_over_what_came_before(functions: Functions) -> None:
     rows = [{"vel_r before": 0.25, "vel_r after": 0.5}, {"vel_r before": 0.5, "vel_r after": 0.75}]
-    assert functions("like_a_take")["gain"](rows, "before", "after") == "+0.250 (+0.250 to +0.250)"
+    assert functions("like_a_take")["gain"](rows, ["one", "other"], "before", "after") == "+0.250 (+0.250 to +0.250)"
 
 
 def test_a_part_whose_second_half_repeats_the_first_is_not_judged(functions: Functions, tmp_path: Path) -> None:
@@ -313,7 +314,7 @@ def test_what_begins_on_the_other_tracks(functions: Functions) -> None:
 
 def test_gains_are_those_of_company_over_none(functions: Functions) -> None:
     alone, together = {"vel_r": 0.25, "vel_sd_ratio": 0.5}, {"vel_r": 0.5, "vel_sd_ratio": 1.0}
-    printed = functions("company")["line"]("bass", [(alone, together)] * 2)
+    printed = functions("company")["line"]("bass", [("song", alone, together)] * 2)
     assert printed == ["bass", "2", "0.250", "0.500", "+0.250 (+0.250 to +0.250)", "0.50", "1.00"]
 
 
